@@ -1,0 +1,3 @@
+"""TabPy, made anew: the server, the client library and the commands."""
+
+__version__ = "3.0.0"
