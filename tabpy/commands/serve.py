@@ -1,0 +1,106 @@
+"""The command `tabpy`: start the server."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tabpy.tabpy_server import logs, settings
+from tabpy.tabpy_server.errors import StartError
+
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.workers.launch import TemplateProcess
+
+# tornado, gunicorn and the password hashes are imported below, while the template process is
+# already busy importing what scripts need.
+
+logger = logging.getLogger("tabpy")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until stopped. Exit code 2 for anything that was set wrongly."""
+    arguments = parser().parse_args(argv)
+    try:
+        loaded = settings.load(arguments.config, os.environ)
+        logs.set_up(loaded.config_file, loaded.settings.log_level)
+        for warning in loaded.warnings:
+            logger.warning(warning)
+        _serve(loaded.settings, arguments)
+    except StartError as problem:
+        print(f"tabpy: {problem}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="tabpy", description="Python inside Tableau.")
+    made.add_argument("--config", metavar="FILE", help="settings; default: the packaged file")
+    made.add_argument(
+        "--disable-auth-warning",
+        action="store_true",
+        help="run without a password when there's no password file (never on Heroku)",
+    )
+    made.add_argument(
+        "--one-time-password",
+        action="store_true",
+        help="make up a password when there's no user, as happens on a terminal anyway",
+    )
+    return made
+
+
+def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
+    template = start_template(chosen) if sys.platform == "linux" else None
+    try:
+        from tabpy.tabpy_server import entry, service
+
+        described = service.read(chosen.state_path)
+        entered = entry.arrange(
+            chosen,
+            os.environ,
+            may_make_up=arguments.one_time_password or sys.stdin.isatty(),
+            may_open=arguments.disable_auth_warning,
+        )
+    except StartError:
+        if template is not None:
+            template.stop()
+        raise
+    if entered.password is not None:
+        print(welcome(chosen.port, entry.MADE_UP_USER, entered.password), flush=True)
+    if template is not None:
+        from tabpy.tabpy_server.gunicorn_server import Server
+
+        Server(chosen, described, entered.gate, template).run()
+    else:
+        from tabpy.tabpy_server import single_process
+
+        single_process.run(chosen, described, entered.gate, os.environ)
+
+
+def start_template(chosen: settings.Settings) -> "TemplateProcess":
+    """As early as can be: its imports take longest. Then make this process unreadable to it."""
+    from tabpy.tabpy_server.workers.launch import TemplateProcess
+    from tabpy.tabpy_server.workers.template import PR_SET_DUMPABLE, prctl
+
+    # Scripts run as the same user: without this they could read our environment and memory in
+    # /proc. Web processes inherit it.
+    prctl(PR_SET_DUMPABLE, 0)
+    return TemplateProcess(chosen.preload, os.environ)
+
+
+def welcome(port: int, user: str, password: str) -> str:
+    """Where to go and how to log in, for a run that has made up its password."""
+    return f"""
+There is no user yet, so this run has one of its own:
+
+    open      http://localhost:{port}/
+    user      {user}
+    password  {password}
+
+Add one that stays: tabpy-user add -u NAME -f tabpypwd.txt
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

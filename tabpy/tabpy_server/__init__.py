@@ -1,0 +1,1 @@
+"""The server: web processes, script workers and what they share."""

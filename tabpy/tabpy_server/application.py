@@ -1,0 +1,43 @@
+"""The routes."""
+
+from typing import Any
+
+from tornado.web import Application, RequestHandler
+
+from tabpy.tabpy_server.context import Context
+from tabpy.tabpy_server.handlers.base import BaseHandler
+from tabpy.tabpy_server.handlers.evaluate import EvaluateHandler
+from tabpy.tabpy_server.handlers.page import FileHandler, PageHandler
+from tabpy.tabpy_server.handlers.service import HealthHandler, InfoHandler, UnknownHandler
+from tabpy.tabpy_server.settings import OUR_PAGE
+
+
+def make_application(context: Context) -> Application:
+    """Every route of the server, under the service's prefix if it has one."""
+    static = str(context.settings.static_path)
+    routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
+        ("/info", InfoHandler, {}),
+        ("/evaluate", EvaluateHandler, {}),
+        ("/healthz", HealthHandler, {}),
+    ]
+    if context.settings.static_path == OUR_PAGE:
+        routes += [("/", PageHandler, {}), ("/static/(.+)", FileHandler, {"path": static})]
+    else:  # pages of somebody's own, served as they are
+        files = {"path": static, "default_filename": "index.html"}
+        routes.append(("/(.*)", FileHandler, files))
+    return Application(
+        [
+            (context.service.prefix + path, handler, arguments)
+            for path, handler, arguments in routes
+        ],
+        context=context,
+        default_handler_class=UnknownHandler,
+        log_function=_log,
+        template_path=str(OUR_PAGE),
+        compiled_template_cache=True,
+    )
+
+
+def _log(handler: RequestHandler) -> None:
+    if isinstance(handler, BaseHandler):
+        handler.log()

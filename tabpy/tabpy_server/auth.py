@@ -1,0 +1,172 @@
+"""Who may enter: the rule, apart from HTTP.
+
+Users come from the password file and from the environment. Verifying a password is slow on purpose
+and runs on threads, a few at a time; a credential that was right is remembered, so each request
+after the first costs microseconds.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tabpy.tabpy_server import passwords
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.throttle import LAST_DELAY, Throttle
+
+logger = logging.getLogger(__name__)
+
+VERIFIERS = 2  # threads: argon2id takes 19 MiB each
+REMEMBERED = 1024  # credentials
+
+
+class Users:
+    """The password file, as it is now, and the users that aren't in it."""
+
+    def __init__(self, file: Path | None, others: Mapping[str, str]) -> None:
+        """`others`: name to hash. Raises PasswordFileError or OSError for an unusable file."""
+        self._file = file
+        self._others = dict(others)
+        self._seen = self._signature()
+        self._current = self._read()
+
+    def current(self) -> tuple[Mapping[str, str], bool]:
+        """Name to hash, and whether that has changed since the last call.
+
+        A file that has become unusable changes nothing, since half of an edit isn't what anybody
+        wants: its last good state goes on, and the log says so.
+        """
+        signature = self._signature()
+        if signature == self._seen:
+            return self._current, False
+        self._seen = signature
+        try:
+            self._current = self._read()
+        except (passwords.PasswordFileError, OSError) as problem:
+            logger.error("The password file was changed and can't be used: %s", problem)
+            return self._current, False
+        logger.info("The password file has changed: %d users.", len(self._current))
+        return self._current, True
+
+    def _read(self) -> Mapping[str, str]:
+        return {**(passwords.read(self._file) if self._file else {}), **self._others}
+
+    def _signature(self) -> tuple[int, int, int] | None:
+        if self._file is None:
+            return None
+        try:
+            status = os.stat(self._file)  # noqa: PTH116 - on the way of each request
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+class Gate:
+    """Lets requests in by their `Authorization` header."""
+
+    def __init__(self, users: Users, throttle: Throttle) -> None:
+        self._users = users
+        self._throttle = throttle
+        self._secret = os.urandom(32)
+        self._right: OrderedDict[bytes, str] = OrderedDict()
+        self._threads: ThreadPoolExecutor | None = None
+        self.required = True
+
+    def remembered(self, header: str | None) -> str | None:
+        """The user of a header that has been right before, at once."""
+        if self._users.current()[1]:
+            self._right.clear()
+        if header is None:
+            return None
+        key = self._key(header)
+        user = self._right.get(key)
+        if user is not None:
+            self._right.move_to_end(key)
+        return user
+
+    async def admit(self, header: str | None, address: str) -> str:
+        """The user's name. Raises RequestError 401, or 429 after many failures."""
+        if user := self.remembered(header):
+            return user
+        credentials = parse_basic(header)
+        if credentials is None:
+            raise unauthorized()
+        name, password = credentials
+        await self._wait_turn(address)
+        users, _ = self._users.current()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="password")
+        right = await asyncio.get_running_loop().run_in_executor(
+            self._threads, passwords.verify_any, users, name, password
+        )
+        if not right:
+            self._throttle.failed(address)
+            logger.warning("Wrong credentials.", extra={"fields": {"address": address}})
+            raise unauthorized()
+        assert header is not None
+        if self._users.current()[0] is users:  # else it may have been right under the old file
+            self._right[self._key(header)] = name.lower()
+        if len(self._right) > REMEMBERED:
+            self._right.popitem(last=False)
+        return name.lower()
+
+    async def _wait_turn(self, address: str) -> None:
+        delay = self._throttle.delay(address)
+        if delay > LAST_DELAY:
+            raise RequestError(
+                429,
+                "Too many failed sign-ins from this address.",
+                f"Wait {delay:.0f} seconds, then try again with the right user name and password.",
+                {"Retry-After": f"{delay:.0f}"},
+            )
+        await asyncio.sleep(delay)
+
+    def _key(self, header: str) -> bytes:
+        # Keyed, so what is in memory is neither a password nor something to guess it from.
+        return hmac.digest(self._secret, header.encode(), hashlib.sha256)
+
+
+class OpenGate:
+    """Lets everybody in: the operator asked for it with --disable-auth-warning."""
+
+    required = False
+
+    def remembered(self, header: str | None) -> str | None:
+        return None
+
+    async def admit(self, header: str | None, address: str) -> None:
+        """Raises RequestError 406 for credentials, as TabPy does: somebody expects protection."""
+        if header is not None:
+            raise RequestError(
+                406,
+                "Username or password provided when authentication not available.",
+                "Not Acceptable",
+            )
+
+
+def unauthorized() -> RequestError:
+    return RequestError(401, "Invalid credentials provided.", "Unauthorized request.")
+
+
+def parse_basic(header: str | None) -> tuple[str, str] | None:
+    """Name and password of a Basic header (RFC 7617); None for any other header."""
+    scheme, _, encoded = (header or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    try:
+        text = decoded.decode()
+    except UnicodeDecodeError:
+        text = decoded.decode("latin-1")  # what older clients send
+    name, colon, password = text.partition(":")
+    return (name, password) if colon else None

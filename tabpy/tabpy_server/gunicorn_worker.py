@@ -1,0 +1,46 @@
+"""A web process under gunicorn: what gunicorn calls a worker.
+
+gunicorn's own tornado worker drops requests in flight after SIGTERM and knows none of the limits.
+"""
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from gunicorn.workers.base import Worker
+
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.gunicorn_server import Server
+
+
+class WebWorker(Worker):
+    """Runs a `WebProcess` between gunicorn's signals and its heartbeat."""
+
+    app: "Server"
+
+    def init_signals(self) -> None:
+        """Signals go to the event loop (in `run`); ABRT is how gunicorn ends a loop that hangs."""
+        signal.signal(signal.SIGABRT, self.handle_abort)
+        for ignored in (signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH):
+            signal.signal(ignored, signal.SIG_IGN)
+
+    def run(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(each, stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self.log.reopen_files)
+        for each in self.sockets:
+            each.setblocking(False)
+        web = self.app.web_process()
+        serving = loop.create_task(web.serve(self.sockets, stop))
+        while not serving.done():
+            self.notify()
+            if os.getppid() != self.ppid:
+                stop.set()  # the arbiter is gone, and with it whoever would start another
+            await asyncio.wait((serving,), timeout=1.0)
+        await serving

@@ -1,0 +1,196 @@
+"""What every route has in common: who may enter, how much may come in, one form of error.
+
+Credentials and sizes are checked in `prepare`, before a byte of the body is kept. A route is
+closed unless its handler says `open_to_all`.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Awaitable
+from typing import Any
+
+import orjson
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from tabpy.tabpy_server.context import Context
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.handlers import refusals
+from tabpy.tabpy_server.workers.jobs import Timing
+
+logger = logging.getLogger("tabpy.request")
+
+DRAIN_FACTOR = 4  # times the limit: so much of a refused body is read, to be able to say why
+CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log only
+
+
+@stream_request_body
+class BaseHandler(RequestHandler):
+    """A request: `user` (None on an open server), the `body` in pieces, `timing` for the log."""
+
+    open_to_all = False
+
+    def initialize(self) -> None:
+        self.body: list[bytes] = []
+        self.body_size = 0
+        self.body_limit = self.context.max_request_size
+        self.request_id = ""
+        self.timing = Timing()
+        self.user: str | None = None
+        self._started = time.monotonic()
+        self._refusal: RequestError | None = None
+        self._under_way = False
+
+    @property
+    def context(self) -> Context:
+        context: Context = self.settings["context"]
+        return context
+
+    # On the way in
+
+    async def prepare(self) -> None:
+        self.context.traffic.enter()
+        self._under_way = True
+        self.request_id = self.request.headers.get("X-Request-Id", "")[:200] or uuid.uuid4().hex
+        self.context.proxies.apply(self.request)
+        try:
+            await self._check()
+        except RequestError as refusal:
+            headers = self.request.headers
+            has_body = "Content-Length" in headers or "Transfer-Encoding" in headers
+            waits = "Expect" in headers  # sends the body only if we like the headers
+            if not has_body or waits or self._declared_size() > DRAIN_FACTOR * self.body_limit:
+                raise
+            self._refuse_after_body(refusal)
+
+    async def _check(self) -> None:
+        refusals.plain_http(self.request, self.context)
+        if self.open_to_all or self.request.method == "OPTIONS":  # preflights bring no credentials
+            return
+        header = self.request.headers.get("Authorization")
+        gate = self.context.gate
+        self.user = gate.remembered(header) or await gate.admit(
+            header, self.request.remote_ip or ""
+        )
+        refusals.other_sites(self.request, self.context)
+        refusals.unknown_encoding(self.request, self.context)
+        refusals.too_large(self._declared_size(), self.body_limit)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self.body_size += len(chunk)
+        if self._refusal is None:
+            try:  # again: the declared size may be missing, or that of the compressed body
+                refusals.too_large(self.body_size, self.body_limit)
+            except RequestError as refusal:
+                self.body.clear()
+                self._refuse_after_body(refusal)
+            else:
+                self.body.append(chunk)
+        elif self.body_size > DRAIN_FACTOR * self.body_limit:
+            raise self._refusal
+        return None
+
+    def _refuse_after_body(self, refusal: RequestError) -> None:
+        """Answering at once would cut the connection while the client still sends, and show it a
+        broken pipe. So its body is read and dropped, then this is answered in the method's place.
+        """
+        self._refusal = refusal
+
+        async def answer(*_: str) -> None:
+            raise refusal
+
+        setattr(self, (self.request.method or "").lower(), answer)
+
+    def _declared_size(self) -> int:
+        declared = self.request.headers.get("Content-Length", "")
+        return int(declared) if declared.isdecimal() else 0
+
+    def options(self, *_: str) -> None:
+        self.write_json({})
+
+    # On the way out
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        for header, value in self.context.service.cors.items():
+            self.set_header(header, value)
+        if self.context.settings.on_heroku:
+            self.set_header("Strict-Transport-Security", "max-age=31536000")
+        if self.context.traffic.draining:
+            self.set_header("Connection", "close")
+
+    def write_json(self, value: Any, status: int = 200) -> None:
+        self.write_json_bytes(orjson.dumps(value), status)
+
+    def write_json_bytes(self, encoded: bytes, status: int = 200) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(encoded)
+
+    def compute_etag(self) -> str | None:
+        return None  # tornado would hash each reply, on the event loop
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        problem = kwargs.get("exc_info", (None, None, None))[1]
+        status = problem.status if isinstance(problem, RequestError) else status_code
+        super().send_error(status, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """The one place where errors become answers."""
+        problem = kwargs.get("exc_info", (None, None, None))[1]
+        if not isinstance(problem, RequestError):
+            problem = refusals.ordinary(status_code, self.request)
+        for header, value in problem.headers.items():
+            self.set_header(header, value)
+        if status_code == 401:
+            realm = self.context.service.name.replace('"', "'")
+            self.set_header("WWW-Authenticate", f'Basic realm="{realm}"')
+        self.write_json({"message": problem.message, "info": problem.info}, status_code)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, RequestError | HTTPError):  # those are answers, not accidents
+            fields = {"request_id": self.request_id}
+            logger.error("failure", exc_info=(typ, value, tb), extra={"fields": fields})
+
+    def on_finish(self) -> None:
+        self._leave()
+
+    def on_connection_close(self) -> None:
+        self._log_line(CLIENT_CLOSED)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._under_way:
+            self._under_way = False
+            self.context.traffic.leave()
+
+    def log(self) -> None:
+        """One line a request; tornado calls this when the answer is complete."""
+        self._log_line(self.get_status())
+
+    def _log_line(self, status: int) -> None:
+        if not self._under_way:
+            return
+        fields = {
+            "request_id": self.request_id,
+            "user": self.user,
+            "method": self.request.method,
+            "route": self.request.path,
+            "status": status,
+            "queued_ms": round(self.timing.queued_ms, 1),
+            "run_ms": round(self.timing.run_ms, 1),
+            "total_ms": round((time.monotonic() - self._started) * 1000, 1),
+            "bytes_in": self.body_size,
+            "bytes_out": self._headers.get("Content-Length", 0),
+        }
+        if self.context.settings.log_details:
+            headers = self.request.headers
+            fields |= {
+                "caller": self.request.remote_ip,
+                "url": f"{self.request.protocol}://{self.request.host}{self.request.uri}",
+                "client": headers.get("TabPy-Client") or headers.get("User-Agent"),
+                "tableau_user": headers.get("TabPy-User"),
+            }
+        logger.info("request", extra={"fields": fields})

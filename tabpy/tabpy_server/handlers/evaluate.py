@@ -1,0 +1,21 @@
+"""POST /evaluate: a script and its data, as Tableau sends them for SCRIPT_* and Prep."""
+
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.handlers.job import JobHandler
+from tabpy.tabpy_server.workers.jobs import Job
+
+
+class EvaluateHandler(JobHandler):
+    """The event loop never parses the body: a worker gets it as it came."""
+
+    async def post(self) -> None:
+        settings = self.context.settings
+        if not settings.evaluate_enable:
+            raise RequestError(
+                404,
+                "Ad-hoc scripts have been disabled on this analytics extension, please contact "
+                "your administrator.",
+                "TABPY_EVALUATE_ENABLE is false.",
+            )
+        reply = await self.run_job(Job({"do": "evaluate"}, self.body, settings.evaluate_timeout))
+        self.write_json_bytes(reply)

@@ -1,0 +1,42 @@
+"""Routes whose answer a script worker makes."""
+
+import asyncio
+import logging
+
+from tornado.web import Finish
+
+from tabpy.tabpy_server.handlers.base import BaseHandler
+from tabpy.tabpy_server.workers import wire
+from tabpy.tabpy_server.workers.jobs import Job
+
+logger = logging.getLogger("tabpy.script")
+
+
+class JobHandler(BaseHandler):
+    """Runs a job for a request, and stops it when the client goes away."""
+
+    def initialize(self) -> None:
+        super().initialize()
+        self._running: asyncio.Task[wire.Frame] | None = None
+
+    async def run_job(self, job: Job) -> bytes:
+        """The JSON the worker answers with. Raises RequestError."""
+        if logger.isEnabledFor(logging.DEBUG):
+            job.meta["want_printed"] = True
+        self._running = asyncio.ensure_future(self.context.pool.run(job, self.timing))
+        try:
+            frame = await self._running
+        except asyncio.CancelledError:
+            raise Finish from None  # nobody is left to answer
+        self._log_printed(frame)
+        return bytes(frame.body)
+
+    def on_connection_close(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+        super().on_connection_close()
+
+    def _log_printed(self, frame: wire.Frame) -> None:
+        if printed := frame.meta.get("printed"):
+            fields = {"request_id": self.request_id, "text": printed}
+            logger.debug("printed", extra={"fields": fields})

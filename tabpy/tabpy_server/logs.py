@@ -1,0 +1,63 @@
+"""Log lines for the operator: logfmt on standard output, or what a `[loggers]` section asks for.
+
+No script, data, password or credentials header is ever logged.
+"""
+
+import configparser
+import json
+import logging
+import logging.config
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tabpy.tabpy_server.errors import StartError
+
+PLAIN = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+class Logfmt(logging.Formatter):
+    """`time=… level=… msg=…`, then what the call gave as `extra={"fields": {...}}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        parts = [
+            f"time={moment}.{int(record.msecs):03d}Z level={record.levelname.lower()} "
+            f"msg={quote(record.getMessage())}"
+        ]
+        fields: dict[str, Any] = getattr(record, "fields", {})
+        parts += [f"{key}={quote(value)}" for key, value in fields.items() if value is not None]
+        if record.exc_info:
+            parts.append(f"trace={quote(self.formatException(record.exc_info))}")
+        return " ".join(parts)
+
+
+def quote(value: object) -> str:
+    """One logfmt value: as it is, or in quotes with line ends and control characters escaped."""
+    text = str(value)
+    return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=True)
+
+
+def set_up(config_file: Path, level: str) -> None:
+    """Send log lines where the config file's logging sections say, else to standard output.
+
+    Raises StartError for sections that `logging.config.fileConfig` can't use.
+    """
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(config_file, encoding="utf-8-sig")
+    if parser.has_section("loggers"):
+        try:
+            logging.config.fileConfig(parser, disable_existing_loggers=False)
+        except Exception as problem:  # noqa: BLE001 - it evaluates the file's text, so: anything
+            raise StartError(
+                f"The logging sections of {config_file} can't be used: "
+                f"{type(problem).__name__}: {problem}"
+            ) from None
+    else:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(Logfmt())
+        logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -1,0 +1,71 @@
+"""What the server says of itself, some of it from TabPy's `state.ini`."""
+
+import configparser
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tabpy import __version__
+from tabpy.tabpy_server.errors import StartError
+
+CORS = (
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Headers",
+    "Access-Control-Allow-Methods",
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """`creation_time` is a string of seconds since 1970; `prefix` is "" or "/something"."""
+
+    name: str = "TabPy Server"
+    description: str = ""
+    creation_time: str = "0"
+    prefix: str = ""
+    cors: Mapping[str, str] = field(default_factory=dict)
+
+    def info(self, *, authentication: bool, evaluate: bool, gzip: bool) -> dict[str, Any]:
+        """What `GET /info` answers. That `authentication` is there makes Tableau ask for a
+        password, so it must not be where none is needed."""
+        features: dict[str, Any] = {
+            "evaluate_enabled": evaluate,
+            "gzip_enabled": gzip,
+            "arrow_enabled": False,
+        }
+        if authentication:
+            features["authentication"] = {"required": True, "methods": {"basic-auth": {}}}
+        return {
+            "description": self.description,
+            "creation_time": self.creation_time,
+            "state_path": "",  # where the server keeps its files is nobody's business
+            "server_version": __version__,
+            "name": self.name,
+            "versions": {"v1": {"features": features}},
+        }
+
+
+def read(state_path: Path) -> Service:
+    """The service as `state.ini` in `state_path` describes it, if there is one.
+
+    Raises StartError for a file that can't be read.
+    """
+    file = state_path / "state.ini"
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read(file, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, configparser.Error) as problem:
+        reason = str(problem).replace("\n", " ")
+        raise StartError(f"TABPY_STATE_PATH: {file} can't be read: {reason}") from None
+    if not parser.has_section("Service Info"):
+        return Service()
+    section = parser["Service Info"]
+    prefix = section.get("Subdirectory", "").strip("/ ")
+    return Service(
+        name=section.get("Name") or Service.name,
+        description=section.get("Description", ""),
+        creation_time=section.get("Creation Time") or "0",
+        prefix=f"/{prefix}" if prefix else "",
+        cors={header: section[header] for header in CORS if section.get(header)},
+    )

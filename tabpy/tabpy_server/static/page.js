@@ -1,0 +1,147 @@
+"use strict";
+
+const element = (id) => document.getElementById(id);
+
+function show(id, text) {
+  element(id).textContent = text;
+  element(id).hidden = !text;
+}
+
+/* Copy buttons */
+
+async function copy(source) {
+  // navigator.clipboard exists only over https and on localhost; a selection copies anywhere.
+  if (navigator.clipboard) return navigator.clipboard.writeText(source.textContent);
+  getSelection().selectAllChildren(source);
+  if (!document.execCommand("copy")) throw new Error("copying was refused");
+}
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const label = button.firstChild;
+  const source = element(button.dataset.copy);
+  let timer;
+  button.addEventListener("click", async () => {
+    try {
+      await copy(source);
+      label.data = "Copied";
+      element("announcement").textContent = `Copied ${source.textContent}`;
+    } catch {
+      getSelection().selectAllChildren(source);
+      label.data = "Selected";
+      element("announcement").textContent = `Selected ${source.textContent}: copy it by keyboard`;
+    }
+    clearTimeout(timer);
+    timer = setTimeout(() => { label.data = "Copy"; }, 2000);
+  });
+}
+
+/* Try a script */
+
+function numberLines(failing) {
+  const lines = element("script").value.split("\n").map((_, index) => {
+    const line = document.createElement("div");
+    line.textContent = index + 1;
+    line.classList.toggle("failing", index + 1 === failing);
+    return line;
+  });
+  element("lines").replaceChildren(...lines);
+  element("lines").scrollTop = element("script").scrollTop;
+}
+
+/** What a script's value means to Tableau, which wants one value, or as many as it sent rows. */
+function verdict(value, data) {
+  if (value === null) return "Nothing returned: a Tableau calculation needs a value";
+  if (!Array.isArray(value)) {
+    return typeof value === "object" ? "A table" : "One value";
+  }
+  const values = value.length === 1 ? "1 value" : `${value.length} values`;
+  const rows = Array.isArray(data?._arg1) ? data._arg1.length : null;
+  if (rows === null) return values;
+  const fits = value.length === 1 || value.length === rows;
+  return `${values} for ${rows} rows${fits ? "" : `: Tableau expects 1 or ${rows}`}`;
+}
+
+function showReply(text, data) {
+  show("verdict", verdict(JSON.parse(text), data));
+  show("result", text);
+}
+
+function showError({ message, info }) {
+  show("error-message", message);
+  show("error-info", info);
+  element("error").hidden = false;
+}
+
+/** Marks the line of the script that the server's `info` names in a line of its own. */
+function showFailingLine(info) {
+  numberLines(Number(/^line (\d+)/m.exec(info)?.[1]));
+  const line = element("lines").querySelector(".failing");
+  const { scrollTop, clientHeight } = element("script");
+  const seen = line && line.offsetTop >= scrollTop
+    && line.offsetTop + line.offsetHeight <= scrollTop + clientHeight;
+  if (line && !seen) element("script").scrollTop = line.offsetTop - clientHeight / 2;
+}
+
+/** Posts the texts as they are: a number that JavaScript would round reaches Python unchanged. */
+async function evaluate(script, data) {
+  // Relative to this page, so that a path prefix works, and without the user:password@ it may have
+  // been opened with, which fetch refuses.
+  const address = new URL("evaluate", location.origin + location.pathname);
+  const response = await fetch(address, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: `{"script": ${JSON.stringify(script)}, "data": ${data}}`,
+  });
+  return { ok: response.ok, status: response.status, text: await response.text() };
+}
+
+async function run() {
+  if (element("run").getAttribute("aria-busy") === "true") return;
+  for (const id of ["result", "error", "verdict", "time"]) element(id).hidden = true;
+  numberLines();
+
+  const data = element("data").value.trim() || "{}";
+  let parsed;
+  try {
+    parsed = JSON.parse(data);
+  } catch (error) {
+    element("data").setAttribute("aria-invalid", "true");
+    return showError({ message: "The data is not JSON", info: error.message });
+  }
+  element("run").setAttribute("aria-busy", "true");
+  const start = performance.now();
+  try {
+    const reply = await evaluate(element("script").value, data);
+    show("time", `${Math.round(performance.now() - start)} ms, network included`);
+    if (reply.ok) return showReply(reply.text, parsed);
+    const error = asError(reply);
+    showError(error);
+    showFailingLine(error.info);
+  } catch {
+    showError({ message: "No reply", info: "The server can't be reached, or hung up." });
+  } finally {
+    element("run").setAttribute("aria-busy", "false");
+  }
+}
+
+/** Something between here and the server, such as Heroku's router, may have answered with HTML. */
+function asError({ status, text }) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return { message: `Status ${status}`, info: "The answer is not the server's own." };
+  }
+}
+
+if (element("try")) {
+  element("run").addEventListener("click", run);
+  element("try").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
+  });
+  element("script").addEventListener("input", () => numberLines());
+  element("script").addEventListener("scroll", () => {
+    element("lines").scrollTop = element("script").scrollTop;
+  });
+  element("data").addEventListener("input", () => element("data").removeAttribute("aria-invalid"));
+  numberLines();
+}

@@ -1,0 +1,150 @@
+"""The script worker: reads a job from its socket, runs it, writes the reply, waits for the next.
+
+Nothing that a script does may reach the next one, so what a job leaves behind that can be put
+back is put back, and where something can't (threads, child processes) the worker asks to be
+replaced. Whatever a script raises is caught here and becomes an error frame.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.workers import script, wire
+from tabpy.tabpy_server.workers.printed import Printed
+
+LARGE = 1_000_000  # bytes of a job's body after which freed memory is handed back to the system
+IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+
+
+def serve(connection: socket.socket) -> None:
+    """Run jobs until the web process closes its end of `connection`."""
+    _ignore_signals()
+    _detach_standard_streams()
+    printed = Printed()
+    sys.stdout = sys.stderr = printed
+    surroundings = _Surroundings()
+    _send(connection, wire.HELLO, {"pid": os.getpid()})
+    while (job := _receive(connection)) is not None:
+        printed.start()
+        started = time.monotonic()
+        kind, meta, body = _run(job)
+        meta["run_ms"] = round((time.monotonic() - started) * 1000, 1)
+        if job.meta.get("want_printed"):
+            meta["printed"] = printed.text()
+        if surroundings.restore():
+            meta["retire"] = True
+        _send(connection, kind, meta, body)
+        if len(job.body) + len(body) > LARGE:
+            del job, body
+            _trim()
+
+
+def _run(job: wire.Frame) -> tuple[bytes, dict[str, Any], bytes]:
+    try:
+        return wire.RESULT, {}, script.evaluate(job.body)
+    except RequestError as error:
+        meta = {"status": error.status, "message": error.message, "info": error.info}
+        return wire.ERROR, meta, b""
+
+
+def _receive(connection: socket.socket) -> wire.Frame | None:
+    header = _read(connection, wire.HEADER.size)
+    if header is None:
+        return None
+    kind, meta_length, body_length = wire.sizes(header)
+    rest = _read(connection, meta_length + body_length)
+    if rest is None:
+        return None
+    return wire.Frame(kind, script.loads(rest[:meta_length]), rest[meta_length:])
+
+
+def _read(connection: socket.socket, length: int) -> memoryview | None:
+    buffer = memoryview(bytearray(length))
+    done = 0
+    while done < length:
+        count = connection.recv_into(buffer[done:], length - done, socket.MSG_WAITALL)
+        if count == 0:
+            return None
+        done += count
+    return buffer
+
+
+def _send(
+    connection: socket.socket, kind: bytes, meta: Mapping[str, Any], body: bytes = b""
+) -> None:
+    head = wire.head(kind, meta, len(body))
+    if len(body) < 65536:
+        connection.sendall(head + body + wire.END)
+    else:
+        connection.sendall(head)
+        connection.sendall(body)
+        connection.sendall(wire.END)
+
+
+class _Surroundings:
+    """What a script can change outside its own variables, as it was when the worker started."""
+
+    def __init__(self) -> None:
+        self._folder = os.getcwd()  # noqa: PTH109 - a string to compare, not a path to use
+        self._environment = dict(os.environ)
+        self._streams = (sys.stdout, sys.stderr)
+        self._path = list(sys.path)
+        self._recursion_limit = sys.getrecursionlimit()
+
+    def restore(self) -> bool:
+        """Put back what can be put back; true when something is left that can't."""
+        try:
+            if os.getcwd() != self._folder:  # noqa: PTH109
+                os.chdir(self._folder)
+        except OSError:
+            os.chdir(self._folder)
+        if os.environ != self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        sys.stdout, sys.stderr = self._streams
+        sys.path[:] = self._path
+        sys.setrecursionlimit(self._recursion_limit)
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        _ignore_signals()
+        return threading.active_count() > 1 or _has_children()
+
+
+def _has_children() -> bool:
+    if not hasattr(os, "WNOHANG"):
+        return False
+    try:
+        pid, _ = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return pid == 0 or _has_children()
+
+
+def _ignore_signals() -> None:
+    # A stopping dyno sends SIGTERM to every process, but the web process is the one to drain.
+    for name in IGNORED:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _detach_standard_streams() -> None:
+    """What a script reads from and writes to descriptors 0 to 2 is nobody's: not the log's."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _trim() -> None:
+    """Give freed memory back to the system: glibc keeps it otherwise, a worker for ever."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

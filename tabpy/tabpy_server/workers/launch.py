@@ -1,0 +1,91 @@
+"""The arbiter: starts the template process and knows when it has died."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.workers import template
+
+logger = logging.getLogger(__name__)
+
+# What a script may see of the environment. Everything else may be somebody's secret, and a
+# variable of the server's own can't be hidden once a process has inherited it.
+VISIBLE = {
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP",
+    "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
+    "LD_LIBRARY_PATH", "DYNO", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
+    "VIRTUAL_ENV", "SYSTEMROOT", "PATHEXT",
+}  # fmt: skip
+VISIBLE_PREFIXES = ("LC_", "OPENBLAS_", "OMP_", "MKL_", "NUMEXPR_", "XDG_")
+# One thread a worker: the parallelism is in the workers, and a dyno has 256 threads in all.
+THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def script_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What scripts find in `os.environ`."""
+    visible = {
+        name: value
+        for name, value in environment.items()
+        if name in VISIBLE or name.startswith(VISIBLE_PREFIXES)
+    }
+    return THREADS | visible
+
+
+class TemplateProcess:
+    """The process that forks script workers; `requests` is how web processes ask it to."""
+
+    def __init__(self, preload: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._preload = preload
+        self._environment = script_environment(environment)
+        self.requests, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.requests.setblocking(False)
+        self._start()
+
+    def _start(self) -> None:
+        self._ready: int | None
+        self._ready, ready = os.pipe()
+        handed_over = (self._theirs.fileno(), ready)
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [
+                sys.executable,
+                "-m",
+                template.__name__,
+                *map(str, handed_over),
+                *self._preload,
+            ],
+            env=self._environment,
+            pass_fds=handed_over,
+            stdin=subprocess.DEVNULL,
+        )
+        os.close(ready)
+
+    def wait_until_ready(self) -> None:
+        """Until it could run a script. Raises StartError if it can't."""
+        said = b""
+        assert self._ready is not None
+        while chunk := os.read(self._ready, 65536):
+            said += chunk
+        self._close_ready()
+        if not said.startswith(template.READY):
+            raise StartError("The template process ended before it was ready; its output says why.")
+        for failure in said.removeprefix(template.READY).decode().splitlines():
+            logger.warning("TABPY_PRELOAD: can't import %s", failure)
+
+    def restart_if_dead(self) -> None:
+        if self._process.poll() is None:
+            return
+        logger.error("The template process has died; starting another.")
+        self._close_ready()
+        self._start()
+
+    def stop(self) -> None:
+        self._process.kill()
+
+    def _close_ready(self) -> None:
+        if self._ready is not None:
+            os.close(self._ready)
+            self._ready = None

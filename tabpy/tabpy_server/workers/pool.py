@@ -1,0 +1,168 @@
+"""The web process: a fixed number of script workers and the jobs that wait for them."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.workers import wire
+from tabpy.tabpy_server.workers.jobs import Job, Timing
+from tabpy.tabpy_server.workers.process import Launcher, Worker, WorkerDiedError
+
+logger = logging.getLogger(__name__)
+
+START_TIMEOUT = 30.0  # seconds; a fork takes 20 ms
+FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0  # seconds between tries when workers don't start
+
+
+class Pool:
+    """Runs jobs, each on a worker of its own: `size` at a time, the others in turn."""
+
+    def __init__(self, launcher: Launcher, size: int) -> None:
+        self._launcher = launcher
+        self._size = size
+        self._idle: list[Worker] = []  # the last used first: its caches are warm
+        self._busy: set[Worker] = set()
+        self._waiting: deque[asyncio.Future[Worker]] = deque()
+        self._starting: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Until every worker is ready."""
+        for _ in range(self._size):
+            self._start_worker()
+        await asyncio.gather(*self._starting)
+
+    def close(self) -> None:
+        """Kill all workers, whatever they do."""
+        for task in self._starting:
+            task.cancel()
+        for worker in (*self._idle, *self._busy):
+            worker.kill()
+
+    def refuse_waiting(self) -> None:
+        """Answer the jobs that have no worker yet: this web process is about to stop."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(
+                    RequestError(
+                        503,
+                        "The server is restarting.",
+                        "Try again in a few seconds.",
+                        {"Retry-After": "2"},
+                    )
+                )
+
+    async def run(self, job: Job, timing: Timing) -> wire.Frame:
+        """The RESULT frame of `job`; how long it waited and ran goes to `timing`.
+
+        Raises RequestError: 503 if no worker came free in time, 408 if the script took too long,
+        500 if its worker died, and whatever the worker answers. Cancelling, like a time-out, kills
+        the worker.
+        """
+        started = time.monotonic()
+        deadline = started + job.timeout
+        worker = await self._lease(job, deadline)
+        leased = time.monotonic()
+        timing.queued_ms = (leased - started) * 1000
+        frame = None
+        try:
+            async with asyncio.timeout(deadline - leased):
+                frame = await worker.run(job.meta, job.body)
+        except TimeoutError:
+            raise RequestError(
+                408,
+                f"User defined script timed out. Timeout is set to {job.timeout} s.",
+                f"It waited {leased - started:.1f} s for a free worker and ran for "
+                f"{time.monotonic() - leased:.1f} s, then it was stopped.",
+            ) from None
+        except WorkerDiedError as death:
+            raise RequestError(
+                500, "Error processing script", f"The script's process {death} before it returned."
+            ) from None
+        finally:
+            timing.run_ms = (time.monotonic() - leased) * 1000
+            self._give_back(worker, fit=frame is not None and "retire" not in frame.meta)
+        if frame.kind == wire.ERROR:
+            raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
+        return frame
+
+    async def _lease(self, job: Job, deadline: float) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                self._busy.add(worker)
+                return worker
+            self._start_worker()  # it was killed while it had nothing to do
+        waiter: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                return await asyncio.shield(waiter)
+        except TimeoutError:
+            self._abandon(waiter)
+            raise RequestError(
+                503,
+                "Every script worker is busy.",
+                f"The script waited {job.timeout} s for one and was not run. Try again later.",
+                {"Retry-After": "5"},
+            ) from None
+        except asyncio.CancelledError:
+            self._abandon(waiter)
+            raise
+
+    def _abandon(self, waiter: asyncio.Future[Worker]) -> None:
+        """Leave the queue; a worker that was handed over in the same instant goes to the next."""
+        if not waiter.done():
+            self._waiting.remove(waiter)
+        elif waiter.exception() is None:
+            self._give_back(waiter.result(), fit=True)
+
+    def _give_back(self, worker: Worker, *, fit: bool) -> None:
+        self._busy.discard(worker)
+        if fit and worker.alive:
+            self._hand_out(worker)
+        else:
+            worker.kill()
+            self._start_worker()
+
+    def _hand_out(self, worker: Worker) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                self._busy.add(worker)
+                waiter.set_result(worker)
+                return
+        self._idle.append(worker)
+
+    def _start_worker(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._bring_up())
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _bring_up(self) -> None:
+        """Start a worker, again if need be: the template process may be being replaced itself."""
+        pause = FIRST_PAUSE
+        while not await self._try_to_start():
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LAST_PAUSE)
+
+    async def _try_to_start(self) -> bool:
+        try:
+            worker = Worker(self._launcher)
+        except OSError as problem:
+            logger.warning("A script worker can't be started: %s", problem)
+            return False
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await worker.ready()
+        except (WorkerDiedError, TimeoutError) as problem:
+            worker.kill()
+            logger.warning("A script worker did not start: %s", problem or "no answer")
+            return False
+        except asyncio.CancelledError:
+            worker.kill()
+            raise
+        self._hand_out(worker)
+        return True

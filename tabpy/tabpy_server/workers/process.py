@@ -1,0 +1,143 @@
+"""The web process: one script worker, as seen from here, and the ways to start one.
+
+To let go of a worker is to kill it: the template process kills the worker's whole process group as
+soon as our end of its socket is closed, so a web process that dies in any way leaves none behind.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import orjson
+
+from tabpy.tabpy_server.workers import wire
+
+READ_SIZE = 1 << 20  # bytes
+JOIN_BELOW = 1 << 18  # bytes: one copy is cheaper than one more call
+
+
+class WorkerDiedError(Exception):
+    """The worker is gone; the text says how, as far as it is known."""
+
+
+class Launcher(Protocol):
+    """Makes a new script worker serve a socket; what it returns kills that worker."""
+
+    def launch(self, worker_end: socket.socket) -> Callable[[], None]: ...
+
+
+class TemplateLauncher:
+    """Asks the template process for a fork, through the socket that all web processes share."""
+
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+
+    def launch(self, worker_end: socket.socket) -> Callable[[], None]:
+        socket.send_fds(self._requests, [b"fork"], [worker_end.fileno()])
+        return lambda: None  # the template kills it when our end is closed
+
+
+class Worker:
+    """A script worker and the private socket to it; runs one job at a time."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._kill_process = launcher.launch(theirs)
+        ours.setblocking(False)
+        self._socket = ours
+        self._received = bytearray()
+        self._frame: asyncio.Future[wire.Frame] = self._loop.create_future()
+        self._death = "ended"
+        self._loop.add_reader(ours, self._readable)
+        self.alive = True
+        self.pid = 0
+
+    async def ready(self) -> None:
+        """Until it can take a job. Raises WorkerDiedError."""
+        self.pid = (await self._frame).meta["pid"]
+
+    async def run(self, meta: dict[str, object], body: Sequence[bytes]) -> wire.Frame:
+        """The worker's RESULT or ERROR frame. Raises WorkerDiedError."""
+        self._frame = self._loop.create_future()
+        if not self.alive:
+            raise WorkerDiedError(self._death)
+        head = wire.head(wire.JOB, meta, sum(map(len, body)))
+        # A worker that dies in mid-message also ends the wait for its reply, with a better reason.
+        with contextlib.suppress(ConnectionError):
+            await self._send([head, *body])
+        return await self._frame
+
+    def kill(self) -> None:
+        """Now, whatever it does: see the module's text."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+        self._kill_process()
+        if not self._frame.done():
+            self._frame.set_exception(WorkerDiedError(self._death))
+            self._frame.exception()  # nobody may be waiting, which is no error of its own
+
+    async def _send(self, parts: Sequence[bytes]) -> None:
+        if sum(map(len, parts)) < JOIN_BELOW:
+            parts = [b"".join(parts)]
+        for part in parts:
+            view = memoryview(part)
+            while view and self.alive:
+                try:
+                    view = view[self._socket.send(view) :]
+                except BlockingIOError:
+                    await self._writable()
+
+    async def _writable(self) -> None:
+        """Until the socket takes more, or there's no more use in it."""
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_writer(self._socket, _resolve, ready)
+        try:
+            await asyncio.wait((ready, self._frame), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if self.alive:
+                self._loop.remove_writer(self._socket)
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.kill()
+            return
+        self._received += data
+        self._take_frame()
+
+    def _take_frame(self) -> None:
+        if len(self._received) < wire.HEADER.size:
+            return
+        kind, meta_length, body_length = wire.sizes(self._received[: wire.HEADER.size])
+        body_start = wire.HEADER.size + meta_length
+        end = body_start + body_length
+        closing = b"" if kind == wire.DEATH else wire.END
+        if len(self._received) < end + len(closing):
+            return
+        received, self._received = self._received, bytearray()
+        meta = orjson.loads(received[wire.HEADER.size : body_start])
+        if kind == wire.DEATH:
+            self._death = meta["reason"]
+        elif received[end:] != closing or self._frame.done():
+            self.kill()  # not our protocol: a script wrote to the socket, or was killed writing
+        else:
+            with memoryview(received) as view:
+                self._frame.set_result(wire.Frame(kind, meta, bytes(view[body_start:end])))
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
