@@ -1,0 +1,35 @@
+"""Servers for the tests that need one."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import Server
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server with settings of its own; it's killed when the test ends."""
+    servers: list[Server] = []
+
+    def start_one(settings: dict[str, str] | None = None, **options: Any) -> Server:
+        folder = tmp_path / f"server{len(servers)}"
+        folder.mkdir()
+        servers.append(Server(folder, settings, **options))
+        return servers[-1].wait_until_ready()
+
+    yield start_one
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that leave it as they found it."""
+    folder = tmp_path_factory.mktemp("server")
+    settings = {"TABPY_EVALUATE_TIMEOUT": "10", "TABPY_PRELOAD": "numpy,pandas"}
+    running = Server(folder, settings).wait_until_ready()
+    yield running
+    running.kill()

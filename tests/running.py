@@ -1,0 +1,208 @@
+"""A real server in real processes, for tests that talk to it as its users do."""
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tabpy.tabpy_server import passwords
+
+USER, PASSWORD = "paolo", "not: a real pässword"
+PATIENCE = 20.0  # seconds that a condition may take on a slow machine
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """The condition's first true value; fails when it doesn't come true in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> tuple[int, str, str]:
+        """Status, message and info of an error."""
+        assert set(self.json) == {"message", "info"}
+        return self.status, self.json["message"], self.json["info"]
+
+
+class Server:
+    """`tabpy` started as a command, with its settings in the environment."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        arguments: Sequence[str] = (),
+        command: Sequence[str] = (sys.executable, "-m", "tabpy"),
+        users: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.log_file = folder / "log.txt"
+        password_file = folder / "pwd.txt"
+        users = {USER: PASSWORD} if users is None else users
+        password_file.write_text(
+            "".join(
+                f"{name} {passwords.hash_password(name, password, passwords.CHEAPEST)}\n"
+                for name, password in users.items()
+            )
+        )
+        self.environment = {
+            **clean_environment(),
+            "TABPY_PORT": str(self.port),
+            "TABPY_PWD_FILE": str(password_file),
+            "TABPY_STATE_PATH": str(folder / "state"),
+            "TABPY_PRELOAD": "",
+            **(settings or {}),
+        }
+        self.environment = {key: value for key, value in self.environment.items() if value != "-"}
+        with self.log_file.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, *arguments],
+                cwd=folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.psutil = psutil.Process(self.process.pid)
+
+    def wait_until_ready(self) -> "Server":
+        until(self._answers, "the server answers")
+        return self
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended: {self.log}")
+        try:
+            return self.request("GET", "/healthz", user=None).status == 200
+        except OSError:
+            return False
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def log_lines(self, *parts: str) -> list[str]:
+        return [line for line in self.log.splitlines() if all(part in line for part in parts)]
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | None = None,
+        *,
+        user: str | None = USER,
+        password: str = PASSWORD,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+    ) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            own = dict(headers or {})
+            if user is not None:
+                own["Authorization"] = basic(user, password)
+            connection.request(method, path, body, own)
+            response = connection.getresponse()
+            return Reply(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def evaluate(self, script: str, *columns: Any, **options: Any) -> Reply:
+        data = {f"_arg{number}": column for number, column in enumerate(columns, 1)}
+        body = json.dumps({"script": script, "data": data})
+        return self.request("POST", "/evaluate", body, **options)
+
+    # The processes, as the kernel sees them
+
+    def tree(self) -> list[psutil.Process]:
+        return [self.psutil, *self.psutil.children(recursive=True)]
+
+    def template(self) -> psutil.Process:
+        """The process that forks workers: a child of the arbiter that has been given modules."""
+        found: psutil.Process = until(
+            lambda: next(
+                (each for each in self.psutil.children() if "template" in " ".join(each.cmdline())),
+                None,
+            ),
+            "a template process is there",
+        )
+        return found
+
+    def web_processes(self) -> list[psutil.Process]:
+        return [
+            each for each in self.psutil.children() if "template" not in " ".join(each.cmdline())
+        ]
+
+    def workers(self) -> list[psutil.Process]:
+        found: list[psutil.Process] = self.template().children()
+        return found
+
+    def stop(self) -> int:
+        """SIGTERM, as a platform does; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """The whole tree, and nothing may be left of it."""
+        try:
+            everybody = self.tree()
+        except psutil.NoSuchProcess:
+            everybody = []
+        for each in everybody:
+            try:
+                each.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self.process.wait(PATIENCE)
+        _, alive = psutil.wait_procs(everybody, PATIENCE)
+        assert not alive
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would set the server."""
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("TABPY_", "GUNICORN_")) and key not in ("PORT", "DYNO", "WEB_CONCURRENCY")
+    }
