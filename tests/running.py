@@ -204,5 +204,6 @@ def clean_environment() -> dict[str, str]:
     return {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("TABPY_", "GUNICORN_")) and key not in ("PORT", "DYNO", "WEB_CONCURRENCY")
+        if not key.startswith(("TABPY_", "GUNICORN_"))
+        and key not in ("PORT", "DYNO", "WEB_CONCURRENCY")
     }

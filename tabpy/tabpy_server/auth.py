@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import logging
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from tabpy.tabpy_server.throttle import LAST_DELAY, Throttle
 logger = logging.getLogger(__name__)
 
 VERIFIERS = 2  # threads: argon2id takes 19 MiB each
+LOOK_EVERY = 0.2  # seconds between looks at the password file
 REMEMBERED = 1024  # credentials
 
 
@@ -34,6 +36,7 @@ class Users:
         """`others`: name to hash. Raises PasswordFileError or OSError for an unusable file."""
         self._file = file
         self._others = dict(others)
+        self._next_look = 0.0
         self._seen = self._signature()
         self._current = self._read()
 
@@ -43,6 +46,10 @@ class Users:
         A file that has become unusable changes nothing, since half of an edit isn't what anybody
         wants: its last good state goes on, and the log says so.
         """
+        now = time.monotonic()
+        if now < self._next_look:
+            return self._current, False
+        self._next_look = now + LOOK_EVERY
         signature = self._signature()
         if signature == self._seen:
             return self._current, False

@@ -4,6 +4,7 @@ gunicorn's own tornado worker drops requests in flight after SIGTERM and knows n
 """
 
 import asyncio
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ class WebWorker(Worker):
             signal.signal(ignored, signal.SIG_IGN)
 
     def run(self) -> None:
+        # What was imported before the fork stays for good: the collector need not look at it.
+        gc.freeze()
         asyncio.run(self._run())
 
     async def _run(self) -> None:

@@ -36,6 +36,8 @@ class Logfmt(logging.Formatter):
 
 def quote(value: object) -> str:
     """One logfmt value: as it is, or in quotes with line ends and control characters escaped."""
+    if isinstance(value, int | float):
+        return str(value)
     text = str(value)
     return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=True)
 
@@ -59,5 +61,9 @@ def set_up(config_file: Path, level: str) -> None:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(Logfmt())
         logging.basicConfig(level=level, handlers=[handler], force=True)
+        # Our form shows none of these, and finding them out is most of what a line costs:
+        # https://docs.python.org/3/howto/logging.html#optimization
+        logging._srcfile = None
+        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -14,7 +14,7 @@ Start = Callable[..., Server]
 
 def answers_right(server: Server) -> bool:
     try:
-        return server.evaluate("return _arg1[0] + 1", [1], timeout=3).json == 2
+        return bool(server.evaluate("return _arg1[0] + 1", [1], timeout=3).json == 2)
     except (OSError, ValueError):
         return False
 
@@ -31,8 +31,12 @@ def test_a_killed_process_is_replaced_within_three_seconds(start: Start, role: s
     assert victims
     for victim in victims:
         victim.kill()
-    until(lambda: all(not each.is_running() or each.status() == psutil.STATUS_ZOMBIE
-                      for each in victims), "the victims are dead")
+    until(
+        lambda: all(
+            not each.is_running() or each.status() == psutil.STATUS_ZOMBIE for each in victims
+        ),
+        "the victims are dead",
+    )
     until(lambda: answers_right(server), f"right answers after the death of {role}", seconds=3)
     until(lambda: len(server.workers()) == 4, "all workers are back")
     assert all(answers_right(server) for _ in range(10))
@@ -84,8 +88,10 @@ def test_a_script_that_is_stopped_takes_what_it_started_with_it(start: Start) ->
         "time.sleep(3600)"
     )
     assert server.evaluate(script).status == 408
-    until(lambda: len(server.template().children(recursive=True)) == 2 * len(server.web_processes()),
-          "only fresh workers are left")
+    until(
+        lambda: len(server.template().children(recursive=True)) == 2 * len(server.web_processes()),
+        "only fresh workers are left",
+    )
 
 
 def test_sigterm_to_every_process_lets_a_running_script_finish(start: Start) -> None:

@@ -5,8 +5,8 @@ closed unless its handler says `open_to_all`.
 """
 
 import logging
+import os
 import time
-import uuid
 from collections.abc import Awaitable
 from typing import Any
 
@@ -22,6 +22,10 @@ logger = logging.getLogger("tabpy.request")
 
 DRAIN_FACTOR = 4  # times the limit: so much of a refused body is read, to be able to say why
 CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log only
+
+
+def new_request_id() -> str:
+    return os.urandom(12).hex()
 
 
 @stream_request_body
@@ -48,33 +52,45 @@ class BaseHandler(RequestHandler):
 
     # On the way in
 
-    async def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         self.context.traffic.enter()
         self._under_way = True
-        self.request_id = self.request.headers.get("X-Request-Id", "")[:200] or uuid.uuid4().hex
+        self.request_id = self.request.headers.get("X-Request-Id", "")[:200] or new_request_id()
         self.context.proxies.apply(self.request)
         try:
-            await self._check()
+            refusals.plain_http(self.request, self.context)
+            if self.open_to_all or self.request.method == "OPTIONS":  # preflights: no credentials
+                return None
+            self.user = self.context.gate.remembered(self.request.headers.get("Authorization"))
+            if self.user is None:
+                return self._admit()
+            self._check_body()
         except RequestError as refusal:
-            headers = self.request.headers
-            has_body = "Content-Length" in headers or "Transfer-Encoding" in headers
-            waits = "Expect" in headers  # sends the body only if we like the headers
-            if not has_body or waits or self._declared_size() > DRAIN_FACTOR * self.body_limit:
-                raise
-            self._refuse_after_body(refusal)
+            self._refuse(refusal)
+        return None
 
-    async def _check(self) -> None:
-        refusals.plain_http(self.request, self.context)
-        if self.open_to_all or self.request.method == "OPTIONS":  # preflights bring no credentials
-            return
-        header = self.request.headers.get("Authorization")
-        gate = self.context.gate
-        self.user = gate.remembered(header) or await gate.admit(
-            header, self.request.remote_ip or ""
-        )
+    async def _admit(self) -> None:
+        request = self.request
+        try:
+            self.user = await self.context.gate.admit(
+                request.headers.get("Authorization"), request.remote_ip or ""
+            )
+            self._check_body()
+        except RequestError as refusal:
+            self._refuse(refusal)
+
+    def _check_body(self) -> None:
         refusals.other_sites(self.request, self.context)
         refusals.unknown_encoding(self.request, self.context)
         refusals.too_large(self._declared_size(), self.body_limit)
+
+    def _refuse(self, refusal: RequestError) -> None:
+        headers = self.request.headers
+        has_body = "Content-Length" in headers or "Transfer-Encoding" in headers
+        waits = "Expect" in headers  # sends the body only if we like the headers
+        if not has_body or waits or self._declared_size() > DRAIN_FACTOR * self.body_limit:
+            raise refusal
+        self._refuse_after_body(refusal)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self.body_size += len(chunk)

@@ -17,17 +17,19 @@ class JobHandler(BaseHandler):
 
     def initialize(self) -> None:
         super().initialize()
-        self._running: asyncio.Task[wire.Frame] | None = None
+        self._running: asyncio.Task[None] | None = None
 
     async def run_job(self, job: Job) -> bytes:
         """The JSON the worker answers with. Raises RequestError."""
         if logger.isEnabledFor(logging.DEBUG):
             job.meta["want_printed"] = True
-        self._running = asyncio.ensure_future(self.context.pool.run(job, self.timing))
+        self._running = asyncio.current_task()
         try:
-            frame = await self._running
+            frame = await self.context.pool.run(job, self.timing)
         except asyncio.CancelledError:
             raise Finish from None  # nobody is left to answer
+        finally:
+            self._running = None
         self._log_printed(frame)
         return bytes(frame.body)
 
