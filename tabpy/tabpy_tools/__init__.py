@@ -1,0 +1,1 @@
+"""The client's side: deploy functions to a TabPy server, and query them."""

@@ -1,0 +1,40 @@
+"""Whose certificates are trusted, and what is said where none are checked."""
+
+import re
+import ssl
+import warnings
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import urllib3
+
+
+def checked_authorities(path: str, verify: bool) -> str:
+    """`path`, once it is known to hold certificates; ValueError where it can't be of use."""
+    if not verify:
+        raise ValueError("ca_certificates is of no use with verify=False: leave one of them out.")
+    if not Path(path).is_file():
+        raise ValueError(f"ca_certificates has to name a file of certificates; {path!r} isn't one.")
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise ValueError(f"ca_certificates: {path!r} holds no certificates in PEM form.") from None
+    return path
+
+
+def warn_of_any_certificate(url: str) -> None:
+    """Say at the line that makes the `Client` what `verify=False` means."""
+    warnings.warn(
+        f"The certificate of {url} isn't checked (verify=False): anybody in between can read the "
+        "password. Give ca_certificates='authority.pem' for a private authority.",
+        stacklevel=4,
+    )
+
+
+def silence_urllib3(url: str) -> None:
+    """It has been said once, by us: urllib3 would say it again for this host."""
+    warnings.filterwarnings(
+        "ignore",
+        message=f".*host '{re.escape(urlsplit(url).hostname or '')}'",
+        category=urllib3.exceptions.InsecureRequestWarning,
+    )

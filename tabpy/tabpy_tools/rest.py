@@ -1,0 +1,37 @@
+"""The error a server answered with."""
+
+import requests
+
+
+class ResponseError(RuntimeError):
+    """The server refused or failed: `.status_code`, and its two lines `.message` and `.info`."""
+
+    def __init__(self, response: requests.Response) -> None:
+        super().__init__("Unexpected server response")
+        self.response = response
+        self.status_code = response.status_code
+        self.message: str = response.reason or "Unexpected answer"
+        self.info: str | None = None
+        try:
+            reply = response.json()
+        except ValueError:
+            reply = None
+        if isinstance(reply, dict) and "message" in reply:
+            self.message = str(reply["message"])
+            self.info = str(reply["info"]) if reply.get("info") else None
+        elif response.is_redirect:
+            location = response.headers["location"]
+            self.info = f"The server sends us on to {location}: give Client that address"
+        else:
+            self.info = (
+                f"The answer isn't TabPy's JSON but {response.headers.get('content-type')}: "
+                f"does {response.url} belong to a TabPy server?"
+            )
+
+    def __str__(self) -> str:
+        text = f"{self.status_code} {self.message}"
+        if self.info:
+            text += f" ({self.info})"
+        if self.status_code == requests.codes.unauthorized:
+            text += ": call set_credentials(username, password) with what the server knows"
+        return text
