@@ -1,0 +1,166 @@
+"""The command tabpy-deploy-models: puts the predeployed functions on a server."""
+
+import argparse
+import configparser
+import getpass
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cloudpickle
+import requests
+
+import tabpy.models.scripts
+import tabpy.tabpy_server
+from tabpy.models import PREDEPLOYED
+from tabpy.tabpy_tools.client import Client
+from tabpy.tabpy_tools.connection import Connection
+from tabpy.tabpy_tools.rest import ResponseError
+
+_DEFAULT_CONFIG = Path(tabpy.tabpy_server.__file__).parent / "common" / "default.conf"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Deploy the functions of `tabpy.models`; `argv` is without the program's name.
+
+    Exit codes: 0 all deployed, 1 at least one not, 2 wrong usage, 130 interrupted. Progress goes
+    to standard output, what prevents any deploying to standard error.
+    """
+    arguments = _arguments(sys.argv[1:] if argv is None else argv)
+    try:
+        url = arguments.url or server_url(arguments.config, os.environ)
+        client = Client(url, ca_certificates=arguments.ca_certificates)
+        probe = Connection(url, arguments.ca_certificates, verify=True)
+        if _wants_credentials(probe):
+            user, password = _credentials()
+            probe.set_credentials(user, password)
+            client.set_credentials(user, password)
+            if _wants_credentials(probe):
+                raise ValueError(f"{probe.url} knows no user {user!r} with this password.")
+        return _deploy_all(client, probe.url)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    except (ValueError, ResponseError, requests.RequestException) as error:
+        print(f"tabpy-deploy-models: {_one_line(error)}", file=sys.stderr)
+        return 1
+
+
+def server_url(config: Path | None, environ: Mapping[str, str]) -> str:
+    """The address of this machine's server, from `environ`, else the file, else the defaults.
+
+    `config` is the server's own configuration file; None stands for the one it uses by itself.
+    Raises ValueError, in one line, for a file or a setting that can't be right.
+    """
+    # As in TabPy, %(NAME)s in the file is the environment's NAME. Option names know no case, and
+    # an environment can hold HTTP_PROXY and http_proxy: a dictionary takes the last of them.
+    names = {name.lower(): value.replace("%", "%%") for name, value in environ.items()}
+    parser = configparser.ConfigParser(names, strict=False)
+    path = config or _DEFAULT_CONFIG
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig"), source=str(path))
+        section = parser["TabPy"]
+        port, protocol = (
+            environ.get(key) or section.get(key) or default
+            for key, default in (("TABPY_PORT", "9004"), ("TABPY_TRANSFER_PROTOCOL", "http"))
+        )
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}.") from None
+    except KeyError:
+        raise ValueError(f"{path} has no section [TabPy].") from None
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} isn't a configuration file: {_one_line(error)}") from None
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"TABPY_PORT must be a number from 1 to 65535, not {port!r}.")
+    if protocol.lower() not in ("http", "https"):
+        raise ValueError(f"TABPY_TRANSFER_PROTOCOL must be http or https, not {protocol!r}.")
+    return f"{protocol.lower()}://localhost:{port}"
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tabpy-deploy-models",
+        description=f"Deploys {', '.join(model.name for model in PREDEPLOYED)} to a server.",
+        epilog="Where the server wants credentials they are asked for, or read as two lines of "
+        "standard input: user name and password.",
+    )
+    parser.add_argument(
+        "config",
+        nargs="?",
+        type=Path,
+        help="the server's configuration file, which tells its port and protocol on this machine",
+    )
+    parser.add_argument(
+        "--ca-certificates", metavar="FILE", help="authorities to trust, in PEM form, for https"
+    )
+    parser.add_argument("--url", help="deploy to this server, such as https://example.com")
+    return parser.parse_args(argv)
+
+
+def _wants_credentials(probe: Connection) -> bool:
+    try:
+        probe.call("GET", "info")
+    except ResponseError as error:
+        if error.status_code == requests.codes.unauthorized:
+            return True
+        raise
+    return False
+
+
+def _credentials() -> tuple[str, str]:
+    user = password = ""
+    try:
+        if sys.stdin is None:  # closed by the caller
+            pass
+        elif sys.stdin.isatty():
+            user, password = input("User name: ").strip(), getpass.getpass("Password: ")
+        else:
+            user, password = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
+    except EOFError:
+        print()
+    except UnicodeDecodeError:
+        # The error's own text holds a byte of the password.
+        raise ValueError("User name and password on standard input have to be UTF-8.") from None
+    if not user or not password:
+        raise ValueError(
+            "The server wants a user name and a password: type them when asked, or give them as "
+            "two lines of standard input."
+        )
+    return user, password
+
+
+def _deploy_all(client: Client, url: str) -> int:
+    # The function itself travels, not the name of a module that the server may have otherwise.
+    cloudpickle.register_pickle_by_value(tabpy.models.scripts)
+    failed = []
+    try:
+        for number, (name, function, description) in enumerate(PREDEPLOYED, start=1):
+            print(f"{number}/{len(PREDEPLOYED)} {name} ... ", end="", flush=True)
+            try:
+                with warnings.catch_warnings(record=True) as remarks:
+                    warnings.simplefilter("always")
+                    client.deploy(name, function, description, override=True, is_public=True)
+                version = client.get_endpoints()[name]["version"]
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+                print(f"failed: {_one_line(error)}")
+                failed.append(name)
+            else:
+                print(f"deployed, version {version}")
+                for remark in remarks:
+                    print(f"    {remark.message}")
+    finally:
+        cloudpickle.unregister_pickle_by_value(tabpy.models.scripts)
+    print(f"{len(PREDEPLOYED) - len(failed)} of {len(PREDEPLOYED)} deployed to {url}.")
+    if failed:
+        print(f"Not deployed: {', '.join(failed)}.")
+    return 1 if failed else 0
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())
