@@ -1,0 +1,58 @@
+"""What several figures share: the pair of servers, requests, and one round of load."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from benchmarks.connection import Check, Connection, Reply, WrongReply, answers, request
+from benchmarks.load import Stream, run
+from benchmarks.report import Sample
+from benchmarks.servers import Kind, Server, running
+
+CONNECTIONS = 8
+WARM_UP = 0.5  # seconds
+ROUND = 2.0
+
+FIRST = {"script": "return [x + 1 for x in _arg1]", "data": {"_arg1": [1]}}
+first_is_right = answers(lambda reply: reply == [2])
+
+
+@contextmanager
+def pair(ours: Kind, peer: Kind) -> Iterator[tuple[Server, Server]]:
+    with running(ours) as our_server, running(peer) as peer_server:
+        yield our_server, peer_server
+
+
+def evaluate(server: Server, payload: object) -> bytes:
+    return request("POST", "/evaluate", server.authorization, payload)
+
+
+def first_right(server: Server) -> float:
+    """Wait for a right answer to a small script; seconds since the server's start."""
+    return server.wait_until(evaluate(server, FIRST), first_is_right)
+
+
+def once(server: Server, rendered: bytes) -> Reply:
+    """One request on a connection of its own."""
+    connection = Connection(server.address)
+    try:
+        return connection.ask(rendered)
+    finally:
+        connection.close()
+
+
+def hammer(server: Server, rendered: bytes, check: Check) -> Sample:
+    """One round of one request on all connections: rate in /s, p50 and p99 in milliseconds."""
+    first_right(server)
+    run(server.address, [Stream(rendered, check, CONNECTIONS)], WARM_UP)
+    stream = Stream(rendered, check, CONNECTIONS)
+    seconds = run(server.address, [stream], ROUND)
+    return {"rate": len(stream.latencies) / seconds} | percentiles(stream.latencies)
+
+
+def percentiles(latencies: Sequence[float]) -> dict[str, float]:
+    """p50 and p99, in milliseconds, of latencies in seconds."""
+    if len(latencies) < 2:
+        raise WrongReply(f"only {len(latencies)} replies came: nothing to take a median of")
+    cuts = statistics.quantiles(latencies, n=100, method="inclusive")
+    return {"p50": cuts[49] * 1e3, "p99": cuts[98] * 1e3}

@@ -1,0 +1,46 @@
+"""TabPy from PyPI in a virtual environment of its own, made once and kept."""
+
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+VERSION = "2.16.0"
+FOLDER = Path(__file__).parent / ".peer"
+
+
+def commands(folder: Path | None) -> Path:
+    """The folder of TabPy's commands: of the environment `folder`, else of our own cached one.
+
+    Raises SystemExit when `folder` has another version, or none, and when pip can't install.
+    """
+    made_here = folder is None
+    root = (folder or FOLDER).absolute()
+    found = _installed(root)
+    if found is None and made_here:
+        print(f"installing TabPy {VERSION} into {root} (once)", file=sys.stderr)
+        _install(root)
+        found = _installed(root)
+    if found != VERSION:
+        raise SystemExit(f"{root} has TabPy {found or '(none)'}; the benchmarks need {VERSION}")
+    return root / "bin"
+
+
+def _installed(root: Path) -> str | None:
+    python = root / "bin" / "python"
+    if not python.exists() or not (root / "bin" / "tabpy").exists():
+        return None
+    # Isolated, so that this checkout's own tabpy can't answer for the peer's.
+    ask = "import importlib.metadata as m; print(m.version('tabpy'))"
+    told = subprocess.run([python, "-I", "-c", ask], capture_output=True, text=True, check=False)
+    return told.stdout.strip() or None
+
+
+def _install(root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    venv.create(root, with_pip=True)
+    pip = [str(root / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    if subprocess.run([*pip, f"tabpy=={VERSION}"], check=False).returncode:
+        shutil.rmtree(root)
+        raise SystemExit(f"pip could not install tabpy=={VERSION}; --peer takes an environment")
