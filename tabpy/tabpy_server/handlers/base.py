@@ -102,8 +102,9 @@ class BaseHandler(RequestHandler):
                 self._refuse_after_body(refusal)
             else:
                 self.body.append(chunk)
-        elif self.body_size > DRAIN_FACTOR * self.body_limit:
-            raise self._refusal
+        elif self.body_size > DRAIN_FACTOR * self.body_limit and not self._finished:
+            # Now, while the body still comes: tornado drops the rest and closes the connection.
+            self.send_error(exc_info=(RequestError, self._refusal, None))
         return None
 
     def _refuse_after_body(self, refusal: RequestError) -> None:

@@ -23,14 +23,17 @@ LARGE = 1_000_000  # bytes of a job's body after which freed memory is handed ba
 IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
-def serve(connection: socket.socket) -> None:
-    """Run jobs until the web process closes its end of `connection`."""
+def serve(connection: socket.socket, *, cold: bool = False) -> None:
+    """Run jobs until the web process closes its end of `connection`.
+
+    `cold`: the modules to preload aren't imported here, and another worker would have them.
+    """
     _ignore_signals()
     _detach_standard_streams()
     printed = Printed()
     sys.stdout = sys.stderr = printed
     surroundings = _Surroundings()
-    _send(connection, wire.HELLO, {"pid": os.getpid()})
+    _send(connection, wire.HELLO, {"pid": os.getpid(), "cold": cold})
     while (job := _receive(connection)) is not None:
         printed.start()
         started = time.monotonic()

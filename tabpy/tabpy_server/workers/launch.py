@@ -70,10 +70,8 @@ class TemplateProcess:
         while chunk := os.read(self._ready, 65536):
             said += chunk
         self._close_ready()
-        if not said.startswith(template.READY):
+        if said != template.READY:
             raise StartError("The template process ended before it was ready; its output says why.")
-        for failure in said.removeprefix(template.READY).decode().splitlines():
-            logger.warning("TABPY_PRELOAD: can't import %s", failure)
 
     def restart_if_dead(self) -> None:
         if self._process.poll() is None:

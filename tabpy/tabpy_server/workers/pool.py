@@ -29,9 +29,7 @@ class Pool:
 
     async def start(self) -> None:
         """Until every worker is ready."""
-        for _ in range(self._size):
-            self._start_worker()
-        await asyncio.gather(*self._starting)
+        await asyncio.gather(*(self._bring_up(None) for _ in range(self._size)))
 
     def close(self) -> None:
         """Kill all workers, whatever they do."""
@@ -94,7 +92,7 @@ class Pool:
             if worker.alive:
                 self._busy.add(worker)
                 return worker
-            self._start_worker()  # it was killed while it had nothing to do
+            self._start_worker()  # that one was killed while it had nothing to do
         waiter: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
@@ -121,10 +119,11 @@ class Pool:
 
     def _give_back(self, worker: Worker, *, fit: bool) -> None:
         self._busy.discard(worker)
-        if fit and worker.alive:
+        if fit and worker.alive and not worker.outdated:
             self._hand_out(worker)
-        else:
-            worker.kill()
+            return
+        worker.kill()
+        if not worker.outdated:
             self._start_worker()
 
     def _hand_out(self, worker: Worker) -> None:
@@ -136,33 +135,44 @@ class Pool:
                 return
         self._idle.append(worker)
 
-    def _start_worker(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._bring_up())
+    def _start_worker(self, instead_of: Worker | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(self._bring_up(instead_of))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
-    async def _bring_up(self) -> None:
+    async def _bring_up(self, instead_of: Worker | None) -> None:
         """Start a worker, again if need be: the template process may be being replaced itself."""
         pause = FIRST_PAUSE
-        while not await self._try_to_start():
+        while (worker := await self._try_to_start()) is None:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE)
+        if instead_of is not None:
+            self._retire(instead_of)
+        self._hand_out(worker)
 
-    async def _try_to_start(self) -> bool:
+    async def _try_to_start(self) -> Worker | None:
         try:
             worker = Worker(self._launcher)
         except OSError as problem:
             logger.warning("A script worker can't be started: %s", problem)
-            return False
+            return None
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                await worker.ready()
+                warm = await worker.ready()
         except (WorkerDiedError, TimeoutError) as problem:
             worker.kill()
             logger.warning("A script worker did not start: %s", problem or "no answer")
-            return False
+            return None
         except asyncio.CancelledError:
             worker.kill()
             raise
-        self._hand_out(worker)
-        return True
+        if not warm:
+            self._start_worker(instead_of=worker)
+        return worker
+
+    def _retire(self, worker: Worker) -> None:
+        """No more jobs for it; if it has one, that is its last."""
+        worker.outdated = True
+        if worker in self._idle:
+            self._idle.remove(worker)
+            worker.kill()

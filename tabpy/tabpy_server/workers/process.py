@@ -54,11 +54,14 @@ class Worker:
         self._death = "ended"
         self._loop.add_reader(ours, self._readable)
         self.alive = True
+        self.outdated = False  # a better one is there: no more jobs for it
         self.pid = 0
 
-    async def ready(self) -> None:
-        """Until it can take a job. Raises WorkerDiedError."""
-        self.pid = (await self._frame).meta["pid"]
+    async def ready(self) -> bool:
+        """Until it can take a job; false if it lacks the preload. Raises WorkerDiedError."""
+        hello = (await self._frame).meta
+        self.pid = hello["pid"]
+        return not hello["cold"]
 
     async def run(self, meta: dict[str, object], body: Sequence[bytes]) -> wire.Frame:
         """The worker's RESULT or ERROR frame. Raises WorkerDiedError."""

@@ -9,6 +9,10 @@ It is also the only parent of the workers, and so the one that may kill them: wh
 the template watches a duplicate of the worker's socket. When the web process lets go of its end,
 whether on purpose or by dying, the worker's process group is killed. When the worker dies, the
 template says so on that socket and shuts it, whoever else may still hold it.
+
+Importing pandas takes longer than all the rest of the start. Meanwhile a copy of the template as
+it was before serves the first requests; its workers say that they are cold, and the web processes
+replace them as soon as they can.
 """
 
 import ctypes
@@ -28,6 +32,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
+LEAVE = signal.SIGUSR2
 READY = b"ready"
 CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
 
@@ -35,8 +40,13 @@ CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
 class Template:
     """Waits for requests to fork, for web processes to let go, and for workers to die."""
 
-    def __init__(self, requests: socket.socket) -> None:
+    def __init__(
+        self, requests: socket.socket, *, cold: bool, stand_in_pid: int | None = None
+    ) -> None:
         self._requests = requests
+        self._spared = stand_in_pid
+        self._cold = cold
+        self._leaving = False
         self._sockets: dict[int, socket.socket] = {}  # worker's pid: our duplicate of its socket
         self._pids: dict[int, int] = {}  # that duplicate's file descriptor: the worker's pid
         self._poll = select.epoll()
@@ -46,12 +56,14 @@ class Template:
         os.set_blocking(wakeup_write, False)
         signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(LEAVE, self._leave)
         self._wakeup = wakeup_read
         self._poll.register(wakeup_read, select.EPOLLIN)
 
     def run(self) -> None:
-        """Serve until no process is left that could ask."""
-        while True:
+        """Serve until no process is left that could ask, or until told to leave and the last
+        worker has gone."""
+        while self._sockets or not self._leaving:
             for fd, _ in self._poll.poll():
                 if fd == self._requests.fileno():
                     if not self._serve():
@@ -63,8 +75,16 @@ class Template:
                     kill_group(self._pids[fd])
             self._reap()
 
+    def _leave(self, *_: object) -> None:
+        if not self._leaving:
+            self._leaving = True
+            self._poll.unregister(self._requests)
+
     def _serve(self) -> bool:
-        message, fds, _, _ = socket.recv_fds(self._requests, 64, 1)
+        try:
+            message, fds, _, _ = socket.recv_fds(self._requests, 64, 1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True  # the cold and the warm template were both woken; the other was faster
         if not message:
             return False
         worker_socket = socket.socket(fileno=fds[0])
@@ -82,6 +102,7 @@ class Template:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(LEAVE, signal.SIG_IGN)
             os.setsid()
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() == 1:  # the template died before the line above
@@ -91,7 +112,7 @@ class Template:
             self._requests.close()
             for sibling in self._sockets.values():
                 sibling.close()
-            child.serve(own)
+            child.serve(own, cold=self._cold)
             status = 0
         finally:
             os._exit(status)
@@ -121,7 +142,7 @@ class Template:
     def _kill_strays(self) -> None:
         """What a script started in a session of its own became our child when its parent died."""
         for pid in map(int, CHILDREN.read_text().split() if CHILDREN.exists() else ()):
-            if pid not in self._sockets:
+            if pid not in self._sockets and pid != self._spared:
                 kill_group(pid)
 
 
@@ -158,31 +179,48 @@ def prctl(option: int, argument: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0)
 
 
-def preload(modules: Sequence[str]) -> list[str]:
-    """Import `modules`; the ones that can't be imported, with the reason, come back."""
-    failures = []
+def preload(modules: Sequence[str]) -> None:
+    """Import `modules`; for each that can't be imported a log line says why."""
     for module in modules:
         try:
             importlib.import_module(module)
         except Exception as problem:  # noqa: BLE001 - a foreign module's import can raise anything
-            failures.append(f"{module}: {type(problem).__name__}: {problem}")
-    return failures
+            reason = f"{type(problem).__name__}: {problem}".replace('"', "'")
+            line = f'level=warning msg="TABPY_PRELOAD: {module} is not there: {reason}"\n'
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+
+def stand_in(requests: socket.socket) -> int:
+    """Fork a template that serves while this one is busy importing; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            Template(requests, cold=True).run()
+        finally:
+            os._exit(0)
+    return pid
 
 
 def main() -> None:
     """Started with the requests socket, the ready pipe, and the modules to import as arguments."""
     requests_fd, ready_fd, *modules = sys.argv[1:]
-    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, LEAVE):
         # The web process is the one to drain; the template leaves when nobody is left to ask it.
         signal.signal(ignored, signal.SIG_IGN)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    failures = preload(modules)
+    requests = socket.socket(fileno=int(requests_fd))
+    stand_in_pid = stand_in(requests) if modules else None
+    os.write(int(ready_fd), READY)
+    os.close(int(ready_fd))
+    preload(modules)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, pages shared with the workers
-    template = Template(socket.socket(fileno=int(requests_fd)))
-    os.write(int(ready_fd), READY + "\n".join(failures).encode())
-    os.close(int(ready_fd))
+    template = Template(requests, cold=False, stand_in_pid=stand_in_pid)
+    if stand_in_pid is not None:
+        os.kill(stand_in_pid, LEAVE)
     template.run()
 
 

@@ -14,7 +14,7 @@ import orjson
 
 HEADER = struct.Struct("!cIQ")
 
-HELLO = b"H"  # worker: ready for a job; meta {"pid"}
+HELLO = b"H"  # worker: ready for a job; meta {"pid", "cold"}
 JOB = b"J"  # web process: run this; meta says what it is, body is the request's raw body
 RESULT = b"R"  # worker: body is the reply's JSON; meta may have "printed" and "retire"
 ERROR = b"E"  # worker: meta {"status", "message", "info"}
