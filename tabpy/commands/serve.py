@@ -3,8 +3,11 @@
 import argparse
 import logging
 import os
+import shutil
+import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tabpy.tabpy_server import logs, settings
@@ -51,17 +54,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
+    listener = bind(chosen.port)
     template = start_template(chosen) if sys.platform == "linux" else None
     try:
         from tabpy.tabpy_server import entry, service
+        from tabpy.tabpy_server.shared import Shared
 
-        described = service.read(chosen.state_path)
         entered = entry.arrange(
             chosen,
             os.environ,
             may_make_up=arguments.one_time_password or sys.stdin.isatty(),
             may_open=arguments.disable_auth_warning,
         )
+        shared = Shared(chosen, service.read(chosen.state_path), entered.gate)
     except StartError:
         if template is not None:
             template.stop()
@@ -71,11 +76,22 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
     if template is not None:
         from tabpy.tabpy_server.gunicorn_server import Server
 
-        Server(chosen, described, entered.gate, template).run()
+        Server(shared, template, listener).run()
     else:
         from tabpy.tabpy_server import single_process
 
-        single_process.run(chosen, described, entered.gate, os.environ)
+        single_process.run(shared, listener, os.environ)
+
+
+def bind(port: int) -> socket.socket:
+    """The server's port, taken but not yet open. Raises StartError if it can't be had."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("0.0.0.0", port))  # noqa: S104 - a server is there to be reached
+    except OSError as problem:
+        raise StartError(f"TABPY_PORT is {port}: {problem.strerror}.") from None
+    return listener
 
 
 def start_template(chosen: settings.Settings) -> "TemplateProcess":
@@ -98,8 +114,16 @@ There is no user yet, so this run has one of its own:
     user      {user}
     password  {password}
 
-Add one that stays: tabpy-user add -u NAME -f tabpypwd.txt
+Add one that stays: {command("tabpy-user")} add -u NAME -f tabpypwd.txt
 """
+
+
+def command(name: str) -> str:
+    """How to call another of our commands from here: it may be in a folder off the PATH."""
+    if shutil.which(name):
+        return name
+    beside = Path(sys.executable).parent / name
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 if __name__ == "__main__":

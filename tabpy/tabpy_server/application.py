@@ -6,8 +6,18 @@ from tornado.web import Application, RequestHandler
 
 from tabpy.tabpy_server.context import Context
 from tabpy.tabpy_server.handlers.base import BaseHandler
+from tabpy.tabpy_server.handlers.endpoints import (
+    EndpointHandler,
+    EndpointsHandler,
+    RollbackHandler,
+    StatusHandler,
+    UploadDestinationHandler,
+    VersionsHandler,
+)
 from tabpy.tabpy_server.handlers.evaluate import EvaluateHandler
+from tabpy.tabpy_server.handlers.packages import PackagesHandler
 from tabpy.tabpy_server.handlers.page import FileHandler, PageHandler
+from tabpy.tabpy_server.handlers.query import QueryHandler
 from tabpy.tabpy_server.handlers.service import HealthHandler, InfoHandler, UnknownHandler
 from tabpy.tabpy_server.settings import OUR_PAGE
 
@@ -18,6 +28,14 @@ def make_application(context: Context) -> Application:
     routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
         ("/info", InfoHandler, {}),
         ("/evaluate", EvaluateHandler, {}),
+        ("/query/([^/]+)", QueryHandler, {}),
+        ("/endpoints/?", EndpointsHandler, {}),
+        ("/endpoints/([^/]+)", EndpointHandler, {}),
+        ("/endpoints/([^/]+)/versions", VersionsHandler, {}),
+        ("/endpoints/([^/]+)/rollback", RollbackHandler, {}),
+        ("/status", StatusHandler, {}),
+        ("/configurations/endpoint_upload_destination", UploadDestinationHandler, {}),
+        ("/packages", PackagesHandler, {}),
         ("/healthz", HealthHandler, {}),
     ]
     if context.settings.static_path == OUR_PAGE:

@@ -2,9 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tabpy.tabpy_server.auth import Gate, OpenGate
+from tabpy.tabpy_server.catalog import Catalog
+from tabpy.tabpy_server.deployments import Deployments
 from tabpy.tabpy_server.proxy import TrustedProxies
 from tabpy.tabpy_server.service import Service
 from tabpy.tabpy_server.settings import Settings
@@ -41,13 +44,35 @@ class Context:
     service: Service
     gate: Gate | OpenGate
     proxies: TrustedProxies
+    catalog: Catalog
     pool: Pool
+    deployments: Deployments
     traffic: Traffic = field(default_factory=Traffic)
 
     @property
     def max_request_size(self) -> int:
         """Bytes."""
         return int(self.settings.max_request_size_mb * 1024 * 1024)
+
+    @property
+    def max_upload_size(self) -> int:
+        """Bytes."""
+        return int(self.settings.max_upload_size_mb * 1024 * 1024)
+
+    @property
+    def upload_destination(self) -> Path:
+        """Where clients on this machine may put archives."""
+        return self.settings.state_path / "uploads"
+
+    @property
+    def loses_functions(self) -> str | None:
+        """Said wherever it matters: a dyno's disk starts afresh every day."""
+        if not self.settings.on_heroku or self.settings.database_url:
+            return None
+        return (
+            "Deployed functions are lost at this dyno's next restart, at least once a day. To keep "
+            "them: heroku addons:create heroku-postgresql:essential-0"
+        )
 
     def info(self) -> dict[str, Any]:
         """What `GET /info` answers."""

@@ -6,15 +6,14 @@ the requests to fork that came in between wait for it in the socket.
 """
 
 import logging
+import socket
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from tabpy.tabpy_server.auth import Gate, OpenGate
-from tabpy.tabpy_server.service import Service
-from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.shared import Shared
 from tabpy.tabpy_server.web import WebProcess
 from tabpy.tabpy_server.workers.launch import TemplateProcess
 from tabpy.tabpy_server.workers.process import TemplateLauncher
@@ -23,27 +22,20 @@ from tabpy.tabpy_server.workers.process import TemplateLauncher
 class Server(BaseApplication):
     """gunicorn's application object, with our settings in place of its command line."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        service: Service,
-        gate: Gate | OpenGate,
-        template: TemplateProcess,
-    ) -> None:
-        self.settings = settings
-        self.service = service
-        self.gate = gate
+    def __init__(self, shared: Shared, template: TemplateProcess, listener: socket.socket) -> None:
+        self.shared = shared
         self.template = template
+        self.listener = listener
         super().__init__()
 
     def load_config(self) -> None:
         options: dict[str, Any] = {
-            "bind": f"0.0.0.0:{self.settings.port}",
-            "workers": self.settings.web_processes,
+            "bind": f"fd://{self.listener.fileno()}",
+            "workers": self.shared.settings.web_processes,
             "worker_class": "tabpy.tabpy_server.gunicorn_worker.WebWorker",
             "logger_class": ArbiterLogger,
             # Longer than any script: a drain ends when the last one has.
-            "graceful_timeout": int(self.settings.evaluate_timeout) + 5,
+            "graceful_timeout": int(self.shared.settings.evaluate_timeout) + 5,
             "timeout": 30,
             "control_socket_disable": True,
             "preload_app": True,
@@ -57,11 +49,10 @@ class Server(BaseApplication):
 
     def web_process(self) -> WebProcess:
         """Made in the web process itself, since it needs a running loop."""
-        launcher = TemplateLauncher(self.template.requests)
-        return WebProcess(self.settings, self.service, self.gate, launcher)
+        return WebProcess(self.shared, TemplateLauncher(self.template.requests))
 
     def run(self) -> None:
-        """Serve until a signal ends it. Raises StartError if the port can't be had."""
+        """Serve until a signal ends it."""
         TemplateArbiter(self).run()
 
 

@@ -27,11 +27,24 @@ class Logfmt(logging.Formatter):
             f"time={moment}.{int(record.msecs):03d}Z level={record.levelname.lower()} "
             f"msg={quote(record.getMessage())}"
         ]
-        fields: dict[str, Any] = getattr(record, "fields", {})
-        parts += [f"{key}={quote(value)}" for key, value in fields.items() if value is not None]
+        parts.append(_fields(record))
         if record.exc_info:
             parts.append(f"trace={quote(self.formatException(record.exc_info))}")
-        return " ".join(parts)
+        return " ".join(filter(None, parts))
+
+
+def _fields(record: logging.LogRecord) -> str:
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    return " ".join(f"{key}={quote(value)}" for key, value in fields.items() if value is not None)
+
+
+def _with_fields(record: logging.LogRecord) -> bool:
+    """A filter that refuses nothing, and puts the fields into the message, once."""
+    if hasattr(record, "fields"):
+        record.msg = f"{record.getMessage()} {_fields(record)}".rstrip()
+        record.args = ()
+        del record.fields
+    return True
 
 
 def quote(value: object) -> str:
@@ -57,6 +70,8 @@ def set_up(config_file: Path, level: str) -> None:
                 f"The logging sections of {config_file} can't be used: "
                 f"{type(problem).__name__}: {problem}"
             ) from None
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_with_fields)  # their formats know nothing of our fields
     else:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(Logfmt())

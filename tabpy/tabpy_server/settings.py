@@ -88,12 +88,12 @@ def user_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "tabpy"
 
 
-def _setting(key: str, default: Any, parse: Callable[[str], Any], explanation: str) -> Any:
+def _setting(
+    key: str, default: Any, parse: Callable[[str], Any], explanation: str, *, secret: bool = False
+) -> Any:
     made = {"default_factory": default} if callable(default) else {"default": default}
     return field(
-        **made,
-        metadata={"key": key, "parse": parse, "explanation": explanation},
-        repr="PASS" not in key,
+        **made, metadata={"key": key, "parse": parse, "explanation": explanation}, repr=not secret
     )
 
 
@@ -106,7 +106,7 @@ class Settings:
         "TABPY_PWD_FILE", Path("tabpypwd.txt"), _path, "the file of users and password hashes"
     )
     username: str = _setting("TABPY_USERNAME", "", _text, "one more user, beside the file's")
-    password: str = _setting("TABPY_PASSWORD", "", _text, "that user's password")
+    password: str = _setting("TABPY_PASSWORD", "", _text, "that user's password", secret=True)
     state_path: Path = _setting(
         "TABPY_STATE_PATH", user_folder, _path, "where the server keeps what it has to remember"
     )
@@ -147,6 +147,21 @@ class Settings:
     web_processes: int = _setting("WEB_CONCURRENCY", 2, _count, "web processes")
     trusted_proxies: str = _setting(
         "FORWARDED_ALLOW_IPS", "127.0.0.1,::1", _text, "whose X-Forwarded headers count, or *"
+    )
+    database_url: str = _setting(
+        "DATABASE_URL", "", _text, "the Postgres that keeps deployed functions", secret=True
+    )
+    keep_versions: int = _setting(
+        "TABPY_KEEP_VERSIONS", 5, _count, "versions of each function that can be brought back"
+    )
+    max_upload_size_mb: float = _setting(
+        "TABPY_MAX_UPLOAD_SIZE_MB", 500.0, _positive, "larger archives of functions are refused"
+    )
+    model_memory_mb: float = _setting(
+        "TABPY_MODEL_MEMORY_MB", 256.0, _positive, "loaded functions that a worker keeps"
+    )
+    models_path: Path = _setting(
+        "TABPY_MODELS_PATH", CHECKOUT / "models", _path, "modules whose functions deploy at boot"
     )
     on_heroku: bool = False
     explicit: frozenset[str] = frozenset()
@@ -210,7 +225,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
         value = getattr(settings, known[key].name)
         if value != built:
             raise StartError(
-                f"{key} is '{value}', which this version can't do yet: set it to "
+                f"{key} is '{str(value).lower()}', which this version can't do yet: set it to "
                 f"{str(built).lower()} ({instead})."
             )
     return Loaded(settings, file, _unknown({*in_file, *environment}, {*known}))

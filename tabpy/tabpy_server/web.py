@@ -4,19 +4,23 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
 from tabpy.tabpy_server.application import make_application
-from tabpy.tabpy_server.auth import Gate, OpenGate
+from tabpy.tabpy_server.catalog import Catalog
 from tabpy.tabpy_server.context import Context
+from tabpy.tabpy_server.deployments import Deployments
 from tabpy.tabpy_server.handlers.base import DRAIN_FACTOR
 from tabpy.tabpy_server.proxy import TrustedProxies
-from tabpy.tabpy_server.service import Service
-from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.shared import Shared
 from tabpy.tabpy_server.workers.pool import Pool
 from tabpy.tabpy_server.workers.process import Launcher
+
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -31,15 +35,21 @@ MAX_BUFFER = 1 << 23  # bytes of a request held before a handler takes them; hea
 class WebProcess:
     """Everything that lives as long as the event loop of one web process."""
 
-    def __init__(
-        self, settings: Settings, service: Service, gate: Gate | OpenGate, launcher: Launcher
-    ) -> None:
+    def __init__(self, shared: Shared, launcher: Launcher) -> None:
+        settings = shared.settings
+        catalog = Catalog(
+            lambda: open_store(shared), settings.state_path / "archives", shared.generation
+        )
+        pool = Pool(launcher, settings.workers, catalog)
+        self._boot = shared.boot
         self._context = Context(
             settings=settings,
-            service=service,
-            gate=gate,
+            service=shared.service,
+            gate=shared.gate,
             proxies=TrustedProxies(settings.trusted_proxies),
-            pool=Pool(launcher, settings.workers),
+            catalog=catalog,
+            pool=pool,
+            deployments=Deployments(catalog, pool),
         )
         self._server = HTTPServer(
             make_application(self._context),
@@ -57,7 +67,10 @@ class WebProcess:
         for listener in sockets:
             loop.add_reader(listener, self._accept, listener)
         logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
+        booting = loop.create_task(self._boot.run(self._context))
+        booting.add_done_callback(_report)
         await stop.wait()
+        booting.cancel()
         for listener in sockets:
             loop.remove_reader(listener)
         self._context.pool.refuse_waiting()
@@ -80,3 +93,22 @@ class WebProcess:
             return
         stream = IOStream(connection, read_chunk_size=CHUNK_SIZE, max_buffer_size=MAX_BUFFER)
         self._server.handle_stream(stream, address)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        logger.error("Deploying at the start failed.", exc_info=problem)
+
+
+def open_store(shared: Shared) -> "Store":
+    """Runs on a thread: SQLAlchemy takes a third of a second to import."""
+    from tabpy.tabpy_server.store.database import open_engine
+    from tabpy.tabpy_server.store.store import Store
+    from tabpy.tabpy_server.store.watch import watch
+
+    settings = shared.settings
+    engine = open_engine(settings.database_url, settings.state_path)
+    store = Store(engine, settings.keep_versions)
+    store.migrate()
+    watch(engine, shared.generation.change)
+    return store

@@ -92,20 +92,21 @@ class BaseHandler(RequestHandler):
             raise refusal
         self._refuse_after_body(refusal)
 
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+    def data_received(self, chunk: bytes) -> None:
         self.body_size += len(chunk)
         if self._refusal is None:
             try:  # again: the declared size may be missing, or that of the compressed body
                 refusals.too_large(self.body_size, self.body_limit)
+                self.keep(chunk)
             except RequestError as refusal:
                 self.body.clear()
                 self._refuse_after_body(refusal)
-            else:
-                self.body.append(chunk)
         elif self.body_size > DRAIN_FACTOR * self.body_limit and not self._finished:
-            # Now, while the body still comes: tornado drops the rest and closes the connection.
             self.send_error(exc_info=(RequestError, self._refusal, None))
-        return None
+
+    def keep(self, chunk: bytes) -> None:
+        """What becomes of the body's next piece. Raises RequestError to refuse the request."""
+        self.body.append(chunk)
 
     def _refuse_after_body(self, refusal: RequestError) -> None:
         """Answering at once would cut the connection while the client still sends, and show it a

@@ -17,5 +17,5 @@ class EvaluateHandler(JobHandler):
                 "your administrator.",
                 "TABPY_EVALUATE_ENABLE is false.",
             )
-        reply = await self.run_job(Job({"do": "evaluate"}, self.body, settings.evaluate_timeout))
-        self.write_json_bytes(reply)
+        frame = await self.run_job(Job({"do": "evaluate"}, self.body, settings.evaluate_timeout))
+        self.write_json_bytes(bytes(frame.body))

@@ -5,6 +5,7 @@ import logging
 
 from tornado.web import Finish
 
+from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.handlers.base import BaseHandler
 from tabpy.tabpy_server.workers import wire
 from tabpy.tabpy_server.workers.jobs import Job
@@ -19,8 +20,9 @@ class JobHandler(BaseHandler):
         super().initialize()
         self._running: asyncio.Task[None] | None = None
 
-    async def run_job(self, job: Job) -> bytes:
-        """The JSON the worker answers with. Raises RequestError."""
+    async def run_job(self, job: Job) -> wire.Frame:
+        """The worker's answer, whose body is JSON. Raises RequestError."""
+        job.meta["model_memory"] = int(self.context.settings.model_memory_mb * 1024 * 1024)
         if logger.isEnabledFor(logging.DEBUG):
             job.meta["want_printed"] = True
         self._running = asyncio.current_task()
@@ -31,7 +33,9 @@ class JobHandler(BaseHandler):
         finally:
             self._running = None
         self._log_printed(frame)
-        return bytes(frame.body)
+        if frame.kind == wire.ERROR:
+            raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
+        return frame
 
     def on_connection_close(self) -> None:
         if self._running is not None:

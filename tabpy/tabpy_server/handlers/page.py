@@ -31,7 +31,7 @@ class PageHandler(BaseHandler):
             timeout=settings.evaluate_timeout,
             workers=settings.workers * settings.web_processes,
             preload=[_with_version(name) for name in settings.preload],
-            warnings=[],
+            warnings=[self.context.loses_functions] if self.context.loses_functions else [],
         )
 
 

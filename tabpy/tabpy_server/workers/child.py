@@ -5,18 +5,22 @@ back is put back, and where something can't (threads, child processes) the worke
 replaced. Whatever a script raises is caught here and becomes an error frame.
 """
 
+import builtins
 import ctypes
 import os
 import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from tabpy.tabpy_server.errors import RequestError
-from tabpy.tabpy_server.workers import script, wire
+from tabpy.tabpy_server.workers import function, results, script, wire
+from tabpy.tabpy_server.workers.collect import collect
+from tabpy.tabpy_server.workers.models import Models, check
 from tabpy.tabpy_server.workers.printed import Printed
 
 LARGE = 1_000_000  # bytes of a job's body after which freed memory is handed back to the system
@@ -33,12 +37,11 @@ def serve(connection: socket.socket, *, cold: bool = False) -> None:
     printed = Printed()
     sys.stdout = sys.stderr = printed
     surroundings = _Surroundings()
+    models = Models(lambda name: _ask(connection, name))
     _send(connection, wire.HELLO, {"pid": os.getpid(), "cold": cold})
     while (job := _receive(connection)) is not None:
         printed.start()
-        started = time.monotonic()
-        kind, meta, body = _run(job)
-        meta["run_ms"] = round((time.monotonic() - started) * 1000, 1)
+        kind, meta, body = _run(job, models)
         if job.meta.get("want_printed"):
             meta["printed"] = printed.text()
         if surroundings.restore():
@@ -49,12 +52,38 @@ def serve(connection: socket.socket, *, cold: bool = False) -> None:
             _trim()
 
 
-def _run(job: wire.Frame) -> tuple[bytes, dict[str, Any], bytes]:
+def _run(job: wire.Frame, models: Models) -> tuple[bytes, dict[str, Any], bytes]:
+    meta = job.meta
     try:
-        return wire.RESULT, {}, script.evaluate(job.body)
+        models.start(meta["generation"], meta.get("model_memory", 0))
+        match meta["do"]:
+            case "evaluate":
+                return wire.RESULT, {}, script.evaluate(job.body, models)
+            case "query":
+                body, etag = function.query(job.body, meta["model"], models)
+                return wire.RESULT, {"etag": etag}, body
+            case "check":
+                check(**meta["archive"])
+                return wire.RESULT, {}, b""
+            case "collect":
+                return wire.RESULT, {}, results.encode(collect(**meta["folders"]))
+            case unknown:
+                raise ValueError(f"no such job: {unknown}")
     except RequestError as error:
-        meta = {"status": error.status, "message": error.message, "info": error.info}
-        return wire.ERROR, meta, b""
+        reason = {"status": error.status, "message": error.message, "info": error.info}
+        return wire.ERROR, reason, b""
+
+
+def _ask(connection: socket.socket, name: str) -> dict[str, Any]:
+    """What the web process knows of a function. Raises RequestError for one that isn't there."""
+    _send(connection, wire.NEED, {"name": name})
+    answer = _receive(connection)
+    if answer is None:
+        raise SystemExit  # the web process is gone
+    if "reference" not in answer.meta:
+        raise RequestError(answer.meta["status"], answer.meta["message"], answer.meta["info"])
+    reference: dict[str, Any] = answer.meta["reference"]
+    return reference
 
 
 def _receive(connection: socket.socket) -> wire.Frame | None:
@@ -65,7 +94,7 @@ def _receive(connection: socket.socket) -> wire.Frame | None:
     rest = _read(connection, meta_length + body_length)
     if rest is None:
         return None
-    return wire.Frame(kind, script.loads(rest[:meta_length]), rest[meta_length:])
+    return wire.Frame(kind, orjson.loads(rest[:meta_length]), rest[meta_length:])
 
 
 def _read(connection: socket.socket, length: int) -> memoryview | None:
@@ -95,6 +124,7 @@ class _Surroundings:
     """What a script can change outside its own variables, as it was when the worker started."""
 
     def __init__(self) -> None:
+        self._builtins = dict(builtins.__dict__)
         self._folder = os.getcwd()  # noqa: PTH109 - a string to compare, not a path to use
         self._environment = dict(os.environ)
         self._streams = (sys.stdout, sys.stderr)
@@ -103,6 +133,9 @@ class _Surroundings:
 
     def restore(self) -> bool:
         """Put back what can be put back; true when something is left that can't."""
+        builtins.__dict__.update(self._builtins)  # first: all of our code needs them
+        for name in builtins.__dict__.keys() - self._builtins.keys():
+            del builtins.__dict__[name]
         try:
             if os.getcwd() != self._folder:  # noqa: PTH109
                 os.chdir(self._folder)

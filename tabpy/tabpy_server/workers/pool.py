@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from typing import Any, Protocol
 
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.workers import wire
@@ -16,11 +17,21 @@ START_TIMEOUT = 30.0  # seconds; a fork takes 20 ms
 FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0  # seconds between tries when workers don't start
 
 
+class Functions(Protocol):
+    """Who knows the deployed functions (`catalog`), as far as a job needs them."""
+
+    @property
+    def generation(self) -> str: ...
+
+    async def reference(self, name: str) -> dict[str, Any]: ...
+
+
 class Pool:
     """Runs jobs, each on a worker of its own: `size` at a time, the others in turn."""
 
-    def __init__(self, launcher: Launcher, size: int) -> None:
+    def __init__(self, launcher: Launcher, size: int, functions: Functions) -> None:
         self._launcher = launcher
+        self._functions = functions
         self._size = size
         self._idle: list[Worker] = []  # the last used first: its caches are warm
         self._busy: set[Worker] = set()
@@ -53,11 +64,10 @@ class Pool:
                 )
 
     async def run(self, job: Job, timing: Timing) -> wire.Frame:
-        """The RESULT frame of `job`; how long it waited and ran goes to `timing`.
+        """The RESULT or ERROR frame of `job`; how long it waited and ran goes to `timing`.
 
         Raises RequestError: 503 if no worker came free in time, 408 if the script took too long,
-        500 if its worker died, and whatever the worker answers. Cancelling, like a time-out, kills
-        the worker.
+        500 if its worker died. Cancelling, like a time-out, kills the worker.
         """
         started = time.monotonic()
         deadline = started + job.timeout
@@ -67,7 +77,7 @@ class Pool:
         frame = None
         try:
             async with asyncio.timeout(deadline - leased):
-                frame = await worker.run(job.meta, job.body)
+                frame = await self._run_on(worker, job)
         except TimeoutError:
             raise RequestError(
                 408,
@@ -82,8 +92,37 @@ class Pool:
         finally:
             timing.run_ms = (time.monotonic() - leased) * 1000
             self._give_back(worker, fit=frame is not None and "retire" not in frame.meta)
-        if frame.kind == wire.ERROR:
-            raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
+        return frame
+
+    async def run_apart(self, job: Job) -> wire.Frame:
+        """Like `run`, on a worker that does nothing before and nothing after."""
+        worker = Worker(self._launcher)
+        try:
+            async with asyncio.timeout(job.timeout):
+                await worker.ready()
+                frame = await self._run_on(worker, job)
+        except TimeoutError:
+            raise RequestError(
+                400, "It took too long.", f"It was stopped after {job.timeout} s."
+            ) from None
+        except WorkerDiedError as death:
+            raise RequestError(400, "It ended its process.", f"The process {death}.") from None
+        finally:
+            worker.kill()
+        return _successful(frame)
+
+    async def _run_on(self, worker: Worker, job: Job) -> wire.Frame:
+        """The job's RESULT or ERROR frame, after what it wants to know on the way."""
+        meta = {**job.meta, "generation": self._functions.generation}
+        frame = await worker.run(meta, job.body)
+        while frame.kind == wire.NEED:
+            answer: dict[str, object]
+            try:
+                answer = {"reference": await self._functions.reference(frame.meta["name"])}
+            except RequestError as problem:
+                answer = {"status": problem.status, "message": problem.message}
+                answer["info"] = problem.info
+            frame = await worker.answer(answer)
         return frame
 
     async def _lease(self, job: Job, deadline: float) -> Worker:
@@ -176,3 +215,9 @@ class Pool:
         if worker in self._idle:
             self._idle.remove(worker)
             worker.kill()
+
+
+def _successful(frame: wire.Frame) -> wire.Frame:
+    if frame.kind == wire.ERROR:
+        raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
+    return frame

@@ -64,14 +64,21 @@ class Worker:
         return not hello["cold"]
 
     async def run(self, meta: dict[str, object], body: Sequence[bytes]) -> wire.Frame:
-        """The worker's RESULT or ERROR frame. Raises WorkerDiedError."""
+        """The worker's RESULT, ERROR or NEED frame. Raises WorkerDiedError."""
+        head = wire.head(wire.JOB, meta, sum(map(len, body)))
+        return await self._exchange([head, *body])
+
+    async def answer(self, meta: dict[str, object]) -> wire.Frame:
+        """Answer a NEED frame; the worker's next frame. Raises WorkerDiedError."""
+        return await self._exchange([wire.head(wire.ANSWER, meta, 0)])
+
+    async def _exchange(self, parts: Sequence[bytes]) -> wire.Frame:
         self._frame = self._loop.create_future()
         if not self.alive:
             raise WorkerDiedError(self._death)
-        head = wire.head(wire.JOB, meta, sum(map(len, body)))
         # A worker that dies in mid-message also ends the wait for its reply, with a better reason.
         with contextlib.suppress(ConnectionError):
-            await self._send([head, *body])
+            await self._send(parts)
         return await self._frame
 
     def kill(self) -> None:

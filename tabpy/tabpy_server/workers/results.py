@@ -27,6 +27,19 @@ def encode(value: Any) -> bytes:
         return json.dumps(_plain(value), allow_nan=False).encode()
 
 
+def simple(value: Any) -> Any:
+    """A function's result as a script gets it: lists and numbers where it was numpy's or pandas',
+    as it would be had it come over HTTP, as it does in TabPy."""
+    if isinstance(value, dict):
+        return {key: simple(each) for key, each in value.items()}
+    if isinstance(value, str | int | float | bool | list | tuple | None):
+        return value
+    if type(value).__module__.partition(".")[0] in ("numpy", "pandas") or isinstance(value, LAZY):
+        converted = _convert(value)
+        return simple(converted) if isinstance(converted, dict) else converted
+    return value
+
+
 def _prepare(value: Any) -> Any:
     """What has to be seen before orjson sees it: lazy sequences, whose exceptions would lose their
     line inside orjson, and numpy's dates, whose NaT it would write as 1970."""

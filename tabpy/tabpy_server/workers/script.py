@@ -9,22 +9,21 @@ import __future__
 
 import ast
 import builtins
-import json
 import types
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from tabpy.tabpy_server.errors import RequestError
-from tabpy.tabpy_server.workers import failures, results
+from tabpy.tabpy_server.jsons import json_type, loads
+from tabpy.tabpy_server.workers import failures, function, results
+from tabpy.tabpy_server.workers.models import Models
 
 FAILED = "Error processing script"
 FUNCTION = "_user_script"
 
 
-def evaluate(body: bytes | memoryview) -> bytes:
+def evaluate(body: bytes | memoryview, models: Models) -> bytes:
     """Run the script in a body of Tableau's form; its result as JSON.
 
     Raises RequestError: 400 for a body that isn't right, 500 for whatever the script raised.
@@ -34,18 +33,9 @@ def evaluate(body: bytes | memoryview) -> bytes:
     variables: dict[str, Any] = {"__name__": "script", "__builtins__": builtins.__dict__.copy()}
     try:
         exec(_compile(script, len(values)), variables)  # noqa: S102 - what this server is for
-        return results.encode(variables[FUNCTION](types.SimpleNamespace(), *values))
+        return results.encode(variables[FUNCTION](function.TabPy(models), *values))
     except BaseException as error:  # noqa: BLE001 - the border: a script may raise anything
         raise RequestError(500, FAILED, failures.describe(error, script)) from None
-
-
-def loads(text: bytes | memoryview) -> Any:
-    """JSON, the way clients write it: what orjson refuses (integers over 64 bits, lone surrogates,
-    NaN and infinities) is read by the slower `json`."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return json.loads(bytes(text))
 
 
 def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
@@ -57,7 +47,7 @@ def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
         raise RequestError(
             400,
             "Request body is not a JSON object.",
-            f'Expected {{"script": "...", "data": {{...}}}}, got {_json_type(request)}.',
+            f'Expected {{"script": "...", "data": {{...}}}}, got {json_type(request)}.',
         )
     script = request.get("script")
     if script is None or (isinstance(script, str) and not script.strip()):
@@ -66,7 +56,7 @@ def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
         raise RequestError(
             400,
             "Script is not a text.",
-            f'"script" is {_json_type(script)}; it has to be a string.',
+            f'"script" is {json_type(script)}; it has to be a string.',
         )
     arguments = request.get("data")
     if arguments is None:
@@ -79,7 +69,7 @@ def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
         raise RequestError(
             400,
             "Script parameters need to be provided as a dictionary.",
-            f'"data" is {_json_type(arguments)}; expected {{"_arg1": [...], "_arg2": [...]}}.',
+            f'"data" is {json_type(arguments)}; expected {{"_arg1": [...], "_arg2": [...]}}.',
         )
     if arguments.keys() != set(_names(len(arguments))):
         raise RequestError(
@@ -113,14 +103,17 @@ def _compile(script: str, argument_count: int) -> types.CodeType:
 def _syntax_tree(script: str) -> ast.Module:
     try:
         return ast.parse(script, failures.FILENAME)
-    except IndentationError:
+    except IndentationError as problem:
         # Calculations are often written with every line indented. One line in front makes that
         # right without touching the text.
         try:
             block = ast.parse(f"if True:\n{script}", failures.FILENAME)
-        except SyntaxError:
-            block = None
-        if block is None or len(block.body) != 1:
+        except IndentationError:
+            raise problem from None
+        except SyntaxError as another:
+            another.lineno = (another.lineno or 2) - 1
+            raise
+        if len(block.body) != 1:
             raise
     ast.increment_lineno(block, -1)
     return ast.Module(block.body[0].body, [])  # type: ignore[attr-defined]
@@ -139,11 +132,3 @@ def _take_future_imports(tree: ast.Module) -> int:
             flags |= feature.compiler_flag
         del tree.body[0]
     return flags
-
-
-def _json_type(value: object) -> str:
-    """What JSON calls it, for people who see their request and not our Python."""
-    if value is None:
-        return "null"
-    names = {bool: "a boolean", str: "a string", list: "an array", dict: "an object"}
-    return names.get(type(value), "a number")

@@ -57,7 +57,7 @@ class Template:
         signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(LEAVE, self._leave)
-        self._wakeup = wakeup_read
+        self._wakeup = (wakeup_read, wakeup_write)
         self._poll.register(wakeup_read, select.EPOLLIN)
 
     def run(self) -> None:
@@ -68,8 +68,8 @@ class Template:
                 if fd == self._requests.fileno():
                     if not self._serve():
                         return
-                elif fd == self._wakeup:
-                    os.read(self._wakeup, 4096)
+                elif fd == self._wakeup[0]:
+                    os.read(fd, 4096)
                 elif fd in self._pids:
                     self._poll.modify(fd, 0)  # level-triggered: once is enough
                     kill_group(self._pids[fd])
@@ -108,7 +108,8 @@ class Template:
             if os.getppid() == 1:  # the template died before the line above
                 os._exit(1)
             self._poll.close()
-            os.close(self._wakeup)
+            for end in self._wakeup:
+                os.close(end)
             self._requests.close()
             for sibling in self._sockets.values():
                 sibling.close()

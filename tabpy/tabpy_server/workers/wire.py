@@ -18,6 +18,8 @@ HELLO = b"H"  # worker: ready for a job; meta {"pid", "cold"}
 JOB = b"J"  # web process: run this; meta says what it is, body is the request's raw body
 RESULT = b"R"  # worker: body is the reply's JSON; meta may have "printed" and "retire"
 ERROR = b"E"  # worker: meta {"status", "message", "info"}
+NEED = b"N"  # worker, in the middle of a job: what does a function's name stand for; meta {"name"}
+ANSWER = b"A"  # web process: meta {"reference"} or {"status", "message", "info"}
 DEATH = b"D"  # template process: the worker is gone; meta {"reason"}
 
 END = b"\xff"  # no byte of UTF-8

@@ -1,0 +1,148 @@
+"""What deploys by itself at the start: TabPy's state folder, and the checkout's `models/`.
+
+One web process of a machine does it while the others wait for the lock, and finds nothing left to
+do if one that was killed had done it already.
+"""
+
+import asyncio
+import logging
+import mmap
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tabpy.tabpy_server import deployments, moving_in
+from tabpy.tabpy_server.context import Context
+from tabpy.tabpy_server.deployments import Deployment
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.workers.jobs import Job
+
+if sys.platform != "win32":
+    import fcntl
+
+logger = logging.getLogger(__name__)
+
+COLLECT_TIMEOUT = 60.0  # seconds that importing all of `models/` may take
+
+
+class Boot:
+    """Deploys once a start. Make it before the web processes are forked."""
+
+    def __init__(self) -> None:
+        self._done = mmap.mmap(-1, 1)
+
+    async def run(self, context: Context) -> None:
+        """Until everything that deploys by itself has been deployed, here or elsewhere."""
+        await context.catalog.open()
+        if context.loses_functions:
+            logger.warning(context.loses_functions)
+        async with _lock(context.settings.state_path / "boot.lock"):
+            if self._done[0] == 0:
+                await _move_in(context)
+                await _deploy_checkout(context)
+                await context.catalog.forget_files()
+                self._done[0] = 1
+        context.catalog.settled.set()
+
+
+@asynccontextmanager
+async def _lock(file: Path) -> AsyncIterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with file.open("w") as held:  # the kernel lets go of it when this process dies
+        if sys.platform != "win32":
+            await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+        yield
+
+
+async def _move_in(context: Context) -> None:
+    """Take over what a state folder of TabPy's has, each function once and for all."""
+    settings = context.settings
+    if not (settings.state_path / "state.ini").is_file():
+        return
+    moved = await asyncio.to_thread(moving_in.read, settings.state_path, settings.query_object_path)
+    for problem in moved.problems:
+        logger.warning("Not taken over from state.ini: %s", problem)
+    known = await context.catalog.read(lambda store: store.origins())
+    # Aliases last: their targets have to be there.
+    for function in sorted(moved.functions, key=lambda each: each.type == "alias"):
+        origin = f"state.ini {function.name} {function.version}"
+        if origin in known:
+            continue
+        deployment = Deployment(
+            name=function.name,
+            type=function.type,
+            given={
+                "description": function.description,
+                "docstring": function.docstring,
+                "schema": function.schema,
+                "target": function.target,
+                "methods": function.methods,
+                "dependencies": function.dependencies,
+                "is_public": function.is_public,
+            },
+            origin=origin,
+        )
+        try:
+            if function.archive is None:
+                await context.deployments.create(deployment, None)
+            else:
+                await context.deployments.take_over(deployment, function.archive, function.version)
+        except RequestError as refusal:
+            logger.warning(
+                "Not taken over from state.ini: %s: %s %s",
+                function.name,
+                refusal.message,
+                refusal.info,
+            )
+            continue
+        await _remember(context, origin)
+        logger.info("Taken over from state.ini: %s, version %d", function.name, function.version)
+
+
+async def _deploy_checkout(context: Context) -> None:
+    """Deploy what `@endpoint` marks in the modules of `models/`, unless it is there already."""
+    folder = context.settings.models_path
+    if not any(folder.glob("*.py")):
+        return
+    with tempfile.TemporaryDirectory() as archives:
+        folders = {"models": str(folder), "archives": archives}
+        try:
+            frame = await context.pool.run_apart(
+                Job({"do": "collect", "folders": folders}, [], COLLECT_TIMEOUT)
+            )
+        except RequestError as refusal:
+            logger.warning("models/ can't be deployed: %s %s", refusal.message, refusal.info)
+            return
+        collected = orjson.loads(frame.body)
+        for problem in collected["problems"]:
+            logger.warning("Not deployed: %s", problem)
+        known = await context.catalog.read(lambda store: store.origins())
+        for metadata in collected["functions"]:
+            await _deploy(context, metadata, known)
+
+
+async def _deploy(context: Context, metadata: dict[str, Any], known: set[str]) -> None:
+    deployment = deployments.parse(metadata)
+    archive = Path(metadata["archive"])
+    exists = deployment.name in await context.catalog.endpoints()
+    if exists and deployment.origin in known:
+        return
+    try:
+        if exists:
+            endpoint = await context.deployments.replace(deployment, archive)
+        else:
+            endpoint = await context.deployments.create(deployment, archive)
+    except RequestError as refusal:
+        logger.warning("Not deployed: %s: %s %s", deployment.name, refusal.message, refusal.info)
+        return
+    await _remember(context, deployment.origin)
+    logger.info("Deployed from models/: %s, version %d", endpoint.name, endpoint.version)
+
+
+async def _remember(context: Context, origin: str) -> None:
+    await context.catalog.read(lambda store: store.remember(origin))

@@ -1,0 +1,169 @@
+"""The web process's knowledge of the store: all endpoints in memory, archives as files.
+
+The store's library takes a third of a second to import and its calls block, so all of that happens
+on threads, the first of it while the server already answers scripts.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.generation import Generation
+
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.store.endpoint import Endpoint
+    from tabpy.tabpy_server.store.store import Store
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+SETTLE_TIMEOUT = 15.0  # seconds a name may wait for its function to be deployed at the start
+RETRY_AFTER = 2.0  # seconds between tries at a database that doesn't answer
+
+
+class Catalog:
+    """Endpoints by name, always those of the latest change that was acknowledged here."""
+
+    def __init__(
+        self, open_store: Callable[[], "Store"], folder: Path, generation: Generation
+    ) -> None:
+        """`open_store` runs on a thread; `folder` keeps archives as files, for script workers."""
+        self._open_store = open_store
+        self._folder = folder
+        self._generation = generation
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="store")
+        self._store: Store | None = None
+        self._endpoints: Mapping[str, Endpoint] = {}
+        self._seen = ""
+        self._loading = asyncio.Lock()
+        self._files: dict[str, asyncio.Lock] = {}
+        self.settled = asyncio.Event()  # what deploys by itself at the start has been deployed
+
+    async def open(self) -> None:
+        """Until the store has been opened and read; tries again for as long as it takes."""
+        while True:
+            try:
+                await self.endpoints()
+            except RequestError:
+                await asyncio.sleep(RETRY_AFTER)
+            else:
+                return
+
+    @property
+    def generation(self) -> str:
+        """Differs after every change; what was looked up before is to be looked up again."""
+        return self._generation.value()
+
+    async def endpoints(self) -> Mapping[str, "Endpoint"]:
+        """All of them. Raises RequestError 503 if the store can't be reached."""
+        if self._seen != self._generation.value() or self._store is None:
+            async with self._loading:
+                generation = self._generation.value()
+                if self._seen != generation or self._store is None:
+                    _, self._endpoints = await self._run(lambda store: store.load())
+                    self._seen = generation
+        return self._endpoints
+
+    async def model(self, name: str) -> "Endpoint":
+        """The model that answers for `name`, itself or as an alias. Raises RequestError 404."""
+        endpoints = await self.endpoints()
+        if name not in endpoints and not self.settled.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.settled.wait(), SETTLE_TIMEOUT)
+            endpoints = await self.endpoints()
+        found = endpoints.get(name)
+        if found is not None and found.description.target is not None:
+            target = endpoints.get(found.description.target)
+            if target is None:
+                raise RequestError(
+                    404,
+                    "UnknownURI",
+                    f"'{name}' is an alias of '{found.description.target}', which isn't there.",
+                )
+            found = target
+        if found is None or found.code is None:
+            raise RequestError(404, "UnknownURI", f"There is no function '{name}' on this server.")
+        return found
+
+    async def reference(self, name: str) -> dict[str, Any]:
+        """What a worker needs to load the model behind `name`. Raises RequestError 404 or 503."""
+        found = await self.model(name)
+        assert found.code is not None
+        path = await self._file(found.code.sha256)
+        return {
+            "name": found.name,
+            "version": found.version,
+            "sha256": found.code.sha256,
+            "path": str(path),
+        }
+
+    async def change(self, operation: Callable[["Store"], Result]) -> Result:
+        """Run an operation that changes the store; once it returns, everybody here knows."""
+        result = await self._run(operation)
+        self._generation.change()
+        return result
+
+    async def read(self, operation: Callable[["Store"], Result]) -> Result:
+        return await self._run(operation)
+
+    async def forget_files(self) -> None:
+        """Remove the files of archives that no endpoint uses any more."""
+        endpoints = await self.endpoints()
+        used = {each.code.sha256 for each in endpoints.values() if each.code is not None}
+        for file in self._folder.glob("*") if self._folder.is_dir() else ():
+            if file.name not in used:
+                file.unlink(missing_ok=True)
+
+    async def _run(self, operation: Callable[["Store"], Result]) -> Result:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, self._with_store, operation)
+        except (RequestError, LookupError):
+            raise
+        except Exception as problem:
+            from sqlalchemy.exc import SQLAlchemyError
+
+            if not isinstance(problem, SQLAlchemyError):
+                raise
+            # Its text may quote the connection's URL and the data.
+            logger.error("The store can't be reached: %s", type(problem).__name__)
+            raise RequestError(
+                503,
+                "The store of deployed functions can't be reached.",
+                "Scripts work; deployed functions will again when its database answers.",
+                {"Retry-After": "5"},
+            ) from None
+
+    def _with_store(self, operation: Callable[["Store"], Result]) -> Result:
+        if self._store is None:
+            self._store = self._open_store()
+        return operation(self._store)
+
+    async def _file(self, sha256: str) -> Path:
+        """An archive as a file, fetched from the store if it's not there yet."""
+        path = self._folder / sha256
+        if not path.exists():
+            async with self._files.setdefault(sha256, asyncio.Lock()):
+                if not path.exists():
+                    await self._run(lambda store: _fetch(store, sha256, path))
+        return path
+
+
+def _fetch(store: "Store", sha256: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        store.read_archive(sha256, temporary)
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()

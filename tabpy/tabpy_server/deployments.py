@@ -1,0 +1,187 @@
+"""Deploying: from something a client sent, or a file of the checkout, to a version that serves.
+
+An archive is first loaded in a script worker that is thrown away, so one that can't be loaded,
+crashes or never ends leaves what serves now as it is, and its author hears why.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tabpy.tabpy_server.catalog import Catalog
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.store.endpoint import ALIAS, MODEL, Code, Description, Endpoint, exists
+from tabpy.tabpy_server.workers.jobs import Job
+from tabpy.tabpy_server.workers.pool import Pool
+from tabpy.tabpy_tools.names import check_endpoint_name
+
+LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
+FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "description": str,
+    "docstring": str,
+    "methods": list,
+    "dependencies": list,
+    "target": str,
+    "schema": (dict, list, str),
+    "is_public": bool,
+}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A request to deploy: a name, the fields of `Description` that were given, and what is known
+    of the code."""
+
+    name: str
+    type: str
+    given: Mapping[str, Any]
+    python: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    requirements: list[str] = field(default_factory=list)
+    origin: str = ""
+
+
+def parse(metadata: Any, name: str | None = None) -> Deployment:
+    """A deployment from a request's JSON. `name` is the one in its path.
+
+    Raises RequestError 400 that names what is wrong.
+    """
+    if not isinstance(metadata, dict):
+        raise RequestError(400, "Metadata is not a JSON object.", 'Expected {"name": ..., ...}.')
+    name = name or metadata.get("name")
+    try:
+        check_endpoint_name(name)
+    except (TypeError, ValueError) as problem:
+        raise RequestError(400, "The endpoint's name can't be used.", str(problem)) from None
+    assert name is not None
+    kind = metadata.get("type") or MODEL
+    if kind not in (MODEL, ALIAS):
+        raise RequestError(
+            400, f"'{str(kind)[:40]}' is no type of endpoint.", "It is 'model' or 'alias'."
+        )
+    given = {}
+    for key, types in FIELDS.items():
+        value = metadata.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, types):
+            raise RequestError(
+                400, f"'{key}' is of the wrong type.", f"It is {type(value).__name__} in Python."
+            )
+        given[key] = value
+    return Deployment(
+        name=name,
+        type=kind,
+        given=given,
+        python=_text(metadata, "python"),
+        packages=_texts_by_name(metadata, "packages"),
+        requirements=_texts(metadata, "requirements"),
+        origin=_text(metadata, "origin"),
+    )
+
+
+def _text(metadata: Mapping[str, Any], key: str) -> str:
+    value = metadata.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(metadata: Mapping[str, Any], key: str) -> list[str]:
+    value = metadata.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise RequestError(400, f"'{key}' is no list of strings.", "")
+    return value
+
+
+def _texts_by_name(metadata: Mapping[str, Any], key: str) -> dict[str, str]:
+    value = metadata.get(key) or {}
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise RequestError(400, f"'{key}' is no object of strings.", "")
+    return value
+
+
+class Deployments:
+    """Deploys one thing after the other: checking an archive can take much memory."""
+
+    def __init__(self, catalog: Catalog, pool: Pool) -> None:
+        self._catalog = catalog
+        self._pool = pool
+        self._turn = asyncio.Lock()
+
+    async def create(self, deployment: Deployment, archive: Path | None) -> Endpoint:
+        """A new endpoint. Raises RequestError 400 with the reason it can't be."""
+        name, description = deployment.name, Description(deployment.type, **deployment.given)
+        if deployment.type == ALIAS:
+            if not description.target:
+                raise RequestError(
+                    400, f"'{name}' can't be an alias of nothing.", "'target' names its endpoint."
+                )
+            return await self._catalog.change(
+                lambda store: store.create(name, description, code=None)
+            )
+        async with self._turn:
+            if name in await self._catalog.endpoints():
+                raise exists(name)
+            code = await self._code(deployment, archive)
+            return await self._catalog.change(lambda store: store.create(name, description, code))
+
+    async def take_over(self, deployment: Deployment, archive: Path, version: int) -> Endpoint:
+        """A new endpoint that starts with a version from elsewhere. Raises RequestError 400."""
+        async with self._turn:
+            code = await self._code(deployment, archive)
+            description = Description(deployment.type, **deployment.given)
+            return await self._catalog.change(
+                lambda store: store.create(deployment.name, description, code, version)
+            )
+
+    async def replace(self, deployment: Deployment, archive: Path | None) -> Endpoint:
+        """A new version. Raises RequestError 404, or 400 with the reason it can't be."""
+        async with self._turn:
+            code = await self._code(deployment, archive)
+            return await self._catalog.change(
+                lambda store: store.replace(deployment.name, deployment.given, code)
+            )
+
+    async def change(self, deployment: Deployment) -> Endpoint:
+        """Only what was given. Raises RequestError 404, or 400 for an impossible target."""
+        return await self._catalog.change(
+            lambda store: store.change(deployment.name, deployment.given)
+        )
+
+    async def _code(self, deployment: Deployment, archive: Path | None) -> Code:
+        """Check an archive and store it; not yet in use by any endpoint."""
+        if archive is None:
+            raise RequestError(
+                400,
+                "There is no archive.",
+                "Send one as the part 'archive' of a multipart request, or name it with src_path.",
+            )
+        await self._check(deployment, archive)
+        sha256, size = await self._catalog.read(lambda store: store.put_archive(archive))
+        return Code(
+            sha256=sha256,
+            size=size,
+            python=deployment.python,
+            packages=deployment.packages,
+            requirements=deployment.requirements,
+            origin=deployment.origin,
+        )
+
+    async def _check(self, deployment: Deployment, archive: Path) -> None:
+        what = {
+            "path": str(archive),
+            "name": deployment.name,
+            "requirements": deployment.requirements,
+            "python": deployment.python,
+        }
+        try:
+            await self._pool.run_apart(Job({"do": "check", "archive": what}, [], LOAD_TIMEOUT))
+        except RequestError as problem:
+            if problem.message.startswith("Function "):
+                raise
+            raise RequestError(
+                400,
+                f"Function '{deployment.name}' can't be loaded.",
+                f"{problem.message} {problem.info}",
+            ) from None

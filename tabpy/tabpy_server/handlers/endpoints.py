@@ -1,0 +1,148 @@
+"""/endpoints: deployed functions, their versions, and deploying."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tabpy.tabpy_server import deployments
+from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.handlers.base import BaseHandler
+from tabpy.tabpy_server.handlers.upload import UploadHandler
+from tabpy.tabpy_server.store.endpoint import Endpoint, unknown
+
+ARCHIVE = "pickle_archive"  # what TabPy's client calls the file in the folder it names
+
+
+class DeployingHandler(UploadHandler):
+    """What creating and replacing an endpoint have in common."""
+
+    async def find(self, name: str) -> Endpoint:
+        """Raises RequestError 404."""
+        found = (await self.context.catalog.endpoints()).get(name)
+        if found is None:
+            raise unknown(name)
+        return found
+
+    def archive(self, metadata: dict[str, Any]) -> Path | None:
+        """The archive that came along, or lies where `src_path` says. Raises RequestError 400."""
+        if self.upload is not None:
+            return self.upload.finish()
+        source = metadata.get("src_path")
+        return self._staged(source) if isinstance(source, str) and source else None
+
+    def _staged(self, source: str) -> Path:
+        # realpath, since links could lead out of the one folder that clients may name.
+        allowed = Path(os.path.realpath(self.context.upload_destination))
+        archive = Path(os.path.realpath(source)) / ARCHIVE
+        if not archive.is_relative_to(allowed) or archive.is_symlink():
+            raise RequestError(
+                400,
+                "src_path is not inside the upload destination.",
+                "GET /configurations/endpoint_upload_destination says where clients on this "
+                "machine put archives; others send them along.",
+            )
+        if not archive.is_file():
+            raise RequestError(
+                400, "There is no archive at src_path.", f"Expected a file {ARCHIVE} in it."
+            )
+        return archive
+
+    def clean_up(self, metadata: dict[str, Any]) -> None:
+        """Remove a staged archive: it has been stored."""
+        source = metadata.get("src_path")
+        if self.upload is None and isinstance(source, str) and source:
+            shutil.rmtree(self._staged(source).parent, ignore_errors=True)
+
+    def write_endpoint(self, endpoint: Endpoint, status: int = 200) -> None:
+        if self.context.loses_functions:
+            self.set_header("X-TabPy-Warning", self.context.loses_functions)
+        self.write_json({endpoint.name: endpoint.info()}, status)
+
+
+class EndpointsHandler(DeployingHandler):
+    async def get(self) -> None:
+        found = await self.context.catalog.endpoints()
+        self.write_json({name: endpoint.info() for name, endpoint in found.items()})
+
+    async def post(self) -> None:
+        metadata = self.metadata()
+        deployment = deployments.parse(metadata)
+        archive = self.archive(metadata) if deployment.type == "model" else None
+        endpoint = await self.context.deployments.create(deployment, archive)
+        self.clean_up(metadata)
+        self.write_endpoint(endpoint, 201)
+
+
+class EndpointHandler(DeployingHandler):
+    async def get(self, name: str) -> None:
+        self.write_json((await self.find(name)).info())
+
+    async def put(self, name: str) -> None:
+        """A new version if there is an archive, else only what the body names changes."""
+        metadata = self.metadata()
+        deployment = deployments.parse(metadata, name)
+        found = await self.find(deployment.name)
+        if "type" in metadata and deployment.type != found.description.type:
+            raise RequestError(
+                400,
+                f"'{found.name}' is of type {found.description.type}.",
+                f"Remove it first to make it of type {deployment.type}.",
+            )
+        if self.upload is not None or metadata.get("should_update_version"):
+            archive = self.archive(metadata)
+            endpoint = await self.context.deployments.replace(deployment, archive)
+            self.clean_up(metadata)
+        else:
+            endpoint = await self.context.deployments.change(deployment)
+        self.write_endpoint(endpoint)
+
+    async def delete(self, name: str) -> None:
+        await self.context.catalog.change(lambda store: store.delete(name))
+        self.set_status(204)
+        self.finish()
+
+
+class VersionsHandler(DeployingHandler):
+    async def get(self, name: str) -> None:
+        found = await self.find(name)
+        kept = await self.context.catalog.read(lambda store: store.versions(name))
+        self.write_json({"current": found.version, "versions": [each.info() for each in kept]})
+
+
+class RollbackHandler(DeployingHandler):
+    async def post(self, name: str) -> None:
+        version = self.metadata().get("version")
+        if isinstance(version, bool) or not isinstance(version, int):
+            raise RequestError(400, "There is no version.", 'Expected {"version": 2} or the like.')
+        self.write_endpoint(
+            await self.context.catalog.change(lambda store: store.roll_back(name, version))
+        )
+
+
+class StatusHandler(BaseHandler):
+    """A version is only stored once it has been loaded, so all that are there can be."""
+
+    async def get(self) -> None:
+        endpoints = await self.context.catalog.endpoints()
+        if self.context.loses_functions:
+            self.set_header("X-TabPy-Warning", self.context.loses_functions)
+        self.write_json({name: _status(endpoint) for name, endpoint in endpoints.items()})
+
+
+class UploadDestinationHandler(BaseHandler):
+    """For TabPy's client on the same machine, which writes archives there itself."""
+
+    def get(self) -> None:
+        folder = self.context.upload_destination
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.write_json({"path": str(folder)})
+
+
+def _status(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "version": endpoint.version,
+        "type": endpoint.description.type,
+        "status": "LoadSuccessful",
+        "last_error": None,
+    }

@@ -1,0 +1,76 @@
+"""Opening the store's database: SQLite in the state folder, or the Postgres of DATABASE_URL."""
+
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from tabpy.tabpy_server.errors import StartError
+
+LOCAL = {"localhost", "127.0.0.1", "::1", None}
+CONNECT_TIMEOUT = 10  # seconds
+
+
+def open_engine(database_url: str, state_path: Path) -> Engine:
+    """Raises StartError for an URL that isn't Postgres's; connects only when first used."""
+    if not database_url:
+        return _sqlite(state_path / "tabpy.db")
+    return _postgres(postgres_url(database_url))
+
+
+def postgres_url(database_url: str) -> URL:
+    """`postgres://…` as platforms give it, for psycopg, and encrypted unless it stays here.
+
+    Raises StartError, which never quotes the URL: it has a password in it.
+    """
+    try:
+        url = make_url(database_url)
+    except ArgumentError:
+        raise StartError(
+            "DATABASE_URL is no URL: expected postgres://user:password@host/name."
+        ) from None
+    if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise StartError(
+            f"DATABASE_URL names {url.drivername}: only postgres:// is supported. Unset it to keep "
+            "functions in TABPY_STATE_PATH."
+        )
+    url = url.set(drivername="postgresql+psycopg")
+    local = url.host in LOCAL and str(url.query.get("host", "/")).startswith("/")
+    if not local and "sslmode" not in url.query:
+        url = url.update_query_dict({"sslmode": "require"})
+    return url
+
+
+def _postgres(url: URL) -> Engine:
+    return create_engine(
+        url,
+        # Small plans allow 20 connections; a dyno has two web processes, each with a watcher too.
+        pool_size=1,
+        max_overflow=2,
+        pool_pre_ping=True,  # the server may have been moved since
+        pool_recycle=600,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "tabpy"},
+    )
+
+
+def _sqlite(file: Path) -> Engine:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: object, _: object) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN, below
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # acknowledged means on the disk
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later can't get the lock any more when another
+        # has written in between; who will write says so at once and waits.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

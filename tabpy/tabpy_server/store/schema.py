@@ -1,0 +1,95 @@
+"""The tables, and how an older database becomes what this version needs.
+
+Texts that people wrote are kept inside JSON with everything but ASCII escaped: no database's
+idea of encodings, NUL characters or quoting can change them.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    insert,
+    select,
+    text,
+    update,
+)
+
+metadata = MetaData()
+
+# One row. Each change counts `revision` up, which also makes all writers wait for each other.
+state = Table(
+    "tabpy_state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("schema_version", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+endpoints = Table(
+    "tabpy_endpoints",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),  # the one that answers
+    Column("last_version", Integer, nullable=False),  # the highest ever given, removed ones too
+    Column("description", Text, nullable=False),  # JSON
+    Column("creation_time", BigInteger, nullable=False),
+    Column("last_modified_time", BigInteger, nullable=False),
+)
+archives = Table(
+    "tabpy_archives",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("creation_time", BigInteger, nullable=False),
+)
+archive_parts = Table(
+    "tabpy_archive_parts",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["sha256"], ["tabpy_archives.sha256"], ondelete="CASCADE"),
+)
+versions = Table(
+    "tabpy_versions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("code", Text, nullable=False),  # JSON
+    Column("docstring", Text, nullable=False),  # JSON: it goes with the code
+    Column("creation_time", BigInteger, nullable=False),
+    ForeignKeyConstraint(["name"], ["tabpy_endpoints.name"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["sha256"], ["tabpy_archives.sha256"]),
+)
+# What was once deployed by itself (from the checkout, from a state folder of TabPy's) and so isn't
+# again, even if it was removed or replaced since.
+origins = Table("tabpy_origins", metadata, Column("origin", Text, primary_key=True))
+
+SCHEMA_VERSION = 1
+LOCK = 0x7461627079  # any number; Postgres's advisory locks are named by one
+
+
+def migrate(connection: Connection) -> None:
+    """Make the tables, or bring them up to date; any number of servers may do it at once.
+
+    Raises ValueError for tables of a later version than this one knows.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    metadata.create_all(connection)
+    found = connection.execute(select(state.c.schema_version)).scalar()
+    if found is None:
+        connection.execute(insert(state).values(id=1, schema_version=SCHEMA_VERSION, revision=1))
+    elif found > SCHEMA_VERSION:
+        raise ValueError(
+            f"The store was last used by a later version of this server (its tables are version "
+            f"{found}, this server knows {SCHEMA_VERSION}): run that version or a newer one."
+        )
+    elif found < SCHEMA_VERSION:  # nothing to alter yet: the first version
+        connection.execute(update(state).values(schema_version=SCHEMA_VERSION))

@@ -1,0 +1,111 @@
+"""A request that carries a deployment's metadata and its archive together, taken in as it comes."""
+
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import parse_options_header
+
+from tabpy.tabpy_server.errors import RequestError
+
+METADATA_LIMIT = 4 << 20  # bytes
+METADATA, ARCHIVE = "metadata", "archive"
+
+
+class Upload:
+    """The two parts of a multipart/form-data body: `metadata` (JSON, kept in memory) and `archive`
+    (written to a file in `folder`, which `discard` removes)."""
+
+    def __init__(self, content_type: str, folder: Path) -> None:
+        """Raises RequestError 400 for a content type without a boundary."""
+        _, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary")
+        if not boundary:
+            raise malformed("its Content-Type names no boundary")
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header_field,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_finished,
+                "on_part_data": self._data,
+                "on_end": self._end,
+            },
+        )
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+        self._part = ""
+        self._header = (b"", b"")
+        self._complete = False
+        self._seen: set[str] = set()
+        self.metadata = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in the next piece. Raises RequestError 400."""
+        try:
+            self._parser.write(chunk)
+        except MultipartParseError as problem:
+            raise malformed(str(problem)) from None
+
+    def finish(self) -> Path | None:
+        """The archive's file, if there was one. Raises RequestError 400 for a cut-off body."""
+        if not self._complete:
+            raise malformed("it ends before its last boundary")
+        if METADATA not in self._seen:
+            raise malformed(f"it has no part '{METADATA}'")
+        if self._file is None:
+            return None
+        self._file.flush()
+        return Path(self._file.name)
+
+    def discard(self) -> None:
+        if self._file is not None:
+            self._file.close()  # which removes it
+            self._file = None
+
+    def _begin(self) -> None:
+        self._part = ""
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header = (self._header[0] + data[start:end], self._header[1])
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header = (self._header[0], self._header[1] + data[start:end])
+
+    def _header_end(self) -> None:
+        name, value = self._header
+        self._header = (b"", b"")
+        if name.lower() == b"content-disposition":
+            self._part = parse_options_header(value)[1].get(b"name", b"").decode("latin-1")
+
+    def _headers_finished(self) -> None:
+        if self._part not in (METADATA, ARCHIVE) or self._part in self._seen:
+            raise malformed(f"it has a part '{self._part[:40]}' that isn't expected there")
+        self._seen.add(self._part)
+        if self._part == ARCHIVE:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = tempfile.NamedTemporaryFile(dir=self._folder)  # noqa: SIM115 - `discard`
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._part == ARCHIVE:
+            assert self._file is not None
+            self._file.write(memoryview(data)[start:end])
+            return
+        self.metadata += data[start:end]
+        if len(self.metadata) > METADATA_LIMIT:
+            raise malformed(f"its metadata is larger than {METADATA_LIMIT} bytes")
+
+    def _end(self) -> None:
+        self._complete = True
+
+
+def malformed(problem: str) -> RequestError:
+    return RequestError(
+        400,
+        "The upload can't be read.",
+        f"As multipart/form-data, {problem}: send the parts 'metadata' (JSON) and 'archive'.",
+    )

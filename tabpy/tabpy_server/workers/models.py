@@ -1,0 +1,161 @@
+"""The script worker: deployed functions, loaded once and kept while memory allows."""
+
+import hashlib
+import pickle
+import platform
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from tabpy.tabpy_server.errors import RequestError
+
+PAGE = 4096  # bytes: what /proc counts in
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded function. `size` is about what it takes, in bytes."""
+
+    name: str
+    version: int
+    query: Callable[..., Any]
+    size: int
+
+
+class Models:
+    """Finds models by name, asking the web process what a name stands for now."""
+
+    def __init__(self, ask: Callable[[str], Mapping[str, Any]]) -> None:
+        """`ask`: a name's reference (`Catalog.reference`). Raises RequestError."""
+        self._ask = ask
+        self._asking = threading.Lock()  # a script's threads share one socket
+        self._generation = ""
+        self._names: dict[str, Mapping[str, Any]] = {}
+        self._loaded: OrderedDict[str, Model] = OrderedDict()  # by SHA-256, the last used last
+        self._limit = 0
+
+    def start(self, generation: str, limit: int) -> None:
+        """For a new job: names may stand for something else now. `limit`: bytes to keep."""
+        self._limit = limit
+        if generation != self._generation:
+            self._generation = generation
+            self._names.clear()
+
+    def find(self, name: str) -> Model:
+        """Raises RequestError for an unknown name, and what loading raises."""
+        if name not in self._names:
+            with self._asking:
+                self._names[name] = self._ask(name)
+        return self.load(self._names[name])
+
+    def load(self, reference: Mapping[str, Any]) -> Model:
+        """Raises RequestError 500, in words, for an archive that can't be loaded here."""
+        sha256 = reference["sha256"]
+        model = self._loaded.get(sha256)
+        if model is None:
+            before = _resident()
+            with Path(reference["path"]).open("rb") as archive:
+                if hashlib.file_digest(archive, "sha256").hexdigest() != sha256:
+                    raise RequestError(
+                        500,
+                        "Error loading function",
+                        f"The archive of '{reference['name']}' is damaged.",
+                    )
+                archive.seek(0)
+                query = unpickle(archive, reference["name"])
+            size = max(0, _resident() - before)
+            model = Model(reference["name"], reference["version"], query, size)
+            self._loaded[sha256] = model
+            self._make_room()
+        self._loaded.move_to_end(sha256)
+        return Model(reference["name"], reference["version"], model.query, model.size)
+
+    def _make_room(self) -> None:
+        while len(self._loaded) > 1 and sum(m.size for m in self._loaded.values()) > self._limit:
+            self._loaded.popitem(last=False)
+
+
+def unpickle(archive: IO[bytes], name: str) -> Callable[..., Any]:
+    """The function in an archive: the `query` of what was pickled.
+
+    Raises RequestError 400 that says in words why it can't be loaded here.
+    """
+    try:
+        loaded = pickle.load(archive)  # noqa: S301 - people's Python is what this server runs
+    except BaseException as problem:  # noqa: BLE001 - loading runs code, which can raise anything
+        raise RequestError(400, f"Function '{name}' can't be loaded.", why(problem)) from None
+    query: Callable[..., Any] | None = getattr(loaded, "query", None)
+    if not callable(query):
+        raise RequestError(
+            400,
+            f"Function '{name}' can't be loaded.",
+            f"The archive holds an object of type {type(loaded).__name__}, which has no method "
+            "query: deploy a function with the client.",
+        )
+    return query
+
+
+def why(problem: BaseException) -> str:
+    """Why something couldn't be unpickled, for the person who deployed it."""
+    text = f"{type(problem).__name__}: {problem}"
+    if isinstance(problem, ModuleNotFoundError) and problem.name:
+        top = problem.name.partition(".")[0]
+        return f"It needs {top}, which this server doesn't have ({text})."
+    if isinstance(problem, ImportError | AttributeError):
+        return f"It was made with another version of what it needs ({text})."
+    if isinstance(problem, pickle.UnpicklingError | EOFError):
+        return f"The archive is damaged, or is no pickle ({text})."
+    return f"Loading it raised {text}."
+
+
+def check(path: str, name: str, requirements: Sequence[str], python: str) -> None:
+    """Try to load an archive. Raises RequestError 400 with the reason in words."""
+    failed = f"Function '{name}' can't be loaded."
+    missing = [problem for each in requirements if (problem := unmet(each))]
+    if missing:
+        raise RequestError(400, failed, f"It needs {'; '.join(missing)}.")
+    try:
+        with Path(path).open("rb") as archive:
+            unpickle(archive, name)
+    except RequestError as refusal:
+        ours = ".".join(platform.python_version_tuple()[:2])
+        theirs = ".".join(python.split(".")[:2])
+        if theirs and theirs != ours:
+            refusal.info += f" It was made with Python {theirs}; this server runs {ours}."
+        raise
+
+
+def unmet(requirement: str) -> str | None:
+    """What a requirement lacks here, or None. Raises RequestError 400 for what is none."""
+    import importlib.metadata
+
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        needed = Requirement(requirement)
+    except InvalidRequirement:
+        raise RequestError(
+            400,
+            f"'{requirement[:100]}' is no requirement.",
+            "Write them as pip does, such as scikit-learn>=1.5.",
+        ) from None
+    if needed.marker is not None and not needed.marker.evaluate():
+        return None
+    try:
+        version = importlib.metadata.version(needed.name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{requirement}, which this server doesn't have"
+    if not needed.specifier.contains(version, prereleases=True):
+        return f"{requirement}, and this server has {needed.name} {version}"
+    return None
+
+
+def _resident() -> int:
+    """Bytes of this process in memory; 0 where there's no /proc."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    except OSError:
+        return 0
