@@ -10,19 +10,29 @@ from tests.running import Server
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start a server with settings of its own; it's killed when the test ends."""
+def launch(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server that may fail to start; it's killed when the test ends."""
     servers: list[Server] = []
 
-    def start_one(settings: dict[str, str] | None = None, **options: Any) -> Server:
+    def launch_one(settings: dict[str, str] | None = None, **options: Any) -> Server:
         folder = tmp_path / f"server{len(servers)}"
         folder.mkdir()
         servers.append(Server(folder, settings, **options))
-        return servers[-1].wait_until_ready()
+        return servers[-1]
 
-    yield start_one
+    yield launch_one
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def start(launch: Callable[..., Server]) -> Callable[..., Server]:
+    """Start a server with settings of its own; it's killed when the test ends."""
+
+    def start_one(settings: dict[str, str] | None = None, **options: Any) -> Server:
+        return launch(settings, **options).wait_until_ready()
+
+    return start_one
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 @dataclass(frozen=True)
 class Reply:
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage  # finds names in any case
     body: bytes
 
     @property
@@ -54,6 +54,9 @@ class Reply:
 class Server:
     """`tabpy` started as a command, with its settings in the environment."""
 
+    prefix = ""  # the path below which all routes lie
+    headers: Mapping[str, str] = {}  # what a router in front adds to each request
+
     def __init__(
         self,
         folder: Path,
@@ -62,6 +65,7 @@ class Server:
         arguments: Sequence[str] = (),
         command: Sequence[str] = (sys.executable, "-m", "tabpy"),
         users: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -88,7 +92,7 @@ class Server:
                 [*command, *arguments],
                 cwd=folder,
                 env=self.environment,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -118,7 +122,7 @@ class Server:
         self,
         method: str,
         path: str,
-        body: bytes | str | None = None,
+        body: bytes | str | Iterable[bytes] | None = None,
         *,
         user: str | None = USER,
         password: str = PASSWORD,
@@ -127,12 +131,12 @@ class Server:
     ) -> Reply:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            own = dict(headers or {})
+            own = {**self.headers, **(headers or {})}
             if user is not None:
                 own["Authorization"] = basic(user, password)
-            connection.request(method, path, body, own)
+            connection.request(method, self.prefix + path, body, own)
             response = connection.getresponse()
-            return Reply(response.status, dict(response.getheaders()), response.read())
+            return Reply(response.status, response.headers, response.read())
         finally:
             connection.close()
 
@@ -166,6 +170,10 @@ class Server:
         found: list[psutil.Process] = self.template().children()
         return found
 
+    def end(self) -> tuple[int, str]:
+        """Exit code and output, once it has ended by itself."""
+        return self.process.wait(PATIENCE), self.log
+
     def stop(self) -> int:
         """SIGTERM, as a platform does; the exit code."""
         if self.process.poll() is None:
@@ -184,8 +192,15 @@ class Server:
             except psutil.NoSuchProcess:
                 continue
         self.process.wait(PATIENCE)
-        _, alive = psutil.wait_procs(everybody, PATIENCE)
-        assert not alive
+        until(lambda: all(map(is_dead, everybody)), "nothing is left of the server")
+
+
+def is_dead(process: psutil.Process) -> bool:
+    """Gone, or waiting for init to notice: that can take a while in a container."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def basic(user: str, password: str) -> str:
