@@ -102,7 +102,7 @@ def start_template(chosen: settings.Settings) -> "TemplateProcess":
     # Scripts run as the same user: without this they could read our environment and memory in
     # /proc. Web processes inherit it.
     prctl(PR_SET_DUMPABLE, 0)
-    return TemplateProcess(chosen.preload, os.environ)
+    return TemplateProcess(chosen.preload, chosen.script_memory_mb, os.environ)
 
 
 def welcome(port: int, user: str, password: str) -> str:

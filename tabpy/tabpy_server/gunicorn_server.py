@@ -35,7 +35,7 @@ class Server(BaseApplication):
             "worker_class": "tabpy.tabpy_server.gunicorn_worker.WebWorker",
             "logger_class": ArbiterLogger,
             # Longer than any script: a drain ends when the last one has.
-            "graceful_timeout": int(self.shared.settings.evaluate_timeout) + 5,
+            "graceful_timeout": int(self.shared.settings.drain_timeout) + 5,
             "timeout": 30,
             "control_socket_disable": True,
             "preload_app": True,

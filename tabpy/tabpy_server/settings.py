@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.errors import StartError
 
 PACKAGE = Path(__file__).parent
@@ -99,7 +100,8 @@ def _setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the server was told. `explicit` has the keys that somebody set, not a default."""
+    """What the server was told. `explicit` has the keys that somebody set, not a default; a
+    default of None is worked out from the machine by `load`."""
 
     port: int = _setting("TABPY_PORT", 9004, _port, "where the server listens")
     pwd_file: Path | None = _setting(
@@ -138,11 +140,12 @@ class Settings:
     preload: tuple[str, ...] = _setting(
         "TABPY_PRELOAD", ("numpy", "pandas"), _names, "modules that workers have already imported"
     )
-    workers: int = _setting(
-        "TABPY_WORKERS",
-        lambda: max(2, os.cpu_count() or 2),
-        _count,
-        "script workers, a web process",
+    workers: int = _setting("TABPY_WORKERS", None, _count, "script workers, a web process")
+    script_memory_mb: float = _setting(
+        "TABPY_SCRIPT_MEMORY_MB", None, _positive, "what a script may take"
+    )
+    long_scripts: bool = _setting(
+        "TABPY_LONG_SCRIPTS", False, _flag, "keep the router waiting with blanks in the reply"
     )
     web_processes: int = _setting("WEB_CONCURRENCY", 2, _count, "web processes")
     trusted_proxies: str = _setting(
@@ -158,13 +161,19 @@ class Settings:
         "TABPY_MAX_UPLOAD_SIZE_MB", 500.0, _positive, "larger archives of functions are refused"
     )
     model_memory_mb: float = _setting(
-        "TABPY_MODEL_MEMORY_MB", 256.0, _positive, "loaded functions that a worker keeps"
+        "TABPY_MODEL_MEMORY_MB", None, _positive, "loaded functions that a worker keeps"
     )
     models_path: Path = _setting(
         "TABPY_MODELS_PATH", CHECKOUT / "models", _path, "modules whose functions deploy at boot"
     )
     on_heroku: bool = False
     explicit: frozenset[str] = frozenset()
+
+    @property
+    def drain_timeout(self) -> float:
+        """Seconds a stopping server waits for its scripts: Heroku kills it after 30, and the reply
+        has to be out before."""
+        return min(self.evaluate_timeout, 22.0) if self.on_heroku else self.evaluate_timeout
 
 
 @dataclass(frozen=True)
@@ -218,8 +227,13 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
             )
         except ValueError as right:
             raise StartError(f"{key} is '{value}' in {source}: expected {right}.") from None
-    if on_heroku and "evaluate_timeout" not in values:
-        values["evaluate_timeout"] = 25.0  # Heroku's router gives up after 30 s
+    if on_heroku:
+        values.setdefault("evaluate_timeout", 25.0)  # Heroku's router gives up after 30 s
+        values.setdefault("trusted_proxies", "*")  # nobody else can reach a dyno
+    web_processes = values.get("web_processes", Settings.web_processes)
+    values.setdefault("workers", machine.script_workers(web_processes))
+    script_memory = values.setdefault("script_memory_mb", machine.script_memory_mb())
+    values.setdefault("model_memory_mb", script_memory / 2)
     settings = Settings(**values, explicit=frozenset(explicit))
     for key, (built, instead) in NOT_BUILT.items():
         value = getattr(settings, known[key].name)

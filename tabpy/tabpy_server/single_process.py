@@ -16,7 +16,7 @@ def run(shared: Shared, listener: socket.socket, environment: Mapping[str, str])
     """Serve on the bound socket `listener` until SIGINT or SIGTERM."""
     listener.listen(BACKLOG)
     listener.setblocking(False)
-    launcher = SpawnLauncher(shared.settings.preload, environment)
+    launcher = SpawnLauncher(shared.settings.preload, shared.settings.script_memory_mb, environment)
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()

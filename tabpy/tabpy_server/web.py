@@ -1,6 +1,7 @@
 """One web process: its loop, its pool and its HTTP server, from the first request to the last."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LAST_WORDS = 2.0  # seconds to send "restarting" to whose scripts didn't end in time
 KEEP_ALIVE = 95.0  # seconds; Heroku's router keeps idle connections for 90
 BODY_TIMEOUT = 300.0  # seconds in which a request's body has to have come
 CHUNK_SIZE = (
@@ -53,7 +55,6 @@ class WebProcess:
         )
         self._server = HTTPServer(
             make_application(self._context),
-            decompress_request=settings.gzip_enable,
             idle_connection_timeout=KEEP_ALIVE,
             body_timeout=BODY_TIMEOUT,
             # The handlers' own limit answers in JSON; tornado's only cuts.
@@ -73,10 +74,21 @@ class WebProcess:
         booting.cancel()
         for listener in sockets:
             loop.remove_reader(listener)
-        self._context.pool.refuse_waiting()
-        await self._context.traffic.drained()
-        self._context.pool.close()
+        await self._drain()
         await self._server.close_all_connections()
+
+    async def _drain(self) -> None:
+        """Answer the requests that have begun: with their results while there's time."""
+        self._context.pool.refuse_waiting()
+        try:
+            async with asyncio.timeout(self._context.settings.drain_timeout):
+                await self._context.traffic.drained()
+        except TimeoutError:
+            self._context.pool.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self._context.traffic.drained()
+        self._context.pool.close()
 
     def _accept(self, listener: socket.socket) -> None:
         """One connection at a time: tornado takes all that wait, and of a burst one web process

@@ -4,6 +4,7 @@ Credentials and sizes are checked in `prepare`, before a byte of the body is kep
 closed unless its handler says `open_to_all`.
 """
 
+import asyncio
 import logging
 import os
 import time
@@ -15,6 +16,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from tabpy.tabpy_server.context import Context
 from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.gunzip import Gunzip
 from tabpy.tabpy_server.handlers import refusals
 from tabpy.tabpy_server.workers.jobs import Timing
 
@@ -34,16 +36,22 @@ class BaseHandler(RequestHandler):
 
     open_to_all = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        request = args[1]
+        self.request_id: str = request.headers.get("X-Request-Id", "")[:200] or new_request_id()
+        super().__init__(*args, **kwargs)
+
     def initialize(self) -> None:
         self.body: list[bytes] = []
         self.body_size = 0
         self.body_limit = self.context.max_request_size
-        self.request_id = ""
         self.timing = Timing()
         self.user: str | None = None
         self._started = time.monotonic()
         self._refusal: RequestError | None = None
         self._under_way = False
+        encoding = self.request.headers.get("Content-Encoding", "")
+        self._gunzip = Gunzip() if encoding.lower() == "gzip" else None
 
     @property
     def context(self) -> Context:
@@ -55,7 +63,6 @@ class BaseHandler(RequestHandler):
     def prepare(self) -> Awaitable[None] | None:
         self.context.traffic.enter()
         self._under_way = True
-        self.request_id = self.request.headers.get("X-Request-Id", "")[:200] or new_request_id()
         self.context.proxies.apply(self.request)
         try:
             refusals.plain_http(self.request, self.context)
@@ -92,14 +99,30 @@ class BaseHandler(RequestHandler):
             raise refusal
         self._refuse_after_body(refusal)
 
-    def data_received(self, chunk: bytes) -> None:
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self._refusal is None and self._gunzip is not None:
+            return self._take_compressed(chunk)
+        self._take(chunk)
+        return None
+
+    async def _take_compressed(self, chunk: bytes) -> None:
+        assert self._gunzip is not None
+        try:
+            for piece in self._gunzip.feed(chunk):
+                self._take(piece)
+                if self._refusal is not None:
+                    return
+                await asyncio.sleep(0)  # a small chunk can hold very much: others get a turn
+        except RequestError as refusal:
+            self._refuse_after_body(refusal)
+
+    def _take(self, chunk: bytes) -> None:
         self.body_size += len(chunk)
         if self._refusal is None:
             try:  # again: the declared size may be missing, or that of the compressed body
                 refusals.too_large(self.body_size, self.body_limit)
                 self.keep(chunk)
             except RequestError as refusal:
-                self.body.clear()
                 self._refuse_after_body(refusal)
         elif self.body_size > DRAIN_FACTOR * self.body_limit and not self._finished:
             self.send_error(exc_info=(RequestError, self._refusal, None))
@@ -108,11 +131,18 @@ class BaseHandler(RequestHandler):
         """What becomes of the body's next piece. Raises RequestError to refuse the request."""
         self.body.append(chunk)
 
+    def whole_body(self) -> list[bytes]:
+        """The body's pieces. Raises RequestError 400 if it was cut off."""
+        if self._gunzip is not None:
+            self._gunzip.finish()
+        return self.body
+
     def _refuse_after_body(self, refusal: RequestError) -> None:
         """Answering at once would cut the connection while the client still sends, and show it a
         broken pipe. So its body is read and dropped, then this is answered in the method's place.
         """
         self._refusal = refusal
+        self.body.clear()
 
         async def answer(*_: str) -> None:
             raise refusal
@@ -132,6 +162,7 @@ class BaseHandler(RequestHandler):
         self.clear_header("Server")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("X-Request-Id", self.request_id)
         for header, value in self.context.service.cors.items():
             self.set_header(header, value)
         if self.context.settings.on_heroku:
@@ -153,7 +184,10 @@ class BaseHandler(RequestHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         problem = kwargs.get("exc_info", (None, None, None))[1]
         status = problem.status if isinstance(problem, RequestError) else status_code
-        super().send_error(status, **kwargs)
+        if self._headers_written and not self._finished:
+            self.write_error(status, **kwargs)  # a long script's: only the body can still say it
+        else:
+            super().send_error(status, **kwargs)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """The one place where errors become answers."""

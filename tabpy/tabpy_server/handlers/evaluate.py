@@ -17,5 +17,6 @@ class EvaluateHandler(JobHandler):
                 "your administrator.",
                 "TABPY_EVALUATE_ENABLE is false.",
             )
-        frame = await self.run_job(Job({"do": "evaluate"}, self.body, settings.evaluate_timeout))
+        job = Job({"do": "evaluate"}, self.whole_body(), settings.evaluate_timeout)
+        frame = await self.run_job(job)
         self.write_json_bytes(bytes(frame.body))

@@ -12,6 +12,8 @@ from tabpy.tabpy_server.workers.jobs import Job
 
 logger = logging.getLogger("tabpy.script")
 
+BLANK_EVERY = 20.0  # seconds; Heroku's router waits 30 for the first byte and 55 for each other
+
 
 class JobHandler(BaseHandler):
     """Runs a job for a request, and stops it when the client goes away."""
@@ -26,16 +28,31 @@ class JobHandler(BaseHandler):
         if logger.isEnabledFor(logging.DEBUG):
             job.meta["want_printed"] = True
         self._running = asyncio.current_task()
+        blanks = self._start_blanks() if self.context.settings.long_scripts else None
         try:
             frame = await self.context.pool.run(job, self.timing)
         except asyncio.CancelledError:
             raise Finish from None  # nobody is left to answer
         finally:
             self._running = None
+            if blanks is not None:
+                blanks.cancel()
         self._log_printed(frame)
         if frame.kind == wire.ERROR:
             raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
         return frame
+
+    def _start_blanks(self) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self._send_blanks())
+
+    async def _send_blanks(self) -> None:
+        """A router gives up on a reply that doesn't begin. JSON may begin with blanks, so a long
+        script's does; its status has to be 200 then, whatever becomes of it."""
+        while True:
+            await asyncio.sleep(BLANK_EVERY)
+            self.set_header("Content-Type", "application/json")
+            self.write(b" ")
+            await self.flush()
 
     def on_connection_close(self) -> None:
         if self._running is not None:

@@ -8,7 +8,8 @@ class QueryHandler(JobHandler):
     async def post(self, name: str) -> None:
         reference = await self.context.catalog.reference(name)
         timeout = self.context.settings.evaluate_timeout
-        frame = await self.run_job(Job({"do": "query", "model": reference}, self.body, timeout))
+        job = Job({"do": "query", "model": reference}, self.whole_body(), timeout)
+        frame = await self.run_job(job)
         tag = f'"{frame.meta["etag"]}-{reference["version"]}"'
         self.set_header("Etag", tag)
         if tag in self.request.headers.get("If-None-Match", ""):

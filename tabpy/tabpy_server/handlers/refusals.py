@@ -9,8 +9,12 @@ from tabpy.tabpy_server.errors import RequestError
 
 
 def plain_http(request: HTTPServerRequest, context: Context) -> None:
-    """Heroku's router passes plain http on, and with it passwords that anybody on the way reads."""
-    if not context.settings.on_heroku or request.protocol == "https":
+    """Heroku's router passes plain http on, and with it passwords that anybody on the way reads.
+
+    What doesn't come through the router never leaves the dyno.
+    """
+    came_by_router = context.settings.on_heroku and "X-Forwarded-Proto" in request.headers
+    if not came_by_router or request.protocol == "https":
         return
     there = f"https://{request.host}{request.uri}"
     if request.method in ("GET", "HEAD"):

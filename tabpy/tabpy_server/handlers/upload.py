@@ -30,7 +30,8 @@ class UploadHandler(BaseHandler):
 
     def metadata(self) -> dict[str, Any]:
         """The JSON object of the body. Raises RequestError 400."""
-        text = self.upload.metadata if self.upload is not None else b"".join(self.body)
+        body = self.whole_body()
+        text = self.upload.metadata if self.upload is not None else b"".join(body)
         try:
             found = loads(text)
         except (ValueError, RecursionError) as problem:

@@ -6,7 +6,7 @@ replaced. Whatever a script raises is caught here and becomes an error frame.
 """
 
 import builtins
-import ctypes
+import gc
 import os
 import signal
 import socket
@@ -20,6 +20,7 @@ import orjson
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.workers import function, results, script, wire
 from tabpy.tabpy_server.workers.collect import collect
+from tabpy.tabpy_server.workers.memory import Memory, trim
 from tabpy.tabpy_server.workers.models import Models, check
 from tabpy.tabpy_server.workers.printed import Printed
 
@@ -27,7 +28,7 @@ LARGE = 1_000_000  # bytes of a job's body after which freed memory is handed ba
 IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
-def serve(connection: socket.socket, *, cold: bool = False) -> None:
+def serve(connection: socket.socket, memory_mb: float, *, cold: bool = False) -> None:
     """Run jobs until the web process closes its end of `connection`.
 
     `cold`: the modules to preload aren't imported here, and another worker would have them.
@@ -38,21 +39,23 @@ def serve(connection: socket.socket, *, cold: bool = False) -> None:
     sys.stdout = sys.stderr = printed
     surroundings = _Surroundings()
     models = Models(lambda name: _ask(connection, name))
+    memory = Memory(memory_mb)
+    memory.limit()
     _send(connection, wire.HELLO, {"pid": os.getpid(), "cold": cold})
     while (job := _receive(connection)) is not None:
         printed.start()
-        kind, meta, body = _run(job, models)
+        kind, meta, body = _run(job, models, memory)
         if job.meta.get("want_printed"):
             meta["printed"] = printed.text()
-        if surroundings.restore():
+        if surroundings.restore() or memory.worn_out(models.size) or meta.pop("spent", False):
             meta["retire"] = True
         _send(connection, kind, meta, body)
         if len(job.body) + len(body) > LARGE:
             del job, body
-            _trim()
+            trim()
 
 
-def _run(job: wire.Frame, models: Models) -> tuple[bytes, dict[str, Any], bytes]:
+def _run(job: wire.Frame, models: Models, memory: Memory) -> tuple[bytes, dict[str, Any], bytes]:
     meta = job.meta
     try:
         models.start(meta["generation"], meta.get("model_memory", 0))
@@ -70,7 +73,12 @@ def _run(job: wire.Frame, models: Models) -> tuple[bytes, dict[str, Any], bytes]
             case unknown:
                 raise ValueError(f"no such job: {unknown}")
     except RequestError as error:
-        reason = {"status": error.status, "message": error.message, "info": error.info}
+        reason: dict[str, Any] = {"status": error.status, "message": error.message}
+        reason["info"] = error.info
+        if "MemoryError" in error.info.partition(":")[0]:
+            allowed = f"{memory.allowed_mb:.0f} MB"
+            reason["info"] += f"\nOne script may take {allowed} here (TABPY_SCRIPT_MEMORY_MB)."
+            reason["spent"] = True
         return wire.ERROR, reason, b""
 
 
@@ -147,9 +155,12 @@ class _Surroundings:
         sys.stdout, sys.stderr = self._streams
         sys.path[:] = self._path
         sys.setrecursionlimit(self._recursion_limit)
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"):  # alarm() uses the first
+            if hasattr(signal, timer):
+                signal.setitimer(getattr(signal, timer), 0)
+        if hasattr(signal, "SIGALRM"):
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        gc.enable()
         _ignore_signals()
         return threading.active_count() > 1 or _has_children()
 
@@ -177,10 +188,3 @@ def _detach_standard_streams() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     os.close(nowhere)
-
-
-def _trim() -> None:
-    """Give freed memory back to the system: glibc keeps it otherwise, a worker for ever."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)

@@ -38,8 +38,12 @@ def script_environment(environment: Mapping[str, str]) -> dict[str, str]:
 class TemplateProcess:
     """The process that forks script workers; `requests` is how web processes ask it to."""
 
-    def __init__(self, preload: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, preload: Sequence[str], memory_mb: float, environment: Mapping[str, str]
+    ) -> None:
+        """`memory_mb`: what a worker may take in addition to what it starts with."""
         self._preload = preload
+        self._memory_mb = memory_mb
         self._environment = script_environment(environment)
         self.requests, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.requests.setblocking(False)
@@ -55,6 +59,7 @@ class TemplateProcess:
                 "-m",
                 template.__name__,
                 *map(str, handed_over),
+                str(self._memory_mb),
                 *self._preload,
             ],
             env=self._environment,

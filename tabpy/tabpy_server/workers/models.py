@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tabpy.tabpy_server.errors import RequestError
-
-PAGE = 4096  # bytes: what /proc counts in
+from tabpy.tabpy_server.workers.memory import resident
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Models:
         sha256 = reference["sha256"]
         model = self._loaded.get(sha256)
         if model is None:
-            before = _resident()
+            before = resident()
             with Path(reference["path"]).open("rb") as archive:
                 if hashlib.file_digest(archive, "sha256").hexdigest() != sha256:
                     raise RequestError(
@@ -66,15 +65,20 @@ class Models:
                     )
                 archive.seek(0)
                 query = unpickle(archive, reference["name"])
-            size = max(0, _resident() - before)
+            size = max(0, resident() - before)
             model = Model(reference["name"], reference["version"], query, size)
             self._loaded[sha256] = model
             self._make_room()
         self._loaded.move_to_end(sha256)
         return Model(reference["name"], reference["version"], model.query, model.size)
 
+    @property
+    def size(self) -> int:
+        """About what the loaded models take, in bytes."""
+        return sum(model.size for model in self._loaded.values())
+
     def _make_room(self) -> None:
-        while len(self._loaded) > 1 and sum(m.size for m in self._loaded.values()) > self._limit:
+        while len(self._loaded) > 1 and self.size > self._limit:
             self._loaded.popitem(last=False)
 
 
@@ -151,11 +155,3 @@ def unmet(requirement: str) -> str | None:
     if not needed.specifier.contains(version, prereleases=True):
         return f"{requirement}, and this server has {needed.name} {version}"
     return None
-
-
-def _resident() -> int:
-    """Bytes of this process in memory; 0 where there's no /proc."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
-    except OSError:
-        return 0

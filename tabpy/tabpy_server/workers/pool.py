@@ -37,6 +37,7 @@ class Pool:
         self._busy: set[Worker] = set()
         self._waiting: deque[asyncio.Future[Worker]] = deque()
         self._starting: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def start(self) -> None:
         """Until every worker is ready."""
@@ -44,24 +45,19 @@ class Pool:
 
     def close(self) -> None:
         """Kill all workers, whatever they do."""
+        self._stopping = True
         for task in self._starting:
             task.cancel()
         for worker in (*self._idle, *self._busy):
             worker.kill()
 
     def refuse_waiting(self) -> None:
-        """Answer the jobs that have no worker yet: this web process is about to stop."""
+        """Run no jobs but those that have a worker: this web process is about to stop."""
+        self._stopping = True
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_exception(
-                    RequestError(
-                        503,
-                        "The server is restarting.",
-                        "Try again in a few seconds.",
-                        {"Retry-After": "2"},
-                    )
-                )
+                waiter.set_exception(restarting())
 
     async def run(self, job: Job, timing: Timing) -> wire.Frame:
         """The RESULT or ERROR frame of `job`; how long it waited and ran goes to `timing`.
@@ -86,6 +82,8 @@ class Pool:
                 f"{time.monotonic() - leased:.1f} s, then it was stopped.",
             ) from None
         except WorkerDiedError as death:
+            if self._stopping:
+                raise restarting() from None
             raise RequestError(
                 500, "Error processing script", f"The script's process {death} before it returned."
             ) from None
@@ -96,7 +94,7 @@ class Pool:
 
     async def run_apart(self, job: Job) -> wire.Frame:
         """Like `run`, on a worker that does nothing before and nothing after."""
-        worker = Worker(self._launcher)
+        worker = Worker(self._launcher, lambda _: None)
         try:
             async with asyncio.timeout(job.timeout):
                 await worker.ready()
@@ -126,12 +124,12 @@ class Pool:
         return frame
 
     async def _lease(self, job: Job, deadline: float) -> Worker:
-        while self._idle:
+        if self._idle:
             worker = self._idle.pop()
-            if worker.alive:
-                self._busy.add(worker)
-                return worker
-            self._start_worker()  # that one was killed while it had nothing to do
+            self._busy.add(worker)
+            return worker
+        if self._stopping:
+            raise restarting()
         waiter: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
@@ -162,7 +160,7 @@ class Pool:
             self._hand_out(worker)
             return
         worker.kill()
-        if not worker.outdated:
+        if not worker.outdated and not self._stopping:
             self._start_worker()
 
     def _hand_out(self, worker: Worker) -> None:
@@ -191,7 +189,7 @@ class Pool:
 
     async def _try_to_start(self) -> Worker | None:
         try:
-            worker = Worker(self._launcher)
+            worker = Worker(self._launcher, self._replace_idle)
         except OSError as problem:
             logger.warning("A script worker can't be started: %s", problem)
             return None
@@ -209,6 +207,13 @@ class Pool:
             self._start_worker(instead_of=worker)
         return worker
 
+    def _replace_idle(self, worker: Worker) -> None:
+        """One has died; if it had a job, that job's end replaces it."""
+        if worker in self._idle:
+            self._idle.remove(worker)
+            if not self._stopping:
+                self._start_worker()
+
     def _retire(self, worker: Worker) -> None:
         """No more jobs for it; if it has one, that is its last."""
         worker.outdated = True
@@ -221,3 +226,9 @@ def _successful(frame: wire.Frame) -> wire.Frame:
     if frame.kind == wire.ERROR:
         raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
     return frame
+
+
+def restarting() -> RequestError:
+    return RequestError(
+        503, "The server is restarting.", "Try again in a few seconds.", {"Retry-After": "2"}
+    )

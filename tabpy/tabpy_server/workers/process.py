@@ -42,7 +42,9 @@ class TemplateLauncher:
 class Worker:
     """A script worker and the private socket to it; runs one job at a time."""
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: Launcher, on_death: Callable[["Worker"], None]) -> None:
+        """`on_death` is called when it has died by itself, not when it's killed from here."""
+        self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         with theirs:
@@ -124,6 +126,7 @@ class Worker:
             data = b""
         if not data:
             self.kill()
+            self._on_death(self)
             return
         self._received += data
         self._take_frame()

@@ -47,6 +47,8 @@ def _prepare(value: Any) -> Any:
         return list(value)
     if isinstance(value, dict):
         return {key: _prepare(each) for key, each in value.items()}
+    if isinstance(value, list | tuple) and value and not isinstance(value[0], PLAIN):
+        return [_prepare(each) for each in value]
     if type(value).__module__ == "numpy" and getattr(value, "dtype", None) is not None:
         return _from_numpy(value) if value.dtype.kind in "mM" else value
     return value
@@ -68,6 +70,8 @@ def _convert(value: Any) -> Any:
     )
 
 
+PLAIN = (str, int, float, bool, type(None))  # long lists of these are Tableau's columns
+SCALARS = (str, int, float, type(None))
 LAZY = (map, filter, zip, range, Generator, KeysView, ValuesView)
 CONVERTERS: Mapping[type | tuple[type, ...], Callable[[Any], Any]] = {
     decimal.Decimal: float,

@@ -21,8 +21,10 @@ from tabpy.tabpy_server.workers.template import preload
 class SpawnLauncher:
     """Starts each worker as a process of its own; about half a second with pandas preloaded."""
 
-    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._command = [sys.executable, "-m", __name__, *modules]
+    def __init__(
+        self, modules: Sequence[str], memory_mb: float, environment: Mapping[str, str]
+    ) -> None:
+        self._command = [sys.executable, "-m", __name__, str(memory_mb), *modules]
         self._environment = script_environment(environment)
 
     def launch(self, worker_end: socket.socket) -> Callable[[], None]:
@@ -59,8 +61,9 @@ def main() -> None:
         connection = socket.fromshare(sys.stdin.buffer.read())
     else:
         connection = socket.socket(fileno=os.dup(0))
-    preload(sys.argv[1:])
-    child.serve(connection)
+    memory_mb, *modules = sys.argv[1:]
+    preload(modules)
+    child.serve(connection, float(memory_mb))
 
 
 if __name__ == "__main__":

@@ -41,9 +41,15 @@ class Template:
     """Waits for requests to fork, for web processes to let go, and for workers to die."""
 
     def __init__(
-        self, requests: socket.socket, *, cold: bool, stand_in_pid: int | None = None
+        self,
+        requests: socket.socket,
+        memory_mb: float,
+        *,
+        cold: bool,
+        stand_in_pid: int | None = None,
     ) -> None:
         self._requests = requests
+        self._memory_mb = memory_mb
         self._spared = stand_in_pid
         self._cold = cold
         self._leaving = False
@@ -113,7 +119,7 @@ class Template:
             self._requests.close()
             for sibling in self._sockets.values():
                 sibling.close()
-            child.serve(own, cold=self._cold)
+            child.serve(own, self._memory_mb, cold=self._cold)
             status = 0
         finally:
             os._exit(status)
@@ -192,34 +198,35 @@ def preload(modules: Sequence[str]) -> None:
             sys.stdout.flush()
 
 
-def stand_in(requests: socket.socket) -> int:
+def stand_in(requests: socket.socket, memory_mb: float) -> int:
     """Fork a template that serves while this one is busy importing; its pid."""
     pid = os.fork()
     if pid == 0:
         try:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            Template(requests, cold=True).run()
+            Template(requests, memory_mb, cold=True).run()
         finally:
             os._exit(0)
     return pid
 
 
 def main() -> None:
-    """Started with the requests socket, the ready pipe, and the modules to import as arguments."""
-    requests_fd, ready_fd, *modules = sys.argv[1:]
+    """Started with the requests socket, the ready pipe, a worker's memory and the modules to import
+    as arguments."""
+    requests_fd, ready_fd, memory_mb, *modules = sys.argv[1:]
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, LEAVE):
         # The web process is the one to drain; the template leaves when nobody is left to ask it.
         signal.signal(ignored, signal.SIG_IGN)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     requests = socket.socket(fileno=int(requests_fd))
-    stand_in_pid = stand_in(requests) if modules else None
+    stand_in_pid = stand_in(requests, float(memory_mb)) if modules else None
     os.write(int(ready_fd), READY)
     os.close(int(ready_fd))
     preload(modules)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, pages shared with the workers
-    template = Template(requests, cold=False, stand_in_pid=stand_in_pid)
+    template = Template(requests, float(memory_mb), cold=False, stand_in_pid=stand_in_pid)
     if stand_in_pid is not None:
         os.kill(stand_in_pid, LEAVE)
     template.run()

@@ -1,0 +1,46 @@
+"""What this machine, or the container we are in, has to give."""
+
+import os
+from pathlib import Path
+
+# https://docs.kernel.org/admin-guide/cgroup-v2.html, and the same of version 1.
+MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+CGROUP = Path("/sys/fs/cgroup")
+
+SERVER_MB = 160  # arbiter, template with pandas, and two web processes
+WORKER_MB = 88  # a worker with some of somebody's data
+
+
+def memory_mb() -> float:
+    """The container's memory limit, or what the machine has; infinite where neither is known."""
+    limits = [_number(CGROUP / name) for name in MEMORY_LIMITS]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min((limit for limit in limits if limit), default=float("inf")) / (1 << 20)
+
+
+def cpus() -> int:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def script_workers(web_processes: int) -> int:
+    """For each web process: one a processor, at least two so that a stuck script isn't everything,
+    as far as memory allows."""
+    by_memory = (memory_mb() - SERVER_MB) / (web_processes * WORKER_MB)
+    return int(max(1, min(max(2, cpus()), by_memory)))
+
+
+def script_memory_mb() -> float:
+    """Half of what the server leaves: one script can't take all, and two large ones fit."""
+    return max(64.0, (memory_mb() - SERVER_MB) / 2)
+
+
+def _number(file: Path) -> int:
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdecimal() else 0
