@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.generation import Generation
 
@@ -164,6 +165,7 @@ def _fetch(store: "Store", sha256: str, path: Path) -> None:
     try:
         store.read_archive(sha256, temporary)
         temporary.replace(path)
+        machine.trim()
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.auth import Gate, OpenGate
 from tabpy.tabpy_server.catalog import Catalog
 from tabpy.tabpy_server.deployments import Deployments
@@ -12,6 +13,9 @@ from tabpy.tabpy_server.proxy import TrustedProxies
 from tabpy.tabpy_server.service import Service
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.workers.pool import Pool
+
+LARGE = 1_000_000  # bytes
+TRIM_AFTER = 0.5  # seconds
 
 
 class Traffic:
@@ -22,6 +26,7 @@ class Traffic:
         self._busy = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._trim: asyncio.TimerHandle | None = None
 
     def enter(self) -> None:
         self._busy += 1
@@ -31,6 +36,15 @@ class Traffic:
         self._busy -= 1
         if self._busy == 0:
             self._quiet.set()
+
+    def passed(self, size: int) -> None:
+        """A request of `size` bytes, in and out, is over: give its memory back, once for many."""
+        if size > LARGE and self._trim is None:
+            self._trim = asyncio.get_running_loop().call_later(TRIM_AFTER, self._give_back)
+
+    def _give_back(self) -> None:
+        self._trim = None
+        machine.trim()
 
     async def drained(self) -> None:
         """Until the last request that has begun is answered; new ones close their connection."""

@@ -8,14 +8,18 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.catalog import Catalog
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.store.endpoint import ALIAS, MODEL, Code, Description, Endpoint, exists
 from tabpy.tabpy_server.workers.jobs import Job
 from tabpy.tabpy_server.workers.pool import Pool
 from tabpy.tabpy_tools.names import check_endpoint_name
+
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.store.store import Store
 
 LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
 FIELDS: Mapping[str, type | tuple[type, ...]] = {
@@ -101,6 +105,12 @@ def _texts_by_name(metadata: Mapping[str, Any], key: str) -> dict[str, str]:
     return value
 
 
+def _put(store: "Store", archive: Path) -> tuple[str, int]:
+    stored = store.put_archive(archive)
+    machine.trim()
+    return stored
+
+
 class Deployments:
     """Deploys one thing after the other: checking an archive can take much memory."""
 
@@ -158,7 +168,7 @@ class Deployments:
                 "Send one as the part 'archive' of a multipart request, or name it with src_path.",
             )
         await self._check(deployment, archive)
-        sha256, size = await self._catalog.read(lambda store: store.put_archive(archive))
+        sha256, size = await self._catalog.read(lambda store: _put(store, archive))
         return Code(
             sha256=sha256,
             size=size,

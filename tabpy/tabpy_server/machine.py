@@ -1,6 +1,8 @@
 """What this machine, or the container we are in, has to give."""
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 
 # https://docs.kernel.org/admin-guide/cgroup-v2.html, and the same of version 1.
@@ -44,3 +46,12 @@ def _number(file: Path) -> int:
     except OSError:
         return 0
     return int(text) if text.isdecimal() else 0
+
+
+def trim() -> None:
+    """Give freed memory back to the system: glibc keeps it otherwise, for as long as
+    the process lives."""
+    if sys.platform == "linux":
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if malloc_trim is not None:
+            malloc_trim(0)

@@ -42,7 +42,7 @@ class WebProcess:
         catalog = Catalog(
             lambda: open_store(shared), settings.state_path / "archives", shared.generation
         )
-        pool = Pool(launcher, settings.workers, catalog)
+        pool = Pool(launcher, settings.workers, settings.script_memory_mb, catalog)
         self._boot = shared.boot
         self._context = Context(
             settings=settings,

@@ -44,6 +44,7 @@ class BaseHandler(RequestHandler):
     def initialize(self) -> None:
         self.body: list[bytes] = []
         self.body_size = 0
+        self.reply_size = 0
         self.body_limit = self.context.max_request_size
         self.timing = Timing()
         self.user: str | None = None
@@ -174,6 +175,7 @@ class BaseHandler(RequestHandler):
         self.write_json_bytes(orjson.dumps(value), status)
 
     def write_json_bytes(self, encoded: bytes, status: int = 200) -> None:
+        self.reply_size = len(encoded)
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(encoded)
@@ -216,7 +218,9 @@ class BaseHandler(RequestHandler):
     def _leave(self) -> None:
         if self._under_way:
             self._under_way = False
+            self.body.clear()  # tornado's objects refer to each other in circles, and so live on
             self.context.traffic.leave()
+            self.context.traffic.passed(self.body_size + self.reply_size)
 
     def log(self) -> None:
         """One line a request; tornado calls this when the answer is complete."""
@@ -235,7 +239,7 @@ class BaseHandler(RequestHandler):
             "run_ms": round(self.timing.run_ms, 1),
             "total_ms": round((time.monotonic() - self._started) * 1000, 1),
             "bytes_in": self.body_size,
-            "bytes_out": self._headers.get("Content-Length", 0),
+            "bytes_out": self.reply_size,
         }
         if self.context.settings.log_details:
             headers = self.request.headers

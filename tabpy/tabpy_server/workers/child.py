@@ -18,9 +18,10 @@ from typing import Any
 import orjson
 
 from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.machine import trim
 from tabpy.tabpy_server.workers import function, results, script, wire
 from tabpy.tabpy_server.workers.collect import collect
-from tabpy.tabpy_server.workers.memory import Memory, trim
+from tabpy.tabpy_server.workers.memory import Memory
 from tabpy.tabpy_server.workers.models import Models, check
 from tabpy.tabpy_server.workers.printed import Printed
 

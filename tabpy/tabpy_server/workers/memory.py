@@ -1,12 +1,18 @@
-"""The script worker: how much it may take, and when it has grown too much to go on."""
+"""Both sides: how much it may take, and when it has grown too much to go on.
 
-import ctypes
+The web process looks at its workers' size many times a second and stops one that takes more than
+it may. What it would be too slow for, one huge allocation, fails here.
+"""
+
 import sys
 from pathlib import Path
 
 PAGE = 4096  # bytes: what /proc counts in
 MAX_JOBS = 10_000  # after so many a worker is replaced: libraries leak, a little each time
 LOOK_EVERY = 20  # jobs between looks at the worker's size
+# The kernel's limit counts what is only reserved, too: orjson reserves eight times a document's
+# size to parse it, and ends the process where it can't have that.
+RESERVE_FACTOR, RESERVE_MB = 2, 512
 
 
 class Memory:
@@ -18,8 +24,7 @@ class Memory:
         self._jobs = 0
 
     def limit(self) -> None:
-        """From now on an allocation beyond what's allowed is a MemoryError in the script, and not
-        the end of the whole container."""
+        """From now on an allocation far beyond what's allowed is a MemoryError in the script."""
         if sys.platform != "linux":
             return
         import resource
@@ -27,7 +32,7 @@ class Memory:
         # RLIMIT_DATA counts private writable memory, so neither libraries nor what is only
         # reserved (setrlimit(2), since Linux 4.7).
         used = int(Path("/proc/self/statm").read_text().split()[5]) * PAGE
-        ceiling = used + int(self.allowed_mb * (1 << 20))
+        ceiling = used + int((self.allowed_mb * RESERVE_FACTOR + RESERVE_MB) * (1 << 20))
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         if hard == resource.RLIM_INFINITY or ceiling < hard:
             resource.setrlimit(resource.RLIMIT_DATA, (ceiling, ceiling))
@@ -44,17 +49,9 @@ class Memory:
         return grown > self.allowed_mb * (1 << 20) / 2
 
 
-def resident() -> int:
-    """Bytes of this process in memory; 0 where there's no /proc."""
+def resident(process: int | str = "self") -> int:
+    """Bytes of a process in memory, by its pid; 0 where there's no /proc, or no such process."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE
     except OSError:
         return 0
-
-
-def trim() -> None:
-    """Give freed memory back to the system: glibc keeps it otherwise, a worker for ever."""
-    if sys.platform == "linux":
-        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if malloc_trim is not None:
-            malloc_trim(0)

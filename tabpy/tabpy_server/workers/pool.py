@@ -13,6 +13,7 @@ from tabpy.tabpy_server.workers.process import Launcher, Worker, WorkerDiedError
 
 logger = logging.getLogger(__name__)
 
+LOOK_EVERY = 0.04  # seconds between looks at the workers' size, which take 20 us each
 START_TIMEOUT = 30.0  # seconds; a fork takes 20 ms
 FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0  # seconds between tries when workers don't start
 
@@ -29,8 +30,13 @@ class Functions(Protocol):
 class Pool:
     """Runs jobs, each on a worker of its own: `size` at a time, the others in turn."""
 
-    def __init__(self, launcher: Launcher, size: int, functions: Functions) -> None:
+    def __init__(
+        self, launcher: Launcher, size: int, memory_mb: float, functions: Functions
+    ) -> None:
+        """`memory_mb`: what a worker may take while it runs a job."""
         self._launcher = launcher
+        self._memory_mb = memory_mb
+        self._watching: asyncio.TimerHandle | None = None
         self._functions = functions
         self._size = size
         self._idle: list[Worker] = []  # the last used first: its caches are warm
@@ -124,6 +130,7 @@ class Pool:
         return frame
 
     async def _lease(self, job: Job, deadline: float) -> Worker:
+        self._keep_watching()
         if self._idle:
             worker = self._idle.pop()
             self._busy.add(worker)
@@ -146,6 +153,23 @@ class Pool:
         except asyncio.CancelledError:
             self._abandon(waiter)
             raise
+
+    def _watch_memory(self) -> None:
+        """Stop scripts that take more than they may, as long as any run."""
+        for worker in self._busy:
+            if worker.grown > self._memory_mb * (1 << 20):
+                worker.kill(
+                    f"was stopped, as it took more than {self._memory_mb:.0f} MB "
+                    "(TABPY_SCRIPT_MEMORY_MB),"
+                )
+        self._watching = None
+        if self._busy or self._waiting:
+            self._keep_watching()
+
+    def _keep_watching(self) -> None:
+        if self._watching is None:
+            loop = asyncio.get_running_loop()
+            self._watching = loop.call_later(LOOK_EVERY, self._watch_memory)
 
     def _abandon(self, waiter: asyncio.Future[Worker]) -> None:
         """Leave the queue; a worker that was handed over in the same instant goes to the next."""

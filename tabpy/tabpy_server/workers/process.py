@@ -13,7 +13,9 @@ from typing import Protocol
 import orjson
 
 from tabpy.tabpy_server.workers import wire
+from tabpy.tabpy_server.workers.memory import resident
 
+ENDED = "ended"
 READ_SIZE = 1 << 20  # bytes
 JOIN_BELOW = 1 << 18  # bytes: one copy is cheaper than one more call
 
@@ -53,16 +55,21 @@ class Worker:
         self._socket = ours
         self._received = bytearray()
         self._frame: asyncio.Future[wire.Frame] = self._loop.create_future()
-        self._death = "ended"
+        self._expecting_nothing: asyncio.Future[wire.Frame] = self._loop.create_future()
+        self._expecting_nothing.cancel()  # done, so that a frame without a question is noticed
+        self._death = ENDED
         self._loop.add_reader(ours, self._readable)
         self.alive = True
         self.outdated = False  # a better one is there: no more jobs for it
         self.pid = 0
+        self._size_at_start = 0
 
     async def ready(self) -> bool:
         """Until it can take a job; false if it lacks the preload. Raises WorkerDiedError."""
         hello = (await self._frame).meta
+        self._frame = self._expecting_nothing
         self.pid = hello["pid"]
+        self._size_at_start = resident(self.pid)
         return not hello["cold"]
 
     async def run(self, meta: dict[str, object], body: Sequence[bytes]) -> wire.Frame:
@@ -81,9 +88,16 @@ class Worker:
         # A worker that dies in mid-message also ends the wait for its reply, with a better reason.
         with contextlib.suppress(ConnectionError):
             await self._send(parts)
-        return await self._frame
+        frame = await self._frame
+        self._frame = self._expecting_nothing
+        return frame
 
-    def kill(self) -> None:
+    @property
+    def grown(self) -> int:
+        """Bytes in memory beyond what it started with."""
+        return resident(self.pid) - self._size_at_start
+
+    def kill(self, because: str = ENDED) -> None:
         """Now, whatever it does: see the module's text."""
         if not self.alive:
             return
@@ -92,6 +106,8 @@ class Worker:
         self._loop.remove_writer(self._socket)
         self._socket.close()
         self._kill_process()
+        if self._death == ENDED:
+            self._death = because
         if not self._frame.done():
             self._frame.set_exception(WorkerDiedError(self._death))
             self._frame.exception()  # nobody may be waiting, which is no error of its own
@@ -129,26 +145,31 @@ class Worker:
             self._on_death(self)
             return
         self._received += data
-        self._take_frame()
+        while self.alive and self._take_frame():
+            pass
 
-    def _take_frame(self) -> None:
+    def _take_frame(self) -> bool:
+        """Take the first frame of what has been received; false if it's not complete yet."""
         if len(self._received) < wire.HEADER.size:
-            return
+            return False
         kind, meta_length, body_length = wire.sizes(self._received[: wire.HEADER.size])
         body_start = wire.HEADER.size + meta_length
-        end = body_start + body_length
+        body_end = body_start + body_length
         closing = b"" if kind == wire.DEATH else wire.END
-        if len(self._received) < end + len(closing):
-            return
-        received, self._received = self._received, bytearray()
+        end = body_end + len(closing)
+        if len(self._received) < end:
+            return False
+        received = self._received
+        self._received = received[end:]
         meta = orjson.loads(received[wire.HEADER.size : body_start])
         if kind == wire.DEATH:
             self._death = meta["reason"]
-        elif received[end:] != closing or self._frame.done():
+        elif received[body_end:end] != closing or self._frame.done():
             self.kill()  # not our protocol: a script wrote to the socket, or was killed writing
         else:
             with memoryview(received) as view:
-                self._frame.set_result(wire.Frame(kind, meta, bytes(view[body_start:end])))
+                self._frame.set_result(wire.Frame(kind, meta, bytes(view[body_start:body_end])))
+        return True
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
