@@ -96,8 +96,9 @@ def bind(port: int) -> socket.socket:
 
 def start_template(chosen: settings.Settings) -> "TemplateProcess":
     """As early as can be: its imports take longest. Then make this process unreadable to it."""
+    from tabpy.tabpy_server.workers.forker import prctl
     from tabpy.tabpy_server.workers.launch import TemplateProcess
-    from tabpy.tabpy_server.workers.template import PR_SET_DUMPABLE, prctl
+    from tabpy.tabpy_server.workers.template import PR_SET_DUMPABLE
 
     # Scripts run as the same user: without this they could read our environment and memory in
     # /proc. Web processes inherit it.

@@ -46,4 +46,7 @@ class WebWorker(Worker):
             if os.getppid() != self.ppid:
                 stop.set()  # the arbiter is gone, and with it whoever would start another
             await asyncio.wait((serving,), timeout=1.0)
+        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_IGN)  # a platform may send it again while we leave
         await serving

@@ -17,6 +17,7 @@ from tabpy.tabpy_server.deployments import Deployments
 from tabpy.tabpy_server.handlers.base import DRAIN_FACTOR
 from tabpy.tabpy_server.proxy import TrustedProxies
 from tabpy.tabpy_server.shared import Shared
+from tabpy.tabpy_server.sharing import share_models
 from tabpy.tabpy_server.workers.pool import Pool
 from tabpy.tabpy_server.workers.process import Launcher
 
@@ -70,7 +71,9 @@ class WebProcess:
         logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
         booting = loop.create_task(self._boot.run(self._context))
         booting.add_done_callback(_report)
+        sharing = loop.create_task(share_models(self._context))
         await stop.wait()
+        sharing.cancel()
         booting.cancel()
         for listener in sockets:
             loop.remove_reader(listener)

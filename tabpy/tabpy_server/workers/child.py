@@ -22,24 +22,31 @@ from tabpy.tabpy_server.machine import trim
 from tabpy.tabpy_server.workers import function, results, script, wire
 from tabpy.tabpy_server.workers.collect import collect
 from tabpy.tabpy_server.workers.memory import Memory
-from tabpy.tabpy_server.workers.models import Models, check
+from tabpy.tabpy_server.workers.models import Model, Models, check
 from tabpy.tabpy_server.workers.printed import Printed
 
 LARGE = 1_000_000  # bytes of a job's body after which freed memory is handed back to the system
 IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
-def serve(connection: socket.socket, memory_mb: float, *, cold: bool = False) -> None:
+def serve(
+    connection: socket.socket,
+    memory_mb: float,
+    shared: Mapping[str, Model],
+    *,
+    cold: bool = False,
+) -> None:
     """Run jobs until the web process closes its end of `connection`.
 
-    `cold`: the modules to preload aren't imported here, and another worker would have them.
+    `memory_mb`: what it may take. `shared`: models it starts with, by SHA-256. `cold`: the modules
+    to preload aren't imported here, and another worker would have them.
     """
     _ignore_signals()
-    _detach_standard_streams()
+    detach_standard_streams()
     printed = Printed()
     sys.stdout = sys.stderr = printed
     surroundings = _Surroundings()
-    models = Models(lambda name: _ask(connection, name))
+    models = Models(lambda name: _ask(connection, name), shared)
     memory = Memory(memory_mb)
     memory.limit()
     _send(connection, wire.HELLO, {"pid": os.getpid(), "cold": cold})
@@ -183,7 +190,7 @@ def _ignore_signals() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def _detach_standard_streams() -> None:
+def detach_standard_streams() -> None:
     """What a script reads from and writes to descriptors 0 to 2 is nobody's: not the log's."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

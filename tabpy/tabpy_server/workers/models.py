@@ -6,7 +6,7 @@ import platform
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,9 +27,13 @@ class Model:
 class Models:
     """Finds models by name, asking the web process what a name stands for now."""
 
-    def __init__(self, ask: Callable[[str], Mapping[str, Any]]) -> None:
-        """`ask`: a name's reference (`Catalog.reference`). Raises RequestError."""
+    def __init__(
+        self, ask: Callable[[str], Mapping[str, Any]], shared: Mapping[str, Model]
+    ) -> None:
+        """`ask`: a name's reference (`Catalog.reference`), or RequestError. `shared`: models that
+        were there before the fork, by SHA-256; they take no memory of this worker's."""
         self._ask = ask
+        self._shared = shared
         self._asking = threading.Lock()  # a script's threads share one socket
         self._generation = ""
         self._names: dict[str, Mapping[str, Any]] = {}
@@ -51,26 +55,17 @@ class Models:
         return self.load(self._names[name])
 
     def load(self, reference: Mapping[str, Any]) -> Model:
-        """Raises RequestError 500, in words, for an archive that can't be loaded here."""
+        """Raises RequestError, in words, for an archive that can't be loaded here."""
         sha256 = reference["sha256"]
-        model = self._loaded.get(sha256)
+        model = self._shared.get(sha256) or self._loaded.get(sha256)
         if model is None:
-            before = resident()
-            with Path(reference["path"]).open("rb") as archive:
-                if hashlib.file_digest(archive, "sha256").hexdigest() != sha256:
-                    raise RequestError(
-                        500,
-                        "Error loading function",
-                        f"The archive of '{reference['name']}' is damaged.",
-                    )
-                archive.seek(0)
-                query = unpickle(archive, reference["name"])
-            size = max(0, resident() - before)
-            model = Model(reference["name"], reference["version"], query, size)
+            model = load(reference)
             self._loaded[sha256] = model
             self._make_room()
-        self._loaded.move_to_end(sha256)
-        return Model(reference["name"], reference["version"], model.query, model.size)
+        if sha256 in self._loaded:
+            self._loaded.move_to_end(sha256)
+        # The same code can serve under several names and versions.
+        return replace(model, name=reference["name"], version=reference["version"])
 
     @property
     def size(self) -> int:
@@ -80,6 +75,20 @@ class Models:
     def _make_room(self) -> None:
         while len(self._loaded) > 1 and self.size > self._limit:
             self._loaded.popitem(last=False)
+
+
+def load(reference: Mapping[str, Any]) -> Model:
+    """Raises RequestError, in words, for an archive that can't be loaded here."""
+    before = resident()
+    name = reference["name"]
+    with Path(reference["path"]).open("rb") as archive:
+        if hashlib.file_digest(archive, "sha256").hexdigest() != reference["sha256"]:
+            raise RequestError(
+                500, f"Function '{name}' can't be loaded.", "Its archive is damaged."
+            )
+        archive.seek(0)
+        query = unpickle(archive, name)
+    return Model(name, reference["version"], query, max(0, resident() - before))
 
 
 def unpickle(archive: IO[bytes], name: str) -> Callable[..., Any]:

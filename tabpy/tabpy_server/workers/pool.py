@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tabpy.tabpy_server.errors import RequestError
@@ -48,6 +49,18 @@ class Pool:
     async def start(self) -> None:
         """Until every worker is ready."""
         await asyncio.gather(*(self._bring_up(None) for _ in range(self._size)))
+
+    def share(self, references: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the workers by ones that share these models (`Catalog.reference`), each when it
+        has nothing to do."""
+        try:
+            if not self._launcher.share(references):
+                return
+        except OSError as problem:  # the template is being replaced, and its socket is full
+            logger.warning("Models can't be shared now: %s", problem)
+            return
+        for worker in (*self._idle, *self._busy):
+            self._start_worker(instead_of=worker)
 
     def close(self) -> None:
         """Kill all workers, whatever they do."""

@@ -7,12 +7,13 @@ soon as our end of its socket is closed, so a web process that dies in any way l
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import orjson
 
-from tabpy.tabpy_server.workers import wire
+from tabpy.tabpy_server.workers import shelf, wire
+from tabpy.tabpy_server.workers.forker import MESSAGE_LIMIT
 from tabpy.tabpy_server.workers.memory import resident
 
 ENDED = "ended"
@@ -29,6 +30,9 @@ class Launcher(Protocol):
 
     def launch(self, worker_end: socket.socket) -> Callable[[], None]: ...
 
+    def share(self, references: Sequence[Mapping[str, Any]]) -> bool:
+        """Have workers started from now on share these models; whether that can be."""
+
 
 class TemplateLauncher:
     """Asks the template process for a fork, through the socket that all web processes share."""
@@ -39,6 +43,13 @@ class TemplateLauncher:
     def launch(self, worker_end: socket.socket) -> Callable[[], None]:
         socket.send_fds(self._requests, [b"fork"], [worker_end.fileno()])
         return lambda: None  # the template kills it when our end is closed
+
+    def share(self, references: Sequence[Mapping[str, Any]]) -> bool:
+        message = shelf.wish(references)
+        if len(message) > MESSAGE_LIMIT:
+            return False
+        self._requests.send(message)
+        return True
 
 
 class Worker:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tabpy.tabpy_server.workers import child
 from tabpy.tabpy_server.workers.launch import script_environment
@@ -45,6 +46,10 @@ class SpawnLauncher:
             )
         return lambda: _kill(process)
 
+    def share(self, references: Sequence[Mapping[str, Any]]) -> bool:
+        """Nothing is shared between processes that weren't forked."""
+        return False
+
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
@@ -63,7 +68,7 @@ def main() -> None:
         connection = socket.socket(fileno=os.dup(0))
     memory_mb, *modules = sys.argv[1:]
     preload(modules)
-    child.serve(connection, float(memory_mb))
+    child.serve(connection, float(memory_mb), shared={})
 
 
 if __name__ == "__main__":

@@ -1,21 +1,16 @@
-"""The template process: imports the heavy libraries once, then forks script workers in ~20 ms.
+"""The template process: imports the heavy libraries once, then has workers forked in ~20 ms.
 
 It is a fresh interpreter with a clean environment, so nothing of the server's memory (settings,
-credentials, other people's requests) is within a script's reach. It is single-threaded, which is
-what makes its forks safe, and serves every web process of the machine: each asks through one
-shared socket, passing along the worker's end of a private socket pair.
+credentials, other people's requests) is within a script's reach. It serves every web process of
+the machine: each asks through one shared socket, passing along the worker's end of a private
+socket pair, or wishes for models that all workers should share.
 
-It is also the only parent of the workers, and so the one that may kill them: while a worker lives
-the template watches a duplicate of the worker's socket. When the web process lets go of its end,
-whether on purpose or by dying, the worker's process group is killed. When the worker dies, the
-template says so on that socket and shuts it, whoever else may still hold it.
-
-Importing pandas takes longer than all the rest of the start. Meanwhile a copy of the template as
-it was before serves the first requests; its workers say that they are cold, and the web processes
-replace them as soon as they can.
+Two others, forked from it, may answer in its place. Importing pandas takes longer than all the
+rest of the start, so meanwhile a copy from before serves the first requests; its workers say that
+they are cold, and the web processes replace them as soon as they can. And once there are large
+models, a copy that has loaded them does.
 """
 
-import ctypes
 import gc
 import importlib
 import os
@@ -23,167 +18,167 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
-from tabpy.tabpy_server.workers import child, wire
+from tabpy.tabpy_server.workers import child, shelf
+from tabpy.tabpy_server.workers.forker import (
+    LEAVE,
+    MESSAGE_LIMIT,
+    PR_SET_PDEATHSIG,
+    Forker,
+    kill_group,
+    prctl,
+)
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_DUMPABLE = 4  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
-PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
-LEAVE = signal.SIGUSR2
 READY = b"ready"
-CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
+LOAD_TIMEOUT = 30.0  # seconds for all models of a shelf
+STEADY_AFTER = 5.0  # seconds; a shelf that dies sooner isn't made again
 
 
-class Template:
-    """Waits for requests to fork, for web processes to let go, and for workers to die."""
+@dataclass
+class Attempt:
+    """A shelf being filled: how far it is, and what it's filled with."""
 
-    def __init__(
-        self,
-        requests: socket.socket,
-        memory_mb: float,
-        *,
-        cold: bool,
-        stand_in_pid: int | None = None,
-    ) -> None:
-        self._requests = requests
-        self._memory_mb = memory_mb
-        self._spared = stand_in_pid
-        self._cold = cold
-        self._leaving = False
-        self._sockets: dict[int, socket.socket] = {}  # worker's pid: our duplicate of its socket
-        self._pids: dict[int, int] = {}  # that duplicate's file descriptor: the worker's pid
-        self._poll = select.epoll()
-        self._poll.register(requests, select.EPOLLIN)
-        wakeup_read, wakeup_write = os.pipe()
-        os.set_blocking(wakeup_read, False)
-        os.set_blocking(wakeup_write, False)
-        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(LEAVE, self._leave)
-        self._wakeup = (wakeup_read, wakeup_write)
-        self._poll.register(wakeup_read, select.EPOLLIN)
+    pid: int
+    progress: int  # descriptor
+    wish: bytes
+    wanted: list[dict[str, object]]
+    deadline: float
+    begun: int = 0
 
-    def run(self) -> None:
-        """Serve until no process is left that could ask, or until told to leave and the last
-        worker has gone."""
-        while self._sockets or not self._leaving:
-            for fd, _ in self._poll.poll():
-                if fd == self._requests.fileno():
-                    if not self._serve():
-                        return
-                elif fd == self._wakeup[0]:
-                    os.read(fd, 4096)
-                elif fd in self._pids:
-                    self._poll.modify(fd, 0)  # level-triggered: once is enough
-                    kill_group(self._pids[fd])
-            self._reap()
 
-    def _leave(self, *_: object) -> None:
-        if not self._leaving:
-            self._leaving = True
-            self._poll.unregister(self._requests)
+class Template(Forker):
+    """A forker that hands its work to shelves, and takes it back when they fail."""
 
-    def _serve(self) -> bool:
-        try:
-            message, fds, _, _ = socket.recv_fds(self._requests, 64, 1, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True  # the cold and the warm template were both woken; the other was faster
-        if not message:
-            return False
-        worker_socket = socket.socket(fileno=fds[0])
+    def __init__(self, requests: socket.socket, memory_mb: float) -> None:
+        super().__init__(requests, memory_mb)
+        self._wished = b""
+        self._unfit: set[object] = set()  # SHA-256 of what couldn't be shared
+        self._attempt: Attempt | None = None
+        self._serving: tuple[int, float] | None = None  # the shelf that forks, and since when
+        self._serves_itself = True
+
+    def listen_to(self, pid: int, upward: int) -> None:
+        """Spare a child, and do what it passes up."""
+        self._spared.add(pid)
+        self._poll.register(upward, select.EPOLLIN)
+
+    def _patience(self) -> float | None:
+        if self._attempt is None:
+            return None
+        left = self._attempt.deadline - time.monotonic()
+        if left <= 0:
+            self._give_up()
+            return self._patience()
+        return left
+
+    def _other(self, fd: int) -> None:
+        if self._attempt is not None and fd == self._attempt.progress:
+            self._progress(os.read(fd, 4096))
+            return
+        message = os.read(fd, MESSAGE_LIMIT)
+        if message:
+            self._wish(message)
+        else:  # that child has gone
+            self._poll.unregister(fd)
+            os.close(fd)
+
+    def _wish(self, message: bytes) -> None:
+        if message == self._wished:
+            return
+        self._wished = message
+        if self._attempt is not None:
+            self._drop_attempt()
+        if self._serving is not None:
+            os.kill(self._serving[0], LEAVE)
+            self._serving = None
+        self._try(message)
+
+    def _try(self, message: bytes) -> None:
+        wanted = [each for each in shelf.references(message) if each["sha256"] not in self._unfit]
+        self._serve_itself(not wanted)
+        if not wanted:
+            return
+        progress, progress_end = os.pipe()
+        upward, upward_end = os.pipe()
+        own_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become_worker(worker_socket)
-        self._sockets[pid] = worker_socket
-        self._pids[worker_socket.fileno()] = pid
-        # No EPOLLIN: what arrives is the worker's to read.
-        self._poll.register(worker_socket, select.EPOLLRDHUP | select.EPOLLHUP)
-        return True
-
-    def _become_worker(self, own: socket.socket) -> None:
-        status = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(LEAVE, signal.SIG_IGN)
-            os.setsid()
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() == 1:  # the template died before the line above
-                os._exit(1)
-            self._poll.close()
-            for end in self._wakeup:
-                os.close(end)
-            self._requests.close()
-            for sibling in self._sockets.values():
-                sibling.close()
-            child.serve(own, self._memory_mb, cold=self._cold)
-            status = 0
-        finally:
-            os._exit(status)
-
-    def _reap(self) -> None:
-        died = False
-        while pid_and_status := wait_for_any_child():
-            pid, status = pid_and_status
-            died = True
-            if pid not in self._sockets:
-                continue  # a stray, killed below at the last worker's death
-            kill_group(pid)  # what the script started and left behind
-            worker_socket = self._sockets.pop(pid)
-            del self._pids[worker_socket.fileno()]
-            self._poll.unregister(worker_socket)  # closing isn't enough: others may hold it open
+            os.close(progress)
+            os.close(upward)
             try:
-                meta = {"reason": reason_of_death(status)}
-                worker_socket.send(wire.head(wire.DEATH, meta, 0), socket.MSG_DONTWAIT)
-                worker_socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the web process is gone, or the worker died in the middle of a full socket
+                self.become_child(own_pid)
+                prctl(PR_SET_CHILD_SUBREAPER, 1)
+                child.detach_standard_streams()
+                filled = shelf.fill(message, wanted, progress_end)
+                os.close(progress_end)
+                Forker(self._requests, self._memory_mb, filled, upward=upward_end).run()
             finally:
-                worker_socket.close()
-        if died:
-            self._kill_strays()
+                os._exit(0)
+        os.close(progress_end)
+        os.close(upward_end)
+        self.listen_to(pid, upward)
+        self._attempt = Attempt(pid, progress, message, wanted, time.monotonic() + LOAD_TIMEOUT)
+        self._poll.register(progress, select.EPOLLIN)
 
-    def _kill_strays(self) -> None:
-        """What a script started in a session of its own became our child when its parent died."""
-        for pid in map(int, CHILDREN.read_text().split() if CHILDREN.exists() else ()):
-            if pid not in self._sockets and pid != self._spared:
-                kill_group(pid)
+    def _progress(self, said: bytes) -> None:
+        assert self._attempt is not None
+        self._attempt.begun += said.count(shelf.LOADING)
+        if shelf.READY in said:
+            self._serving = (self._attempt.pid, time.monotonic())
+            self._end_attempt()
+        elif not said:
+            self._give_up()
 
+    def _give_up(self) -> None:
+        """Without the model that it was loading, which every worker then loads for itself."""
+        attempt = self._attempt
+        assert attempt is not None
+        culprit = attempt.wanted[max(0, attempt.begun - 1)]
+        self._unfit.add(culprit["sha256"])
+        self._drop_attempt()
+        self._try(attempt.wish)
 
-def kill_group(pid: int) -> None:
-    """SIGKILL to a worker and all it started; the pid is ours until `waitpid` has returned it."""
-    for kill in (os.killpg, os.kill):
+    def _drop_attempt(self) -> None:
+        assert self._attempt is not None
+        kill_group(self._attempt.pid)
+        self._end_attempt()
+
+    def _end_attempt(self) -> None:
+        assert self._attempt is not None
+        self._poll.unregister(self._attempt.progress)
+        os.close(self._attempt.progress)
+        self._attempt = None
+
+    def _serve_itself(self, wanted: bool) -> None:
+        if wanted and not self._serves_itself:
+            self._poll.register(self._requests, select.EPOLLIN)
+        elif self._serves_itself and not wanted:
+            self._poll.unregister(self._requests)
+        self._serves_itself = wanted
+
+    def _died(self, pid: int) -> None:
+        self._spared.discard(pid)
+        if self._serving is None or pid != self._serving[0]:
+            return
+        steady = time.monotonic() - self._serving[1] > STEADY_AFTER
+        self._serving = None
+        if steady and not self._nobody_asks():
+            self._try(self._wished)
+        else:
+            self._serve_itself(True)
+
+    def _nobody_asks(self) -> bool:
+        """Whether no process is left that could: the shelf has seen that, and left."""
         try:
-            kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
-def wait_for_any_child() -> tuple[int, int] | None:
-    """Pid and status of a child that has died; None when there is none (yet)."""
-    try:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return None
-    return (pid, status) if pid else None
-
-
-def reason_of_death(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            return f"was killed by signal {number} ({signal.Signals(number).name})"
-        except ValueError:
-            return f"was killed by signal {number}"
-    return f"ended with exit code {os.WEXITSTATUS(status)}"
-
-
-def prctl(option: int, argument: int) -> None:
-    """prctl(2); quietly nothing where the kernel doesn't know the option."""
-    ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0)
+            return not self._requests.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
 
 
 def preload(modules: Sequence[str]) -> None:
@@ -198,16 +193,23 @@ def preload(modules: Sequence[str]) -> None:
             sys.stdout.flush()
 
 
-def stand_in(requests: socket.socket, memory_mb: float) -> int:
-    """Fork a template that serves while this one is busy importing; its pid."""
+def stand_in(requests: socket.socket, memory_mb: float) -> tuple[int, int]:
+    """Fork a forker that serves while this process is busy importing; its pid, and the descriptor
+    on which it passes up what it can't do."""
+    upward, upward_end = os.pipe()
+    own_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
+            os.close(upward)
+            forker = Forker(requests, memory_mb, cold=True, upward=upward_end)
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            Template(requests, memory_mb, cold=True).run()
+            if os.getppid() == own_pid:
+                forker.run()
         finally:
             os._exit(0)
-    return pid
+    os.close(upward_end)
+    return pid, upward
 
 
 def main() -> None:
@@ -220,15 +222,16 @@ def main() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     requests = socket.socket(fileno=int(requests_fd))
-    stand_in_pid = stand_in(requests, float(memory_mb)) if modules else None
+    standing_in = stand_in(requests, float(memory_mb)) if modules else None
     os.write(int(ready_fd), READY)
     os.close(int(ready_fd))
     preload(modules)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, pages shared with the workers
-    template = Template(requests, float(memory_mb), cold=False, stand_in_pid=stand_in_pid)
-    if stand_in_pid is not None:
-        os.kill(stand_in_pid, LEAVE)
+    template = Template(requests, float(memory_mb))
+    if standing_in is not None:
+        template.listen_to(*standing_in)
+        os.kill(standing_in[0], LEAVE)
     template.run()
 
 
