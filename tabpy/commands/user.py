@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 
-from tabpy.tabpy_server import passwords
+from tabpy.tabpy_server import password_file, passwords
 
 # Without the look-alikes 0 O 1 l I; 20 of these 57 characters are 116 bits.
 _ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "list":
             _list(arguments.file)
         elif arguments.command == "delete":
-            passwords.delete(arguments.file, arguments.name)
+            password_file.delete(arguments.file, arguments.name)
             _say(f"Deleted user {arguments.name} from {arguments.file}.")
         else:
             _set_password(arguments)
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _set_password(arguments: argparse.Namespace) -> None:
     adding = arguments.command == "add"
     # Before the question, not after two answers.
-    passwords.check_user(arguments.file, arguments.name, exists=not adding)
+    password_file.check_user(arguments.file, arguments.name, exists=not adding)
     password = arguments.password
     if password is None:
         password = _password_from_standard_input(arguments.name)
@@ -58,10 +58,10 @@ def _set_password(arguments: argparse.Namespace) -> None:
         password = "".join(secrets.choice(_ALPHABET) for _ in range(_GENERATED_LENGTH))
     encoded = passwords.hash_password(arguments.name, password)
     if adding:
-        passwords.add(arguments.file, arguments.name, encoded)
+        password_file.add(arguments.file, arguments.name, encoded)
         _say(f"Added user {arguments.name} to {arguments.file}.")
     else:
-        passwords.update(arguments.file, arguments.name, encoded)
+        password_file.update(arguments.file, arguments.name, encoded)
         _say(f"Updated user {arguments.name} in {arguments.file}.")
     if generated:
         _say("The generated password, which is kept nowhere else:")
@@ -99,7 +99,7 @@ def _ask(name: str) -> str | None:
 
 
 def _list(file: str) -> None:
-    users = passwords.read(file)
+    users = password_file.read(file)
     for name, encoded in users.items():
         if passwords.is_outdated(encoded):
             _show(f"{name}  pbkdf2 (old: run tabpy-user update -u {name})")

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tabpy.tabpy_server import passwords
+from tabpy.tabpy_server import password_file, passwords
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.throttle import LAST_DELAY, Throttle
 
@@ -56,14 +56,14 @@ class Users:
         self._seen = signature
         try:
             self._current = self._read()
-        except (passwords.PasswordFileError, OSError) as problem:
+        except (password_file.PasswordFileError, OSError) as problem:
             logger.error("The password file was changed and can't be used: %s", problem)
             return self._current, False
         logger.info("The password file has changed: %d users.", len(self._current))
         return self._current, True
 
     def _read(self) -> Mapping[str, str]:
-        return {**(passwords.read(self._file) if self._file else {}), **self._others}
+        return {**(password_file.read(self._file) if self._file else {}), **self._others}
 
     def _signature(self) -> tuple[int, int, int] | None:
         if self._file is None:

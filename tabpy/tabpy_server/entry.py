@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabpy.tabpy_server import passwords
+from tabpy.tabpy_server import password_file, passwords
 from tabpy.tabpy_server.auth import Gate, OpenGate, Users
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.settings import CHECKOUT, Settings
@@ -33,11 +33,11 @@ def arrange(
     `may_make_up`: somebody is there to see a made-up password. `may_open`: --disable-auth-warning.
     Raises StartError when nobody could enter, or for an unusable password file.
     """
-    file = password_file(settings)
+    file = find_password_file(settings)
     others = _from_environment(settings, environment)
     try:
         users = Users(file, others)
-    except (passwords.PasswordFileError, OSError) as problem:
+    except (password_file.PasswordFileError, OSError) as problem:
         raise StartError(f"TABPY_PWD_FILE: {problem}") from None
     names = users.current()[0]
     if names:
@@ -61,7 +61,7 @@ def arrange(
     )
 
 
-def password_file(settings: Settings) -> Path | None:
+def find_password_file(settings: Settings) -> Path | None:
     """The file, looked up from the working folder, then from the root of the checkout.
 
     Raises StartError if somebody named a file that isn't there.

@@ -1,7 +1,6 @@
-"""Users and their passwords: hashes, and the file that keeps them.
+"""Password hashes: making them, and checking a password against them.
 
-The file holds one user a line, ``name hash``. Blank lines and lines that start with ``#`` don't
-count. Names are ASCII and their case makes no difference. A hash has one of two forms:
+A hash has one of two forms:
 
 * ``$argon2id$v=19$m=19456,t=2,p=1$salt$tag``, which is what this module writes;
 * 128 hex digits, which is what TabPy writes: PBKDF2-HMAC-SHA512, 10,000 iterations, the salt made
@@ -10,35 +9,14 @@ count. Names are ASCII and their case makes no difference. A hash has one of two
 
 import base64
 import binascii
-import codecs
 import hashlib
 import hmac
 import os
 import re
-import stat
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 # argon2 is imported where it's used: `tabpy-user list` and a server without users need no cffi.
-
-StrPath = str | os.PathLike[str]
-
-
-class PasswordFileError(ValueError):
-    """What is wrong with a password file, or with an edit of it, and what would be right.
-
-    One line that names the file, and the line number if it's about a line. It never quotes a hash
-    or a password, nor anything that could be one put in the wrong place.
-    """
 
 
 class Profile(NamedTuple):
@@ -56,8 +34,6 @@ OWASP_19_MIB = Profile(memory_kib=19 * 1024, passes=2, lanes=1)
 # The least that argon2 allows, for tests only.
 CHEAPEST = Profile(memory_kib=8, passes=1, lanes=1)
 
-
-# --- hashes ---------------------------------------------------------------------------------------
 
 _PBKDF2 = "pbkdf2"
 _PBKDF2_FORM = re.compile(r"[0-9A-Fa-f]{128}")
@@ -96,8 +72,8 @@ def verify(encoded: str, name: str, password: str) -> bool:
     """
     # A lone surrogate can't be part of any kept password, but mustn't be an error here.
     secret = password.encode("utf-8", "surrogatepass")
-    if _scheme(encoded) == _PBKDF2:
-        salt = f"_$salt@tabpy:{_fold(name)}$_".encode("utf-8", "surrogatepass")
+    if scheme_of(encoded) == _PBKDF2:
+        salt = f"_$salt@tabpy:{fold(name)}$_".encode("utf-8", "surrogatepass")
         digest = hashlib.pbkdf2_hmac("sha512", secret, salt, 10_000)
         return hmac.compare_digest(digest, bytes.fromhex(encoded))
 
@@ -116,10 +92,10 @@ def verify_any(users: Mapping[str, str], name: str, password: str) -> bool:
     Who measures the time learns neither whether a name exists nor which form its hash has: each
     call does one verification for each scheme (form and cost) that is in `users`.
     """
-    own = users.get(_fold(name))
-    own_scheme = None if own is None else _scheme(own)
+    own = users.get(fold(name))
+    own_scheme = None if own is None else scheme_of(own)
     known = False
-    for scheme in {_scheme(encoded) for encoded in users.values()}:
+    for scheme in {scheme_of(encoded) for encoded in users.values()}:
         if own is not None and scheme == own_scheme:
             known = verify(own, name, password)
         else:
@@ -129,10 +105,10 @@ def verify_any(users: Mapping[str, str], name: str, password: str) -> bool:
 
 def is_outdated(encoded: str) -> bool:
     """Whether the hash is TabPy's old form, quick to guess at, and should be made anew."""
-    return _scheme(encoded) == _PBKDF2
+    return scheme_of(encoded) == _PBKDF2
 
 
-def _scheme(encoded: str) -> str:
+def scheme_of(encoded: str) -> str:
     """The form of a hash and, for argon2id, its cost: hashes of one scheme take one time."""
     if _PBKDF2_FORM.fullmatch(encoded):
         return _PBKDF2
@@ -159,27 +135,6 @@ def _bytes_in(unpadded: str) -> int:
     return len(data) if base64.b64encode(data).decode().rstrip("=") == unpadded else 0
 
 
-# --- the file -------------------------------------------------------------------------------------
-
-
-class _Line(NamedTuple):
-    row: int  # from 0
-    encoded: str
-
-
-def parse(text: str, file: str = "password file") -> dict[str, str]:
-    """The users in a file's text: names in lower case, and their hashes.
-
-    Raises PasswordFileError, with `file` as the file's name, for the first line that is wrong.
-    """
-    return {name: line.encoded for name, line in _users(_lines(text), file).items()}
-
-
-def read(path: StrPath) -> dict[str, str]:
-    """The users in a file, as `parse` gives them. Raises PasswordFileError and OSError."""
-    return parse(_text(path, str(path)), str(path))
-
-
 def check_name(name: str) -> None:
     """Raises ValueError unless the file, and HTTP's Basic scheme, can carry the name."""
     if not re.fullmatch(r"(?!#)[!-9;-~]+", name):
@@ -189,184 +144,6 @@ def check_name(name: str) -> None:
         )
 
 
-def check_user(path: StrPath, name: str, *, exists: bool) -> None:
-    """Raises what `add` (exists=False) or `update` and `delete` (exists=True) would raise."""
-    check_name(name)
-    try:
-        users = read(path)
-    except FileNotFoundError:
-        if exists:
-            raise
-        users = {}
-    _check_user(users, name, str(path), exists=exists)
-
-
-def _text(path: StrPath, file: str) -> str:
-    data = Path(path).read_bytes()
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise PasswordFileError(f"{file}, line 1: the file is UTF-16 text; save it as UTF-8.")
-    # Any bytes are fine in a comment, and have to survive an edit.
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _lines(text: str) -> list[str]:
-    """Lines with their ends. Unlike str.splitlines, a control character doesn't end one."""
-    return re.findall(r".*\n|.+", text)
-
-
-def _users(lines: list[str], file: str) -> dict[str, _Line]:
-    users: dict[str, _Line] = {}
-    for row, line in enumerate(lines):
-        where = f"{file}, line {row + 1}"
-        fields = line.removeprefix("\ufeff" if row == 0 else "").split()
-        if not fields or fields[0].startswith("#"):
-            continue
-        if len(fields) != 2:
-            raise PasswordFileError(
-                f"{where}: a user's line is a name, one space and a hash: two words,"
-                f" not {len(fields)}."
-            )
-        try:
-            check_name(fields[0])
-        except ValueError:
-            raise PasswordFileError(
-                f"{where}: a user name is printable ASCII without colons; this one isn't."
-            ) from None
-        try:
-            _scheme(fields[1])
-        except ValueError:
-            raise PasswordFileError(
-                f"{where}: the second word is no whole argon2id or TabPy hash;"
-                " remove the line and add the user with tabpy-user."
-            ) from None
-        name = _fold(fields[0])
-        if name in users:
-            raise PasswordFileError(
-                f"{where}: user {name} is on line {users[name].row + 1} already;"
-                " remove one of the two (names are case-insensitive)."
-            )
-        users[name] = _Line(row, fields[1])
-    return users
-
-
-def _check_user(users: Mapping[str, object], name: str, file: str, *, exists: bool) -> None:
-    if exists and _fold(name) not in users:
-        raise PasswordFileError(f"{file} has no user {name}; tabpy-user list shows those it has.")
-    if not exists and _fold(name) in users:
-        raise PasswordFileError(f"{file} has a user {name} already; use update to change it.")
-
-
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
     # Not all of Unicode: the Kelvin sign's lower case is an ASCII k.
     return name.lower() if name.isascii() else name
-
-
-# --- edits ----------------------------------------------------------------------------------------
-# Each keeps all other lines byte for byte, replaces the file in one step, and refuses a file with a
-# line that is wrong (PasswordFileError). A second process's edit waits for the first to end.
-
-
-def add(path: StrPath, name: str, encoded: str) -> None:
-    """Append a user; the file is made, for its owner's eyes only, if there is none.
-
-    Raises PasswordFileError if there is such a user, ValueError for a name or hash that the file
-    can't hold, OSError.
-    """
-    check_name(name)
-    _scheme(encoded)
-    with _locked(path) as target:
-        try:
-            text = _text(target, str(path))
-        except FileNotFoundError:
-            text = ""
-        _check_user(_users(_lines(text), str(path)), name, str(path), exists=False)
-        end = "\r\n" if "\r\n" in text else "\n"
-        gap = end if text and not text.endswith("\n") else ""
-        _replace(target, f"{text}{gap}{_fold(name)} {encoded}{end}")
-
-
-def update(path: StrPath, name: str, encoded: str) -> None:
-    """Put another hash in a user's line. Raises as `add` does, and if there is no such user."""
-    _scheme(encoded)
-    with _locked(path) as target:
-        lines, line = _find(target, name, str(path))
-        before, _, after = lines[line.row].rpartition(line.encoded)
-        lines[line.row] = f"{before}{encoded}{after}"
-        _replace(target, "".join(lines))
-
-
-def delete(path: StrPath, name: str) -> None:
-    """Remove a user's line. Raises PasswordFileError if there is no such user, OSError."""
-    with _locked(path) as target:
-        lines, line = _find(target, name, str(path))
-        del lines[line.row]
-        _replace(target, "".join(lines))
-
-
-def _find(target: Path, name: str, file: str) -> tuple[list[str], _Line]:
-    lines = _lines(_text(target, file))
-    users = _users(lines, file)
-    _check_user(users, name, file, exists=True)
-    return lines, users[_fold(name)]
-
-
-@contextmanager
-def _locked(path: StrPath) -> Iterator[Path]:
-    """The real path behind `path`, with no other process editing it meanwhile."""
-    target = Path(os.path.realpath(path))
-    # Not a lock on the file itself, which is replaced, nor on its folder, which NFS refuses.
-    lock = target.with_name(f".{target.name}.lock")
-    while True:
-        holder = lock.open("ab")
-        try:
-            _wait_for_lock(holder.fileno())
-            if os.path.samestat(os.fstat(holder.fileno()), lock.stat()):
-                break
-        except FileNotFoundError:
-            pass
-        holder.close()  # its last owner removed it between our opening and locking it
-    with holder:
-        try:
-            yield target
-        finally:
-            with suppress(PermissionError):  # Windows doesn't remove an open file: it stays there
-                lock.unlink()
-
-
-def _wait_for_lock(descriptor: int) -> None:
-    """Either lock goes away with its process, however that ends."""
-    if sys.platform == "win32":
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-    else:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
-def _replace(target: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(text.encode("utf-8", "surrogateescape"))
-            stream.flush()
-            os.fsync(descriptor)
-        with suppress(FileNotFoundError):
-            _copy_access(target, draft)
-        draft.replace(target)
-    except BaseException:  # Ctrl-C too; it can come just after the replacing
-        draft.unlink(missing_ok=True)
-        raise
-    if sys.platform != "win32":
-        # The new name is on the disk only when the folder is.
-        descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _copy_access(source: Path, copy: Path) -> None:
-    old, new = source.stat(), copy.stat()
-    if sys.platform != "win32" and (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        # Or the server can't read its file any more after an edit by root.
-        os.chown(copy, old.st_uid, old.st_gid)
-    copy.chmod(stat.S_IMODE(old.st_mode))

@@ -15,7 +15,7 @@ from typing import cast
 import psutil
 import pytest
 
-from tabpy.tabpy_server import passwords
+from tabpy.tabpy_server import password_file, passwords
 from tabpy.tabpy_server.application import make_application
 from tabpy.tabpy_server.context import Context
 from tabpy.tabpy_server.service import Service
@@ -192,11 +192,11 @@ def test_an_edit_of_the_password_file_counts_at_once(start: Start) -> None:
         assert everywhere(server, USER, PASSWORD) == {200}
         return len(server.log_lines("The password file has changed", f"{users} users")) == 2
 
-    passwords.add(file, "ann", passwords.hash_password("ann", "fake", passwords.CHEAPEST))
+    password_file.add(file, "ann", passwords.hash_password("ann", "fake", passwords.CHEAPEST))
     until(lambda: seen_everywhere(2), "the edit is seen", seconds=5)
     assert everywhere(server, "ann", "fake") == {200}
 
-    passwords.delete(file, "ann")
+    password_file.delete(file, "ann")
     until(lambda: seen_everywhere(1), "the edit is seen", seconds=5)
     assert everywhere(server, "ann", "fake") == {401}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tabpy.tabpy_server import passwords
+from tabpy.tabpy_server import password_file, passwords
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tabpy.commands.user"]
@@ -61,7 +61,7 @@ def run(
 
 
 def is_users(file: Path, name: str, password: str) -> bool:
-    return passwords.verify_any(passwords.read(file), name, password)
+    return passwords.verify_any(password_file.read(file), name, password)
 
 
 class Terminal:
@@ -250,9 +250,9 @@ def test_the_file_is_the_one_of_the_environment_unless_a_flag_names_one(
 ) -> None:
     other = tmp_path / "other.txt"
     run(tmp_path, "add", "-u", "zoe", TABPY_PWD_FILE=str(other))
-    assert list(passwords.read(other)) == ["zoe"]
+    assert list(password_file.read(other)) == ["zoe"]
     run(tmp_path, "add", "-u", "zoe", "-f", str(file), TABPY_PWD_FILE=str(other))
-    assert list(passwords.read(file)) == ["ann", "zoe"]
+    assert list(password_file.read(file)) == ["ann", "zoe"]
 
 
 def test_delete_removes_the_user(file: Path) -> None:
@@ -360,12 +360,12 @@ def test_commands_at_the_same_time_lose_nobody(file: Path) -> None:
         for name in names
     ]
     assert [process.wait(PATIENCE) for process in started] == [0] * 4
-    assert sorted(passwords.read(file)) == sorted(["ann", *names])
+    assert sorted(password_file.read(file)) == sorted(["ann", *names])
 
 
 def test_reading_a_file_imports_neither_argon2_nor_tornado(file: Path) -> None:
     code = (
-        "import sys; from tabpy.tabpy_server import passwords; passwords.read('tabpypwd.txt');"
+        "import sys; from tabpy.tabpy_server import password_file as it; it.read('tabpypwd.txt');"
         "print({'argon2', 'tornado'} & set(sys.modules))"
     )
     done = subprocess.run(

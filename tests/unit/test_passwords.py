@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tabpy.tabpy_server import passwords
-from tabpy.tabpy_server.passwords import CHEAPEST, PasswordFileError, Profile
+from tabpy.tabpy_server import password_file, passwords
+from tabpy.tabpy_server.password_file import PasswordFileError
+from tabpy.tabpy_server.passwords import CHEAPEST, Profile
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,25 +129,25 @@ def test_each_name_costs_one_verification_for_each_scheme_in_the_file(
 
 
 def test_the_committed_file_is_valid() -> None:
-    passwords.read(ROOT / "tabpypwd.txt")
+    password_file.read(ROOT / "tabpypwd.txt")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 def test_a_file_has_users_comments_and_blank_lines(bom: str, end: str) -> None:
     lines = [f"Ann {ARGON2ID}", "# paolo left", "", "  ", f"#bob {OTHER}", f"paolo {PAOLO_PBKDF2}"]
-    assert passwords.parse(bom + end.join(lines)) == {"ann": ARGON2ID, "paolo": PAOLO_PBKDF2}
+    assert password_file.parse(bom + end.join(lines)) == {"ann": ARGON2ID, "paolo": PAOLO_PBKDF2}
 
 
 def test_a_comment_may_be_in_any_encoding(tmp_path: Path) -> None:
     file = tmp_path / "users.txt"
     file.write_bytes(b"# f\xfcr Z\xfcrich\n" + f"ann {ARGON2ID}\n".encode())
-    assert passwords.read(file) == {"ann": ARGON2ID}
+    assert password_file.read(file) == {"ann": ARGON2ID}
 
 
 @pytest.mark.parametrize("text", ["", "\ufeff", "# nobody yet\n", "\n\n"])
 def test_a_file_may_have_no_users(text: str) -> None:
-    assert passwords.parse(text) == {}
+    assert password_file.parse(text) == {}
 
 
 SECRET = "Hunter2-in-plain-text"
@@ -171,7 +172,7 @@ BROKEN = {
 @pytest.mark.parametrize(("line", "message"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_line_is_named_without_its_secrets(line: str, message: str) -> None:
     with pytest.raises(PasswordFileError, match=message) as caught:
-        passwords.parse(f"# head\npeter {OTHER}\n{line}\n", "users.txt")
+        password_file.parse(f"# head\npeter {OTHER}\n{line}\n", "users.txt")
     text = str(caught.value)
     assert text.startswith("users.txt, line 3: ")
     assert "\n" not in text
@@ -183,12 +184,12 @@ def test_a_file_in_utf_16_is_refused_by_that_name(tmp_path: Path) -> None:
     file = tmp_path / "users.txt"
     file.write_text(f"ann {ARGON2ID}\n", encoding="utf-16")
     with pytest.raises(PasswordFileError, match="save it as UTF-8"):
-        passwords.read(file)
+        password_file.read(file)
 
 
 def test_a_missing_file_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        passwords.read(tmp_path / "none.txt")
+        password_file.read(tmp_path / "none.txt")
 
 
 # --- editing ---
@@ -211,44 +212,44 @@ def names_beside(file: Path) -> list[str]:
 
 
 def test_add_appends_a_line(file: Path) -> None:
-    passwords.add(file, "Bob", OTHER)
+    password_file.add(file, "Bob", OTHER)
     assert file.read_bytes() == HEAD + ANN + PAOLO + f"\r\nbob {OTHER}\r\n".encode()
-    passwords.add(file, "carl", OTHER)
-    assert list(passwords.read(file)) == ["ann", "paolo", "bob", "carl"]
+    password_file.add(file, "carl", OTHER)
+    assert list(password_file.read(file)) == ["ann", "paolo", "bob", "carl"]
     assert not names_beside(file)
 
 
 def test_add_makes_a_file_that_only_its_owner_can_read(tmp_path: Path) -> None:
     file = tmp_path / "new.txt"
-    passwords.add(file, "ann", ARGON2ID)
+    password_file.add(file, "ann", ARGON2ID)
     assert file.read_text() == f"ann {ARGON2ID}\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_update_changes_the_hash_alone(file: Path) -> None:
-    passwords.update(file, "ANN", OTHER)
+    password_file.update(file, "ANN", OTHER)
     assert file.read_bytes() == HEAD + ANN.replace(ARGON2ID.encode(), OTHER.encode()) + PAOLO
 
 
 @pytest.mark.parametrize(("name", "rest"), [("ann", HEAD + PAOLO), ("PAOLO", HEAD + ANN)])
 def test_delete_takes_one_line_out(file: Path, name: str, rest: bytes) -> None:
-    passwords.delete(file, name)
+    password_file.delete(file, name)
     assert file.read_bytes() == rest
 
 
 def test_a_user_on_the_first_line_behind_a_byte_order_mark_can_be_edited(tmp_path: Path) -> None:
     file = tmp_path / "users.txt"
     file.write_text(f"ann {ARGON2ID}\nbob {OTHER}\n", encoding="utf-8-sig")
-    passwords.update(file, "ann", OTHER)
-    assert passwords.read(file) == {"ann": OTHER, "bob": OTHER}
-    passwords.delete(file, "ann")
-    assert passwords.read(file) == {"bob": OTHER}
+    password_file.update(file, "ann", OTHER)
+    assert password_file.read(file) == {"ann": OTHER, "bob": OTHER}
+    password_file.delete(file, "ann")
+    assert password_file.read(file) == {"bob": OTHER}
 
 
 Edit = Callable[[Path], None]
-ADD: Edit = lambda file: passwords.add(file, "bob", OTHER)  # noqa: E731
-UPDATE: Edit = lambda file: passwords.update(file, "ann", OTHER)  # noqa: E731
-DELETE: Edit = lambda file: passwords.delete(file, "ann")  # noqa: E731
+ADD: Edit = lambda file: password_file.add(file, "bob", OTHER)  # noqa: E731
+UPDATE: Edit = lambda file: password_file.update(file, "ann", OTHER)  # noqa: E731
+DELETE: Edit = lambda file: password_file.delete(file, "ann")  # noqa: E731
 EVERY_EDIT = pytest.mark.parametrize("edit", [ADD, UPDATE, DELETE], ids=["add", "update", "delete"])
 
 
@@ -266,12 +267,12 @@ def test_a_file_with_a_broken_line_is_left_as_it_is(file: Path, edit: Edit, line
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda file: passwords.add(file, "ANN", OTHER), "use update"),
-        (lambda file: passwords.update(file, "bob", OTHER), "no user bob"),
-        (lambda file: passwords.delete(file, "bob"), "no user bob"),
-        (lambda file: passwords.add(file, "a b", OTHER), "printable ASCII"),
-        (lambda file: passwords.add(file, "bob", "plain"), "neither argon2id"),
-        (lambda file: passwords.update(file, "ann", "plain"), "neither argon2id"),
+        (lambda file: password_file.add(file, "ANN", OTHER), "use update"),
+        (lambda file: password_file.update(file, "bob", OTHER), "no user bob"),
+        (lambda file: password_file.delete(file, "bob"), "no user bob"),
+        (lambda file: password_file.add(file, "a b", OTHER), "printable ASCII"),
+        (lambda file: password_file.add(file, "bob", "plain"), "neither argon2id"),
+        (lambda file: password_file.update(file, "ann", "plain"), "neither argon2id"),
     ],
 )
 def test_an_edit_that_makes_no_sense_changes_nothing(file: Path, edit: Edit, message: str) -> None:
@@ -292,10 +293,10 @@ def test_only_add_makes_a_file(tmp_path: Path, edit: Edit) -> None:
 @pytest.mark.parametrize("exists", [True, False])
 def test_what_an_edit_would_refuse_can_be_asked_first(file: Path, name: str, exists: bool) -> None:
     if (name == "ann") is exists:
-        passwords.check_user(file, name, exists=exists)
+        password_file.check_user(file, name, exists=exists)
     else:
         with pytest.raises(PasswordFileError, match=f"user {name}"):
-            passwords.check_user(file, name, exists=exists)
+            password_file.check_user(file, name, exists=exists)
 
 
 @EVERY_EDIT
@@ -341,6 +342,6 @@ def test_edits_at_the_same_time_lose_nobody(tmp_path: Path) -> None:
     file = tmp_path / "users.txt"
     names = [f"user{number}" for number in range(40)]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        list(pool.map(lambda name: passwords.add(file, name, ARGON2ID), names))
-    assert sorted(passwords.read(file)) == sorted(names)
+        list(pool.map(lambda name: password_file.add(file, name, ARGON2ID), names))
+    assert sorted(password_file.read(file)) == sorted(names)
     assert not names_beside(file)
