@@ -26,9 +26,11 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
     """The condition's first true value; fails when it doesn't come true in time."""
     deadline = time.monotonic() + seconds
     while True:
-        value = condition()
-        if value:
-            return value
+        try:
+            if value := condition():
+                return value
+        except psutil.NoSuchProcess:
+            pass  # it ended while it was looked at
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds} s")
         time.sleep(0.01)

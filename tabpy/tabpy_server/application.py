@@ -15,6 +15,7 @@ from tabpy.tabpy_server.handlers.endpoints import (
     VersionsHandler,
 )
 from tabpy.tabpy_server.handlers.evaluate import EvaluateHandler
+from tabpy.tabpy_server.handlers.metrics import MetricsHandler
 from tabpy.tabpy_server.handlers.packages import PackagesHandler
 from tabpy.tabpy_server.handlers.page import FileHandler, PageHandler
 from tabpy.tabpy_server.handlers.query import QueryHandler
@@ -36,6 +37,7 @@ def make_application(context: Context) -> Application:
         ("/status", StatusHandler, {}),
         ("/configurations/endpoint_upload_destination", UploadDestinationHandler, {}),
         ("/packages", PackagesHandler, {}),
+        ("/metrics", MetricsHandler, {}),
         ("/healthz", HealthHandler, {}),
     ]
     if context.settings.static_path == OUR_PAGE:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.generation import Generation
+from tabpy.tabpy_server.tally import Tally
 
 if TYPE_CHECKING:
     from tabpy.tabpy_server.store.endpoint import Endpoint
@@ -33,9 +35,14 @@ class Catalog:
     """Endpoints by name, always those of the latest change that was acknowledged here."""
 
     def __init__(
-        self, open_store: Callable[[], "Store"], folder: Path, generation: Generation
+        self,
+        open_store: Callable[[], "Store"],
+        folder: Path,
+        generation: Generation,
+        tally: Tally,
     ) -> None:
         """`open_store` runs on a thread; `folder` keeps archives as files, for script workers."""
+        self._tally = tally
         self._open_store = open_store
         self._folder = folder
         self._generation = generation
@@ -56,6 +63,11 @@ class Catalog:
                 await asyncio.sleep(RETRY_AFTER)
             else:
                 return
+
+    @property
+    def size(self) -> int:
+        """How many endpoints are known."""
+        return len(self._endpoints)
 
     @property
     def generation(self) -> str:
@@ -107,7 +119,7 @@ class Catalog:
 
     async def change(self, operation: Callable[["Store"], Result]) -> Result:
         """Run an operation that changes the store; once it returns, everybody here knows."""
-        result = await self._run(operation)
+        result = await self._run(operation, "change")
         self._generation.change()
         return result
 
@@ -122,8 +134,9 @@ class Catalog:
             if file.name not in used:
                 file.unlink(missing_ok=True)
 
-    async def _run(self, operation: Callable[["Store"], Result]) -> Result:
+    async def _run(self, operation: Callable[["Store"], Result], kind: str = "read") -> Result:
         loop = asyncio.get_running_loop()
+        started = time.monotonic()
         try:
             return await loop.run_in_executor(self._threads, self._with_store, operation)
         except (RequestError, LookupError):
@@ -141,6 +154,8 @@ class Catalog:
                 "Scripts work; deployed functions will again when its database answers.",
                 {"Retry-After": "5"},
             ) from None
+        finally:
+            self._tally.store.append((kind, time.monotonic() - started))
 
     def _with_store(self, operation: Callable[["Store"], Result]) -> Result:
         if self._store is None:

@@ -12,6 +12,7 @@ from tabpy.tabpy_server.deployments import Deployments
 from tabpy.tabpy_server.proxy import TrustedProxies
 from tabpy.tabpy_server.service import Service
 from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.tally import Tally
 from tabpy.tabpy_server.workers.pool import Pool
 
 LARGE = 1_000_000  # bytes
@@ -61,6 +62,7 @@ class Context:
     catalog: Catalog
     pool: Pool
     deployments: Deployments
+    tally: Tally
     traffic: Traffic = field(default_factory=Traffic)
 
     @property

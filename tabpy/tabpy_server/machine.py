@@ -9,6 +9,7 @@ from pathlib import Path
 MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 CGROUP = Path("/sys/fs/cgroup")
 
+PAGE = 4096  # bytes: what /proc counts in
 SERVER_MB = 160  # arbiter, template with pandas, and two web processes
 WORKER_MB = 88  # a worker with some of somebody's data
 
@@ -46,6 +47,41 @@ def _number(file: Path) -> int:
     except OSError:
         return 0
     return int(text) if text.isdecimal() else 0
+
+
+def resident(process: int | str = "self") -> int:
+    """Bytes of a process in memory, by its pid; 0 where there's no /proc, or no such process."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE
+    except OSError:
+        return 0
+
+
+def process_tree() -> dict[str, list[int]]:
+    """The server's processes by role, as seen from a web process; nothing where there's no /proc.
+
+    Workers are the template's children, or those of one that the template has forked.
+    """
+    arbiter = os.getppid()
+    roles: dict[str, list[int]] = {"arbiter": [arbiter], "web": [], "template": [], "worker": []}
+    for child in _children(arbiter):
+        grandchildren = _children(child)
+        if not grandchildren:
+            roles["web"].append(child)
+            continue
+        roles["template"].append(child)
+        for grandchild in grandchildren:
+            workers = _children(grandchild)
+            roles["template" if workers else "worker"].append(grandchild)
+            roles["worker"] += workers
+    return roles
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def trim() -> None:

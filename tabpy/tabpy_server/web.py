@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
+from tabpy.tabpy_server import metrics
 from tabpy.tabpy_server.application import make_application
 from tabpy.tabpy_server.catalog import Catalog
 from tabpy.tabpy_server.context import Context
@@ -18,6 +19,7 @@ from tabpy.tabpy_server.handlers.base import DRAIN_FACTOR
 from tabpy.tabpy_server.proxy import TrustedProxies
 from tabpy.tabpy_server.shared import Shared
 from tabpy.tabpy_server.sharing import share_models
+from tabpy.tabpy_server.tally import Tally
 from tabpy.tabpy_server.workers.pool import Pool
 from tabpy.tabpy_server.workers.process import Launcher
 
@@ -40,10 +42,11 @@ class WebProcess:
 
     def __init__(self, shared: Shared, launcher: Launcher) -> None:
         settings = shared.settings
+        tally = Tally()
         catalog = Catalog(
-            lambda: open_store(shared), settings.state_path / "archives", shared.generation
+            lambda: open_store(shared), settings.state_path / "archives", shared.generation, tally
         )
-        pool = Pool(launcher, settings.workers, settings.script_memory_mb, catalog)
+        pool = Pool(launcher, settings.workers, settings.script_memory_mb, catalog, tally)
         self._boot = shared.boot
         self._context = Context(
             settings=settings,
@@ -53,6 +56,7 @@ class WebProcess:
             catalog=catalog,
             pool=pool,
             deployments=Deployments(catalog, pool),
+            tally=tally,
         )
         self._server = HTTPServer(
             make_application(self._context),
@@ -71,9 +75,13 @@ class WebProcess:
         logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
         booting = loop.create_task(self._boot.run(self._context))
         booting.add_done_callback(_report)
-        sharing = loop.create_task(share_models(self._context))
+        background = [
+            loop.create_task(share_models(self._context)),
+            loop.create_task(metrics.publish(self._context)),
+        ]
         await stop.wait()
-        sharing.cancel()
+        for task in background:
+            task.cancel()
         booting.cancel()
         for listener in sockets:
             loop.remove_reader(listener)

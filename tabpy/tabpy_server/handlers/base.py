@@ -34,6 +34,7 @@ def new_request_id() -> str:
 class BaseHandler(RequestHandler):
     """A request: `user` (None on an open server), the `body` in pieces, `timing` for the log."""
 
+    route = "other"  # how `/metrics` calls it
     open_to_all = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -229,10 +230,13 @@ class BaseHandler(RequestHandler):
     def _log_line(self, status: int) -> None:
         if not self._under_way:
             return
+        method = self.request.method or ""
+        known = method if method in self.SUPPORTED_METHODS else "other"
+        self.context.tally.requests[self.route, known, status] += 1
         fields = {
             "request_id": self.request_id,
             "user": self.user,
-            "method": self.request.method,
+            "method": method,
             "route": self.request.path,
             "status": status,
             "queued_ms": round(self.timing.queued_ms, 1),

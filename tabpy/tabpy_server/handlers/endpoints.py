@@ -61,6 +61,8 @@ class DeployingHandler(UploadHandler):
 
 
 class EndpointsHandler(DeployingHandler):
+    route = "/endpoints"
+
     async def get(self) -> None:
         found = await self.context.catalog.endpoints()
         self.write_json({name: endpoint.info() for name, endpoint in found.items()})
@@ -75,6 +77,8 @@ class EndpointsHandler(DeployingHandler):
 
 
 class EndpointHandler(DeployingHandler):
+    route = "/endpoints/{name}"
+
     async def get(self, name: str) -> None:
         self.write_json((await self.find(name)).info())
 
@@ -104,6 +108,8 @@ class EndpointHandler(DeployingHandler):
 
 
 class VersionsHandler(DeployingHandler):
+    route = "/endpoints/{name}/versions"
+
     async def get(self, name: str) -> None:
         found = await self.find(name)
         kept = await self.context.catalog.read(lambda store: store.versions(name))
@@ -111,6 +117,8 @@ class VersionsHandler(DeployingHandler):
 
 
 class RollbackHandler(DeployingHandler):
+    route = "/endpoints/{name}/rollback"
+
     async def post(self, name: str) -> None:
         version = self.metadata().get("version")
         if isinstance(version, bool) or not isinstance(version, int):
@@ -123,6 +131,8 @@ class RollbackHandler(DeployingHandler):
 class StatusHandler(BaseHandler):
     """A version is only stored once it has been loaded, so all that are there can be."""
 
+    route = "/status"
+
     async def get(self) -> None:
         endpoints = await self.context.catalog.endpoints()
         if self.context.loses_functions:
@@ -132,6 +142,8 @@ class StatusHandler(BaseHandler):
 
 class UploadDestinationHandler(BaseHandler):
     """For TabPy's client on the same machine, which writes archives there itself."""
+
+    route = "/configurations/endpoint_upload_destination"
 
     def get(self) -> None:
         folder = self.context.upload_destination

@@ -8,6 +8,8 @@ from tabpy.tabpy_server.workers.jobs import Job
 class EvaluateHandler(JobHandler):
     """The event loop never parses the body: a worker gets it as it came."""
 
+    route = "/evaluate"
+
     async def post(self) -> None:
         settings = self.context.settings
         if not settings.evaluate_enable:

@@ -35,6 +35,8 @@ class JobHandler(BaseHandler):
             raise Finish from None  # nobody is left to answer
         finally:
             self._running = None
+            self.context.tally.waits.append(self.timing.queued_ms / 1000)
+            self.context.tally.runs.append((self.route, self.timing.run_ms / 1000))
             if blanks is not None:
                 blanks.cancel()
         self._log_printed(frame)

@@ -8,6 +8,8 @@ from tabpy.tabpy_server.handlers.base import BaseHandler
 
 
 class PackagesHandler(BaseHandler):
+    route = "/packages"
+
     def get(self) -> None:
         self.write_json({"python": platform.python_version(), "packages": installed()})
 

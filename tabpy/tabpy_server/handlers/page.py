@@ -15,6 +15,8 @@ POLICY = (
 
 
 class PageHandler(BaseHandler):
+    route = "/"
+
     def get(self) -> None:
         address = urlsplit(f"//{self.request.host}")
         ssl = self.request.protocol == "https"
@@ -37,6 +39,8 @@ class PageHandler(BaseHandler):
 
 class FileHandler(BaseHandler, StaticFileHandler):
     """The page's style, script and pictures, closed like the page itself."""
+
+    route = "/static"
 
     def initialize(self, path: str, default_filename: str | None = None) -> None:  # type: ignore[override]
         BaseHandler.initialize(self)

@@ -5,6 +5,8 @@ from tabpy.tabpy_server.workers.jobs import Job
 
 
 class QueryHandler(JobHandler):
+    route = "/query/{name}"
+
     async def post(self, name: str) -> None:
         reference = await self.context.catalog.reference(name)
         timeout = self.context.settings.evaluate_timeout

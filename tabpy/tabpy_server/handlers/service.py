@@ -6,12 +6,16 @@ from tabpy.tabpy_server.handlers.base import BaseHandler
 
 
 class InfoHandler(BaseHandler):
+    route = "/info"
+
     def get(self) -> None:
         self.write_json(self.context.info())
 
 
 class HealthHandler(BaseHandler):
     """For load balancers and container platforms; says nothing about the server."""
+
+    route = "/healthz"
 
     open_to_all = True
 
@@ -21,6 +25,8 @@ class HealthHandler(BaseHandler):
 
 class UnknownHandler(BaseHandler):
     """Every other path: closed like the rest, then 404."""
+
+    route = "unknown"
 
     def get(self, *_: str) -> None:
         raise HTTPError(404)

@@ -7,7 +7,8 @@ it may. What it would be too slow for, one huge allocation, fails here.
 import sys
 from pathlib import Path
 
-PAGE = 4096  # bytes: what /proc counts in
+from tabpy.tabpy_server.machine import PAGE, resident
+
 MAX_JOBS = 10_000  # after so many a worker is replaced: libraries leak, a little each time
 LOOK_EVERY = 20  # jobs between looks at the worker's size
 # The kernel's limit counts what is only reserved, too: orjson reserves eight times a document's
@@ -47,11 +48,3 @@ class Memory:
             return False
         grown = resident() - self._at_start - wanted
         return grown > self.allowed_mb * (1 << 20) / 2
-
-
-def resident(process: int | str = "self") -> int:
-    """Bytes of a process in memory, by its pid; 0 where there's no /proc, or no such process."""
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE
-    except OSError:
-        return 0

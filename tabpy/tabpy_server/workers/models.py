@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tabpy.tabpy_server.errors import RequestError
-from tabpy.tabpy_server.workers.memory import resident
+from tabpy.tabpy_server.machine import resident
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.tally import Tally
 from tabpy.tabpy_server.workers import wire
 from tabpy.tabpy_server.workers.jobs import Job, Timing
 from tabpy.tabpy_server.workers.process import Launcher, Worker, WorkerDiedError
@@ -32,9 +33,15 @@ class Pool:
     """Runs jobs, each on a worker of its own: `size` at a time, the others in turn."""
 
     def __init__(
-        self, launcher: Launcher, size: int, memory_mb: float, functions: Functions
+        self,
+        launcher: Launcher,
+        size: int,
+        memory_mb: float,
+        functions: Functions,
+        tally: Tally,
     ) -> None:
         """`memory_mb`: what a worker may take while it runs a job."""
+        self._tally = tally
         self._launcher = launcher
         self._memory_mb = memory_mb
         self._watching: asyncio.TimerHandle | None = None
@@ -45,6 +52,16 @@ class Pool:
         self._waiting: deque[asyncio.Future[Worker]] = deque()
         self._starting: set[asyncio.Task[None]] = set()
         self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that have no worker yet."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Jobs that have one."""
+        return len(self._busy)
 
     async def start(self) -> None:
         """Until every worker is ready."""
@@ -89,11 +106,13 @@ class Pool:
         worker = await self._lease(job, deadline)
         leased = time.monotonic()
         timing.queued_ms = (leased - started) * 1000
-        frame = None
+        end: str | None = "client gone"
         try:
             async with asyncio.timeout(deadline - leased):
                 frame = await self._run_on(worker, job)
+            end = "worn out" if "retire" in frame.meta else None
         except TimeoutError:
+            end = "time-out"
             raise RequestError(
                 408,
                 f"User defined script timed out. Timeout is set to {job.timeout} s.",
@@ -101,6 +120,7 @@ class Pool:
                 f"{time.monotonic() - leased:.1f} s, then it was stopped.",
             ) from None
         except WorkerDiedError as death:
+            end = "memory" if worker.grown_too_much else "died"
             if self._stopping:
                 raise restarting() from None
             raise RequestError(
@@ -108,7 +128,7 @@ class Pool:
             ) from None
         finally:
             timing.run_ms = (time.monotonic() - leased) * 1000
-            self._give_back(worker, fit=frame is not None and "retire" not in frame.meta)
+            self._give_back(worker, end)
         return frame
 
     async def run_apart(self, job: Job) -> wire.Frame:
@@ -171,6 +191,7 @@ class Pool:
         """Stop scripts that take more than they may, as long as any run."""
         for worker in self._busy:
             if worker.grown > self._memory_mb * (1 << 20):
+                worker.grown_too_much = True
                 worker.kill(
                     f"was stopped, as it took more than {self._memory_mb:.0f} MB "
                     "(TABPY_SCRIPT_MEMORY_MB),"
@@ -189,14 +210,16 @@ class Pool:
         if not waiter.done():
             self._waiting.remove(waiter)
         elif waiter.exception() is None:
-            self._give_back(waiter.result(), fit=True)
+            self._give_back(waiter.result(), None)
 
-    def _give_back(self, worker: Worker, *, fit: bool) -> None:
+    def _give_back(self, worker: Worker, end: str | None) -> None:
+        """`end`: why the worker has to go; None if it can go on."""
         self._busy.discard(worker)
-        if fit and worker.alive and not worker.outdated:
+        if end is None and worker.alive and not worker.outdated:
             self._hand_out(worker)
             return
         worker.kill()
+        self._tally.ends[end or "replaced"] += 1
         if not worker.outdated and not self._stopping:
             self._start_worker()
 
@@ -240,6 +263,7 @@ class Pool:
         except asyncio.CancelledError:
             worker.kill()
             raise
+        self._tally.starts += 1
         if not warm:
             self._start_worker(instead_of=worker)
         return worker
@@ -248,6 +272,7 @@ class Pool:
         """One has died; if it had a job, that job's end replaces it."""
         if worker in self._idle:
             self._idle.remove(worker)
+            self._tally.ends["died"] += 1
             if not self._stopping:
                 self._start_worker()
 
@@ -257,6 +282,7 @@ class Pool:
         if worker in self._idle:
             self._idle.remove(worker)
             worker.kill()
+            self._tally.ends["replaced"] += 1
 
 
 def _successful(frame: wire.Frame) -> wire.Frame:

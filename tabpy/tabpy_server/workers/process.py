@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import orjson
 
+from tabpy.tabpy_server.machine import resident
 from tabpy.tabpy_server.workers import shelf, wire
 from tabpy.tabpy_server.workers.forker import MESSAGE_LIMIT
-from tabpy.tabpy_server.workers.memory import resident
 
 ENDED = "ended"
 READ_SIZE = 1 << 20  # bytes
@@ -71,6 +71,7 @@ class Worker:
         self._death = ENDED
         self._loop.add_reader(ours, self._readable)
         self.alive = True
+        self.grown_too_much = False
         self.outdated = False  # a better one is there: no more jobs for it
         self.pid = 0
         self._size_at_start = 0

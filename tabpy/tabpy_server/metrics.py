@@ -1,0 +1,174 @@
+"""Figures for Prometheus, right across all web processes of this machine.
+
+prometheus-client keeps each process's numbers in files that whichever process is asked adds up:
+https://prometheus.github.io/client_python/multiprocess/. Importing it takes a tenth of a second,
+so that happens on a thread when the server already answers.
+"""
+
+import asyncio
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.context import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Counter, Gauge, Histogram, Metric
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client reads it when it's imported
+EVERY = 1.0  # seconds between takings
+BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds
+
+
+def prepare(folder: Path) -> None:
+    """Before the web processes are forked: an empty folder for their numbers."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ[FOLDER] = str(folder)
+
+
+def forget_process(pid: int) -> None:
+    """A web process has ended: what it had (not: what it has counted) is no more."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+async def publish(context: Context) -> None:
+    """Make what this web process counts public, once a second; never ends."""
+    figures = await asyncio.to_thread(_figures)
+    while True:
+        _add(figures, context)
+        await asyncio.sleep(EVERY)
+
+
+async def text(context: Context) -> bytes:
+    """All figures, in Prometheus's text format."""
+    figures = await asyncio.to_thread(_figures)
+    _add(figures, context)
+    return await asyncio.to_thread(_render)
+
+
+@dataclass(frozen=True)
+class Figures:
+    requests: "Counter"
+    waits: "Histogram"
+    runs: "Histogram"
+    starts: "Counter"
+    ends: "Counter"
+    store: "Histogram"
+    waiting: "Gauge"
+    running: "Gauge"
+    functions: "Gauge"
+
+
+_made: list[Figures] = []
+
+
+def _figures() -> Figures:
+    if not _made:
+        _made.append(_make_figures())
+    return _made[0]
+
+
+def _make_figures() -> Figures:
+    from prometheus_client import Counter, Gauge, Histogram
+
+    return Figures(
+        requests=Counter(
+            "tabpy_requests", "Requests answered", ["route", "method", "status"], registry=None
+        ),
+        waits=Histogram(
+            "tabpy_job_queued_seconds",
+            "How long jobs waited for a worker",
+            buckets=BUCKETS,
+            registry=None,
+        ),
+        runs=Histogram(
+            "tabpy_job_run_seconds",
+            "How long jobs ran on a worker",
+            ["route"],
+            buckets=BUCKETS,
+            registry=None,
+        ),
+        starts=Counter("tabpy_worker_starts", "Script workers started", registry=None),
+        ends=Counter(
+            "tabpy_worker_ends", "Script workers that ended, and why", ["reason"], registry=None
+        ),
+        store=Histogram(
+            "tabpy_store_seconds",
+            "How long the store of deployed functions took",
+            ["operation"],
+            buckets=BUCKETS,
+            registry=None,
+        ),
+        waiting=Gauge(
+            "tabpy_jobs_waiting",
+            "Jobs without a worker",
+            registry=None,
+            multiprocess_mode="livesum",
+        ),
+        running=Gauge(
+            "tabpy_jobs_running", "Jobs on a worker", registry=None, multiprocess_mode="livesum"
+        ),
+        functions=Gauge(
+            "tabpy_functions", "Deployed functions", registry=None, multiprocess_mode="livemax"
+        ),
+    )
+
+
+def _add(figures: Figures, context: Context) -> None:
+    taken = context.tally.take()
+    for (route, method, status), count in taken.requests.items():
+        figures.requests.labels(route, method, str(status)).inc(count)
+    for seconds in taken.waits:
+        figures.waits.observe(seconds)
+    for route, seconds in taken.runs:
+        figures.runs.labels(route).observe(seconds)
+    figures.starts.inc(taken.starts)
+    for reason, count in taken.ends.items():
+        figures.ends.labels(reason).inc(count)
+    for operation, seconds in taken.store:
+        figures.store.labels(operation).observe(seconds)
+    figures.waiting.set(context.pool.waiting)
+    figures.running.set(context.pool.running)
+    figures.functions.set(context.catalog.size)
+
+
+def _render() -> bytes:
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_Memory())
+    return generate_latest(registry)
+
+
+class _Memory:
+    """What is looked up when somebody asks."""
+
+    def collect(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily
+
+        resident = GaugeMetricFamily(
+            "tabpy_memory_resident_bytes",
+            "Memory of the server's processes; what they share counts in each",
+            labels=["role"],
+        )
+        processes = GaugeMetricFamily("tabpy_processes", "The server's processes", labels=["role"])
+        for role, pids in machine.process_tree().items():
+            resident.add_metric([role], sum(map(machine.resident, pids)))
+            processes.add_metric([role], len(pids))
+        yield resident
+        yield processes
+        yield GaugeMetricFamily(
+            "tabpy_memory_limit_bytes",
+            "What the container, or the machine, has",
+            value=machine.memory_mb() * (1 << 20),
+        )
