@@ -7,8 +7,6 @@ what another left behind.
 import random
 import time
 
-import psutil
-
 from benchmarks.connection import WrongReply, answers, request
 from benchmarks.load import Stream, run
 from benchmarks.measure import (
@@ -17,11 +15,12 @@ from benchmarks.measure import (
     evaluate,
     first_right,
     hammer,
+    memory_of,
     once,
     pair,
     percentiles,
 )
-from benchmarks.report import Goal, Row, Sample, Unmeasured, alternate, row
+from benchmarks.report import Goal, Row, Sample, alternate, row
 from benchmarks.servers import Kind, Server, running
 
 ROUNDS = 5
@@ -29,7 +28,6 @@ MILLION = 1_000_000
 BUSY_SECONDS = 8.0
 BUSY_CONNECTIONS = 16  # several for each worker, however the web processes share them out
 INFO_EVERY = 0.05  # seconds, on each of 4 connections: 80 /info a second, far from any limit
-MEGABYTE = 1e6
 
 LONG_SCRIPT = """\
 import os, time
@@ -133,8 +131,8 @@ def memory(ours: Kind, peer: Kind) -> list[Row]:
             run(server.address, [stream], 1.0)
             time.sleep(1.0)
             processes = server.tree()
-            used = sum(_pss(process) for process in processes)
-        return {"pss": used / MEGABYTE, "processes": float(len(processes))}
+            used = memory_of(processes)
+        return {"pss": used, "processes": float(len(processes))}
 
     sides = alternate(ours, peer, 3, measure)
     return [
@@ -151,15 +149,6 @@ def start(ours: Kind, peer: Kind) -> list[Row]:
     alternate(ours, peer, 1, measure)  # fills the page cache and the byte code caches
     sides = alternate(ours, peer, 7, measure)
     return [row("start to first right /evaluate", "s", sides, "seconds", Goal(times=1))]
-
-
-def _pss(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_full_info().pss)
-    except psutil.NoSuchProcess:  # ended since it was listed
-        return 0
-    except psutil.AccessDenied:
-        raise Unmeasured("needs root") from None
 
 
 def _info(server: Server) -> bytes:

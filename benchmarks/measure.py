@@ -4,12 +4,15 @@ import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import psutil
+
 from benchmarks.connection import Check, Connection, Reply, WrongReply, answers, request
 from benchmarks.load import Stream, run
-from benchmarks.report import Sample
+from benchmarks.report import Sample, Unmeasured
 from benchmarks.servers import Kind, Server, running
 
 CONNECTIONS = 8
+MEGABYTE = 1e6
 WARM_UP = 0.5  # seconds
 ROUND = 2.0
 
@@ -56,3 +59,20 @@ def percentiles(latencies: Sequence[float]) -> dict[str, float]:
         raise WrongReply(f"only {len(latencies)} replies came: nothing to take a median of")
     cuts = statistics.quantiles(latencies, n=100, method="inclusive")
     return {"p50": cuts[49] * 1e3, "p99": cuts[98] * 1e3}
+
+
+def memory_of(processes: Sequence[psutil.Process]) -> float:
+    """MB that these processes take together, what they share counted once (PSS).
+
+    Raises Unmeasured where their memory may not be looked at.
+    """
+    return sum(map(_pss, processes)) / MEGABYTE
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.NoSuchProcess:  # ended since it was listed
+        return 0
+    except psutil.AccessDenied:
+        raise Unmeasured("needs root") from None

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,8 +120,9 @@ class Server:
 
 
 @contextmanager
-def running(kind: Kind) -> Iterator[Server]:
-    """A started server, perhaps not ready yet; gone with its whole tree at the end."""
+def running(kind: Kind, more: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A started server, perhaps not ready yet; gone with its whole tree at the end. `more`
+    settings than the usual."""
     with tempfile.TemporaryDirectory(prefix=f"bench-{kind.name}-") as name:
         folder = Path(name)
         (folder / "state").mkdir()
@@ -130,6 +131,7 @@ def running(kind: Kind) -> Iterator[Server]:
             "TABPY_PORT": str(address[1]),
             "TABPY_PWD_FILE": str(kind.password_file),
             "TABPY_STATE_PATH": str(folder / "state"),
+            **(more or {}),
         }
         config = folder / "tabpy.conf"
         lines = "".join(f"{key} = {value}\n" for key, value in settings.items())

@@ -57,7 +57,7 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
     listener = bind(chosen.port)
     template = start_template(chosen) if sys.platform == "linux" else None
     try:
-        from tabpy.tabpy_server import entry, metrics, service
+        from tabpy.tabpy_server import entry, metrics_files, service
         from tabpy.tabpy_server.shared import Shared
 
         entered = entry.arrange(
@@ -71,7 +71,7 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
         if template is not None:
             template.stop()
         raise
-    metrics.prepare(chosen.state_path / f"metrics-{chosen.port}")
+    metrics_files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if entered.password is not None:
         print(welcome(chosen.port, entry.MADE_UP_USER, entered.password), flush=True)
     if template is not None:

@@ -134,9 +134,9 @@ async def _deploy(context: Context, metadata: dict[str, Any], known: set[str]) -
         return
     try:
         if exists:
-            endpoint = await context.deployments.replace(deployment, archive)
+            endpoint, _ = await context.deployments.replace(deployment, archive)
         else:
-            endpoint = await context.deployments.create(deployment, archive)
+            endpoint, _ = await context.deployments.create(deployment, archive)
     except RequestError as refusal:
         logger.warning("Not deployed: %s: %s %s", deployment.name, refusal.message, refusal.info)
         return

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tabpy.tabpy_server import machine
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import RequestError, StartError
 from tabpy.tabpy_server.generation import Generation
 from tabpy.tabpy_server.tally import Tally
 
@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 SETTLE_TIMEOUT = 15.0  # seconds a name may wait for its function to be deployed at the start
+FORGET_AFTER = 3600.0  # seconds
 RETRY_AFTER = 2.0  # seconds between tries at a database that doesn't answer
+RETRY = {"Retry-After": "5"}  # what clients are told
 
 
 class Catalog:
@@ -50,6 +52,7 @@ class Catalog:
         self._store: Store | None = None
         self._endpoints: Mapping[str, Endpoint] = {}
         self._seen = ""
+        self._reachable = True
         self._loading = asyncio.Lock()
         self._files: dict[str, asyncio.Lock] = {}
         self.settled = asyncio.Event()  # what deploys by itself at the start has been deployed
@@ -92,7 +95,7 @@ class Catalog:
                 await asyncio.wait_for(self.settled.wait(), SETTLE_TIMEOUT)
             endpoints = await self.endpoints()
         found = endpoints.get(name)
-        if found is not None and found.description.target is not None:
+        if found is not None and found.code is None and found.description.target is not None:
             target = endpoints.get(found.description.target)
             if target is None:
                 raise RequestError(
@@ -115,6 +118,7 @@ class Catalog:
             "version": found.version,
             "sha256": found.code.sha256,
             "path": str(path),
+            "python": found.code.python,
         }
 
     async def change(self, operation: Callable[["Store"], Result]) -> Result:
@@ -123,39 +127,53 @@ class Catalog:
         self._generation.change()
         return result
 
-    async def read(self, operation: Callable[["Store"], Result]) -> Result:
-        return await self._run(operation)
+    async def read(self, operation: Callable[["Store"], Result], kind: str = "read") -> Result:
+        """Run an operation that changes nothing that is looked up; `kind` is for the metrics."""
+        return await self._run(operation, kind)
 
     async def forget_files(self) -> None:
-        """Remove the files of archives that no endpoint uses any more."""
+        """Remove the files of archives that no endpoint uses any more, and what a killed server
+        left; not young ones, which somebody may be writing or have just deployed."""
         endpoints = await self.endpoints()
         used = {each.code.sha256 for each in endpoints.values() if each.code is not None}
         for file in self._folder.glob("*") if self._folder.is_dir() else ():
-            if file.name not in used:
+            if file.name not in used and file.stat().st_mtime < time.time() - FORGET_AFTER:
                 file.unlink(missing_ok=True)
 
     async def _run(self, operation: Callable[["Store"], Result], kind: str = "read") -> Result:
         loop = asyncio.get_running_loop()
         started = time.monotonic()
         try:
-            return await loop.run_in_executor(self._threads, self._with_store, operation)
+            result = await loop.run_in_executor(self._threads, self._with_store, operation)
         except (RequestError, LookupError):
             raise
+        except StartError as problem:  # found out only now, since scripts don't wait for the store
+            raise self._unreachable(str(problem)) from None
         except Exception as problem:
             from sqlalchemy.exc import SQLAlchemyError
 
             if not isinstance(problem, SQLAlchemyError):
                 raise
             # Its text may quote the connection's URL and the data.
-            logger.error("The store can't be reached: %s", type(problem).__name__)
-            raise RequestError(
-                503,
-                "The store of deployed functions can't be reached.",
-                "Scripts work; deployed functions will again when its database answers.",
-                {"Retry-After": "5"},
-            ) from None
+            raise self._unreachable(type(problem).__name__) from None
+        else:
+            if not self._reachable:
+                self._reachable = True
+                logger.info("The store of deployed functions answers again.")
+            return result
         finally:
             self._tally.store.append((kind, time.monotonic() - started))
+
+    def _unreachable(self, why: str) -> RequestError:
+        if self._reachable:
+            self._reachable = False
+            logger.error("The store of deployed functions can't be used: %s", why)
+        return RequestError(
+            503,
+            "The store of deployed functions can't be reached.",
+            "Scripts work; deployed functions will again when its database answers.",
+            {"Retry-After": "5"},
+        )
 
     def _with_store(self, operation: Callable[["Store"], Result]) -> Result:
         if self._store is None:
@@ -168,7 +186,7 @@ class Catalog:
         if not path.exists():
             async with self._files.setdefault(sha256, asyncio.Lock()):
                 if not path.exists():
-                    await self._run(lambda store: _fetch(store, sha256, path))
+                    await self._run(lambda store: _fetch(store, sha256, path), "archive")
         return path
 
 

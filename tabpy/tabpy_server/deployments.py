@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.catalog import Catalog
 from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.jsons import json_type, loads
 from tabpy.tabpy_server.store.endpoint import ALIAS, MODEL, Code, Description, Endpoint, exists
 from tabpy.tabpy_server.workers.jobs import Job
 from tabpy.tabpy_server.workers.pool import Pool
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from tabpy.tabpy_server.store.store import Store
 
 LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
-FIELDS: Mapping[str, type | tuple[type, ...]] = {
-    "description": str,
-    "docstring": str,
-    "methods": list,
-    "dependencies": list,
-    "target": str,
-    "schema": (dict, list, str),
-    "is_public": bool,
+FIELDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "description": (str, "a string"),
+    "docstring": (str, "a string"),
+    "methods": (list, "an array"),
+    "dependencies": (list, "an array"),
+    "target": (str, "a string"),
+    "schema": ((dict, list, str), "an object"),
+    "is_public": (bool, "a boolean"),
 }
 
 
@@ -55,26 +56,27 @@ def parse(metadata: Any, name: str | None = None) -> Deployment:
     if not isinstance(metadata, dict):
         raise RequestError(400, "Metadata is not a JSON object.", 'Expected {"name": ..., ...}.')
     name = name or metadata.get("name")
-    try:
-        check_endpoint_name(name)
-    except (TypeError, ValueError) as problem:
-        raise RequestError(400, "The endpoint's name can't be used.", str(problem)) from None
+    _check_name(name, "endpoint's name")
     assert name is not None
-    kind = metadata.get("type") or MODEL
+    kind = MODEL if metadata.get("type") is None else metadata["type"]
     if kind not in (MODEL, ALIAS):
         raise RequestError(
             400, f"'{str(kind)[:40]}' is no type of endpoint.", "It is 'model' or 'alias'."
         )
     given = {}
-    for key, types in FIELDS.items():
+    for key, (types, expected) in FIELDS.items():
         value = metadata.get(key)
         if value is None:
             continue
         if not isinstance(value, types):
             raise RequestError(
-                400, f"'{key}' is of the wrong type.", f"It is {type(value).__name__} in Python."
+                400,
+                f"'{key}' is of the wrong type.",
+                f"Expected {expected}, got {json_type(value)}.",
             )
         given[key] = value
+    if given.get("target"):
+        _check_name(given["target"], "target's name")
     return Deployment(
         name=name,
         type=kind,
@@ -86,6 +88,13 @@ def parse(metadata: Any, name: str | None = None) -> Deployment:
     )
 
 
+def _check_name(name: Any, what: str) -> None:
+    try:
+        check_endpoint_name(name)
+    except (TypeError, ValueError) as problem:
+        raise RequestError(400, f"The {what} can't be used.", str(problem)) from None
+
+
 def _text(metadata: Mapping[str, Any], key: str) -> str:
     value = metadata.get(key)
     return value if isinstance(value, str) else ""
@@ -94,14 +103,14 @@ def _text(metadata: Mapping[str, Any], key: str) -> str:
 def _texts(metadata: Mapping[str, Any], key: str) -> list[str]:
     value = metadata.get(key) or []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise RequestError(400, f"'{key}' is no list of strings.", "")
+        raise RequestError(400, f"'{key}' is no array of strings.", 'Expected ["...", ...].')
     return value
 
 
 def _texts_by_name(metadata: Mapping[str, Any], key: str) -> dict[str, str]:
     value = metadata.get(key) or {}
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
-        raise RequestError(400, f"'{key}' is no object of strings.", "")
+        raise RequestError(400, f"'{key}' is no object of strings.", 'Expected {"name": "..."}.')
     return value
 
 
@@ -109,6 +118,13 @@ def _put(store: "Store", archive: Path) -> tuple[str, int]:
     stored = store.put_archive(archive)
     machine.trim()
     return stored
+
+
+class Deployed(NamedTuple):
+    """What serves now, and what its author should know of it, a line each."""
+
+    endpoint: Endpoint
+    remarks: list[str]
 
 
 class Deployments:
@@ -119,7 +135,7 @@ class Deployments:
         self._pool = pool
         self._turn = asyncio.Lock()
 
-    async def create(self, deployment: Deployment, archive: Path | None) -> Endpoint:
+    async def create(self, deployment: Deployment, archive: Path | None) -> Deployed:
         """A new endpoint. Raises RequestError 400 with the reason it can't be."""
         name, description = deployment.name, Description(deployment.type, **deployment.given)
         if deployment.type == ALIAS:
@@ -127,31 +143,34 @@ class Deployments:
                 raise RequestError(
                     400, f"'{name}' can't be an alias of nothing.", "'target' names its endpoint."
                 )
-            return await self._catalog.change(
+            alias = await self._catalog.change(
                 lambda store: store.create(name, description, code=None)
             )
+            return Deployed(alias, [])
         async with self._turn:
             if name in await self._catalog.endpoints():
                 raise exists(name)
-            code = await self._code(deployment, archive)
-            return await self._catalog.change(lambda store: store.create(name, description, code))
+            code, remarks = await self._code(deployment, archive)
+            model = await self._catalog.change(lambda store: store.create(name, description, code))
+            return Deployed(model, remarks)
 
     async def take_over(self, deployment: Deployment, archive: Path, version: int) -> Endpoint:
         """A new endpoint that starts with a version from elsewhere. Raises RequestError 400."""
         async with self._turn:
-            code = await self._code(deployment, archive)
+            code, _ = await self._code(deployment, archive)
             description = Description(deployment.type, **deployment.given)
             return await self._catalog.change(
                 lambda store: store.create(deployment.name, description, code, version)
             )
 
-    async def replace(self, deployment: Deployment, archive: Path | None) -> Endpoint:
+    async def replace(self, deployment: Deployment, archive: Path | None) -> Deployed:
         """A new version. Raises RequestError 404, or 400 with the reason it can't be."""
         async with self._turn:
-            code = await self._code(deployment, archive)
-            return await self._catalog.change(
+            code, remarks = await self._code(deployment, archive)
+            model = await self._catalog.change(
                 lambda store: store.replace(deployment.name, deployment.given, code)
             )
+            return Deployed(model, remarks)
 
     async def change(self, deployment: Deployment) -> Endpoint:
         """Only what was given. Raises RequestError 404, or 400 for an impossible target."""
@@ -159,17 +178,17 @@ class Deployments:
             lambda store: store.change(deployment.name, deployment.given)
         )
 
-    async def _code(self, deployment: Deployment, archive: Path | None) -> Code:
-        """Check an archive and store it; not yet in use by any endpoint."""
+    async def _code(self, deployment: Deployment, archive: Path | None) -> tuple[Code, list[str]]:
+        """Check an archive and store it, not yet in use by any endpoint; with remarks."""
         if archive is None:
             raise RequestError(
                 400,
                 "There is no archive.",
                 "Send one as the part 'archive' of a multipart request, or name it with src_path.",
             )
-        await self._check(deployment, archive)
-        sha256, size = await self._catalog.read(lambda store: _put(store, archive))
-        return Code(
+        remarks = await self._check(deployment, archive)
+        sha256, size = await self._catalog.read(lambda store: _put(store, archive), "archive")
+        code = Code(
             sha256=sha256,
             size=size,
             python=deployment.python,
@@ -177,21 +196,27 @@ class Deployments:
             requirements=deployment.requirements,
             origin=deployment.origin,
         )
+        return code, remarks
 
-    async def _check(self, deployment: Deployment, archive: Path) -> None:
+    async def _check(self, deployment: Deployment, archive: Path) -> list[str]:
         what = {
             "path": str(archive),
             "name": deployment.name,
             "requirements": deployment.requirements,
             "python": deployment.python,
+            "packages": dict(deployment.packages),
         }
         try:
-            await self._pool.run_apart(Job({"do": "check", "archive": what}, [], LOAD_TIMEOUT))
+            frame = await self._pool.run_apart(
+                Job({"do": "check", "archive": what}, [], LOAD_TIMEOUT)
+            )
         except RequestError as problem:
             if problem.message.startswith("Function "):
-                raise
+                raise RequestError(400, problem.message, problem.info) from None
             raise RequestError(
                 400,
                 f"Function '{deployment.name}' can't be loaded.",
                 f"{problem.message} {problem.info}",
             ) from None
+        remarks: list[str] = loads(frame.body)
+        return remarks

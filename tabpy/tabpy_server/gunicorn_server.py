@@ -13,7 +13,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from tabpy.tabpy_server import metrics
+from tabpy.tabpy_server import metrics_files
 from tabpy.tabpy_server.shared import Shared
 from tabpy.tabpy_server.web import WebProcess
 from tabpy.tabpy_server.workers.launch import TemplateProcess
@@ -40,7 +40,7 @@ class Server(BaseApplication):
             "timeout": 30,
             "control_socket_disable": True,
             "preload_app": True,
-            "child_exit": lambda _, worker: metrics.forget_process(worker.pid),
+            "child_exit": lambda _, worker: metrics_files.forget_process(worker.pid),
             "proc_name": "tabpy",
         }
         for name, value in options.items():

@@ -6,13 +6,22 @@ from typing import Any
 import orjson
 
 
-def loads(text: bytes | memoryview) -> Any:
+def loads(text: bytes | bytearray | memoryview) -> Any:
     """JSON, the way clients write it: what orjson refuses (integers over 64 bits, lone surrogates,
     NaN and infinities) is read by the slower `json`."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return json.loads(bytes(text))
+
+
+def dumps(value: Any) -> bytes:
+    """JSON of whatever `loads` can read; NaN and infinities become null, as orjson has it."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        return json.dumps(finite).encode()
 
 
 def json_type(value: object) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # https://docs.kernel.org/admin-guide/cgroup-v2.html, and the same of version 1.
 MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+MEMORY_USES = ("memory.current", "memory/memory.usage_in_bytes")
 CGROUP = Path("/sys/fs/cgroup")
 
 PAGE = 4096  # bytes: what /proc counts in
@@ -20,6 +21,11 @@ def memory_mb() -> float:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min((limit for limit in limits if limit), default=float("inf")) / (1 << 20)
+
+
+def memory_used() -> int:
+    """Bytes that the container takes; 0 where that isn't known."""
+    return max(_number(CGROUP / name) for name in MEMORY_USES)
 
 
 def cpus() -> int:
@@ -63,6 +69,8 @@ def process_tree() -> dict[str, list[int]]:
     Workers are the template's children, or those of one that the template has forked.
     """
     arbiter = os.getppid()
+    if not _children(arbiter):
+        return {}
     roles: dict[str, list[int]] = {"arbiter": [arbiter], "web": [], "template": [], "worker": []}
     for child in _children(arbiter):
         grandchildren = _children(child)

@@ -1,55 +1,59 @@
 """Figures for Prometheus, right across all web processes of this machine.
 
-prometheus-client keeps each process's numbers in files that whichever process is asked adds up:
-https://prometheus.github.io/client_python/multiprocess/. Importing it takes a tenth of a second,
-so that happens on a thread when the server already answers.
+prometheus-client keeps each process's numbers in files that whichever process is asked adds up.
+Importing it takes a tenth of a second, so that happens on a thread when the server has been
+answering for a while.
 """
 
 import asyncio
-import os
-import shutil
+import contextlib
+import logging
+import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import machine, metrics_files
 from tabpy.tabpy_server.context import Context
+from tabpy.tabpy_server.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client import Counter, Gauge, Histogram, Metric
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client reads it when it's imported
+logger = logging.getLogger(__name__)
+
 EVERY = 1.0  # seconds between takings
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds
 
 
-def prepare(folder: Path) -> None:
-    """Before the web processes are forked: an empty folder for their numbers."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.environ[FOLDER] = str(folder)
-
-
-def forget_process(pid: int) -> None:
-    """A web process has ended: what it had (not: what it has counted) is no more."""
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
 async def publish(context: Context) -> None:
-    """Make what this web process counts public, once a second; never ends."""
-    figures = await asyncio.to_thread(_figures)
-    while True:
-        _add(figures, context)
-        await asyncio.sleep(EVERY)
+    """Make what this web process counts public, once a second; when cancelled, the rest of it."""
+    had_room = True
+    try:
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                _add(await asyncio.to_thread(_figures), context)
+                had_room = True
+            except OSError as problem:
+                context.tally.take()  # or it would grow for as long as the disk is full
+                if had_room:
+                    logger.error("Nothing is counted for /metrics: %s.", problem.strerror)
+                had_room = False
+    finally:
+        with contextlib.suppress(OSError):
+            _add(_figures(), context)
 
 
 async def text(context: Context) -> bytes:
-    """All figures, in Prometheus's text format."""
-    figures = await asyncio.to_thread(_figures)
+    """All figures, in Prometheus's text format. Raises RequestError 503 if they can't be kept."""
+    try:
+        figures = await asyncio.to_thread(_figures)
+    except OSError as problem:
+        raise RequestError(
+            503, "There are no metrics.", f"They can't be kept: {problem.strerror}."
+        ) from None
     _add(figures, context)
     return await asyncio.to_thread(_render)
 
@@ -68,12 +72,16 @@ class Figures:
 
 
 _made: list[Figures] = []
+_making = threading.Lock()
 
 
 def _figures() -> Figures:
-    if not _made:
-        _made.append(_make_figures())
-    return _made[0]
+    """Raises OSError if they can't be kept."""
+    with _making:
+        if not _made:
+            metrics_files.reserve()
+            _made.append(_make_figures())
+        return _made[0]
 
 
 def _make_figures() -> Figures:
@@ -172,3 +180,9 @@ class _Memory:
             "What the container, or the machine, has",
             value=machine.memory_mb() * (1 << 20),
         )
+        if used := machine.memory_used():
+            yield GaugeMetricFamily(
+                "tabpy_memory_used_bytes",
+                "What all that is in the container takes, files the kernel keeps included",
+                value=used,
+            )

@@ -76,6 +76,13 @@ def _names(value: str) -> tuple[str, ...]:
     return names
 
 
+def _postgres(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    if value and (scheme not in ("postgres", "postgresql", "postgresql+psycopg") or not rest):
+        raise ValueError("postgres://user:password@host/name, or nothing")
+    return value
+
+
 def _path(value: str) -> Path | None:
     return Path(value).expanduser() if value else None
 
@@ -152,7 +159,7 @@ class Settings:
         "FORWARDED_ALLOW_IPS", "127.0.0.1,::1", _text, "whose X-Forwarded headers count, or *"
     )
     database_url: str = _setting(
-        "DATABASE_URL", "", _text, "the Postgres that keeps deployed functions", secret=True
+        "DATABASE_URL", "", _postgres, "the Postgres that keeps deployed functions", secret=True
     )
     keep_versions: int = _setting(
         "TABPY_KEEP_VERSIONS", 5, _count, "versions of each function that can be brought back"
@@ -226,7 +233,8 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
                 value.strip() if key != "TABPY_PASSWORD" else value
             )
         except ValueError as right:
-            raise StartError(f"{key} is '{value}' in {source}: expected {right}.") from None
+            shown = "not right" if not each.repr else f"'{value}'"  # a secret is never shown
+            raise StartError(f"{key} is {shown} in {source}: expected {right}.") from None
     if on_heroku:
         values.setdefault("evaluate_timeout", 25.0)  # Heroku's router gives up after 30 s
         values.setdefault("trusted_proxies", "*")  # nobody else can reach a dyno

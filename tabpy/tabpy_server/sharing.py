@@ -1,14 +1,12 @@
 """The web process: deciding which models are worth sharing between workers."""
 
 import asyncio
-import logging
 
 from tabpy.tabpy_server.context import Context
 from tabpy.tabpy_server.errors import RequestError
 
-logger = logging.getLogger(__name__)
-
 LOOK_EVERY = 1.0  # seconds, so that several deploys in a row count as one
+RETRY_AFTER = 5.0  # seconds
 WORTH_IT = 1 << 20  # bytes of an archive; smaller models are quicker loaded than shared
 
 
@@ -27,8 +25,8 @@ async def share_models(context: Context) -> None:
                 references = [await context.catalog.reference(name) for name in wanted.values()]
                 context.pool.share(references)
                 shared = wanted
-        except (RequestError, LookupError) as problem:
-            logger.warning("Models can't be shared now: %s", problem)
+        except (RequestError, LookupError):  # no store now, or a version has just been removed
+            await asyncio.sleep(RETRY_AFTER)
             seen = ""
 
 

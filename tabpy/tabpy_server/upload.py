@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import IO
 
 from python_multipart import MultipartParser
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import parse_options_header
 
 from tabpy.tabpy_server.errors import RequestError
@@ -19,23 +19,26 @@ class Upload:
     (written to a file in `folder`, which `discard` removes)."""
 
     def __init__(self, content_type: str, folder: Path) -> None:
-        """Raises RequestError 400 for a content type without a boundary."""
+        """Raises RequestError 400 for a content type without a boundary, or with one too long."""
         _, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if not boundary:
             raise malformed("its Content-Type names no boundary")
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin,
-                "on_header_field": self._header_field,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
-                "on_headers_finished": self._headers_finished,
-                "on_part_data": self._data,
-                "on_end": self._end,
-            },
-        )
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._header_field,
+                    "on_header_value": self._header_value,
+                    "on_header_end": self._header_end,
+                    "on_headers_finished": self._headers_finished,
+                    "on_part_data": self._data,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError:
+            raise malformed("its boundary is too long") from None
         self._folder = folder
         self._file: IO[bytes] | None = None
         self._part = ""

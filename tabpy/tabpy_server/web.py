@@ -63,7 +63,9 @@ class WebProcess:
             idle_connection_timeout=KEEP_ALIVE,
             body_timeout=BODY_TIMEOUT,
             # The handlers' own limit answers in JSON; tornado's only cuts.
-            max_body_size=2 * DRAIN_FACTOR * self._context.max_request_size,
+            max_body_size=2
+            * DRAIN_FACTOR
+            * max(self._context.max_request_size, self._context.max_upload_size),
         )
 
     async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
@@ -75,18 +77,17 @@ class WebProcess:
         logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
         booting = loop.create_task(self._boot.run(self._context))
         booting.add_done_callback(_report)
-        background = [
-            loop.create_task(share_models(self._context)),
-            loop.create_task(metrics.publish(self._context)),
-        ]
+        sharing = loop.create_task(share_models(self._context))
+        publishing = loop.create_task(metrics.publish(self._context))
         await stop.wait()
-        for task in background:
-            task.cancel()
+        sharing.cancel()
         booting.cancel()
         for listener in sockets:
             loop.remove_reader(listener)
         await self._drain()
         await self._server.close_all_connections()
+        publishing.cancel()
+        await asyncio.wait((publishing,))  # so that what ended in the drain is counted, too
 
     async def _drain(self) -> None:
         """Answer the requests that have begun: with their results while there's time."""

@@ -47,7 +47,7 @@ def explanation(error: requests.exceptions.RequestException, url: str, body: obj
         case _ if isinstance(body, Upload):
             text = (
                 f"{broken}is the upload too large? It has {len(body) / 1e6:.1f} MB, and the "
-                "server's limit is its TABPY_MAX_REQUEST_SIZE_MB."
+                "server's limit is its TABPY_MAX_UPLOAD_SIZE_MB."
             )
         case _:
             text = f"{broken}is the address right, http:// or https:// included?"

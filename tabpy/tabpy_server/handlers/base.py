@@ -11,13 +11,13 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
-import orjson
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from tabpy.tabpy_server.context import Context
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.gunzip import Gunzip
 from tabpy.tabpy_server.handlers import refusals
+from tabpy.tabpy_server.jsons import dumps
 from tabpy.tabpy_server.workers.jobs import Timing
 
 logger = logging.getLogger("tabpy.request")
@@ -173,7 +173,7 @@ class BaseHandler(RequestHandler):
             self.set_header("Connection", "close")
 
     def write_json(self, value: Any, status: int = 200) -> None:
-        self.write_json_bytes(orjson.dumps(value), status)
+        self.write_json_bytes(dumps(value), status)
 
     def write_json_bytes(self, encoded: bytes, status: int = 200) -> None:
         self.reply_size = len(encoded)

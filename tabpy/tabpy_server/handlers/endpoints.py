@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tabpy.tabpy_server.handlers.base import BaseHandler
 from tabpy.tabpy_server.handlers.upload import UploadHandler
 from tabpy.tabpy_server.store.endpoint import Endpoint, unknown
 
+REMARKS_LIMIT = 1_000  # characters of a header
 ARCHIVE = "pickle_archive"  # what TabPy's client calls the file in the folder it names
 
 
@@ -29,13 +31,15 @@ class DeployingHandler(UploadHandler):
         if self.upload is not None:
             return self.upload.finish()
         source = metadata.get("src_path")
-        return self._staged(source) if isinstance(source, str) and source else None
+        return self._staged(source) if source else None
 
-    def _staged(self, source: str) -> Path:
+    def _staged(self, source: Any) -> Path:
+        if not isinstance(source, str) or "\0" in source:
+            raise RequestError(400, "src_path is no path.", "It is the path of a folder.")
         # realpath, since links could lead out of the one folder that clients may name.
         allowed = Path(os.path.realpath(self.context.upload_destination))
         archive = Path(os.path.realpath(source)) / ARCHIVE
-        if not archive.is_relative_to(allowed) or archive.is_symlink():
+        if allowed not in archive.parent.parents or archive.is_symlink():
             raise RequestError(
                 400,
                 "src_path is not inside the upload destination.",
@@ -51,12 +55,17 @@ class DeployingHandler(UploadHandler):
     def clean_up(self, metadata: dict[str, Any]) -> None:
         """Remove a staged archive: it has been stored."""
         source = metadata.get("src_path")
-        if self.upload is None and isinstance(source, str) and source:
+        if self.upload is None and source:
             shutil.rmtree(self._staged(source).parent, ignore_errors=True)
 
-    def write_endpoint(self, endpoint: Endpoint, status: int = 200) -> None:
-        if self.context.loses_functions:
-            self.set_header("X-TabPy-Warning", self.context.loses_functions)
+    def write_endpoint(
+        self, endpoint: Endpoint, remarks: Sequence[str] = (), status: int = 200
+    ) -> None:
+        """`remarks`: what its author should know, which our client shows as a warning."""
+        said = [*remarks, *filter(None, [self.context.loses_functions])]
+        if said:
+            text = "; ".join(said)[:REMARKS_LIMIT]
+            self.set_header("X-TabPy-Warning", text.encode("ascii", "replace").decode())
         self.write_json({endpoint.name: endpoint.info()}, status)
 
 
@@ -71,9 +80,9 @@ class EndpointsHandler(DeployingHandler):
         metadata = self.metadata()
         deployment = deployments.parse(metadata)
         archive = self.archive(metadata) if deployment.type == "model" else None
-        endpoint = await self.context.deployments.create(deployment, archive)
+        endpoint, remarks = await self.context.deployments.create(deployment, archive)
         self.clean_up(metadata)
-        self.write_endpoint(endpoint, 201)
+        self.write_endpoint(endpoint, remarks, 201)
 
 
 class EndpointHandler(DeployingHandler):
@@ -95,11 +104,11 @@ class EndpointHandler(DeployingHandler):
             )
         if self.upload is not None or metadata.get("should_update_version"):
             archive = self.archive(metadata)
-            endpoint = await self.context.deployments.replace(deployment, archive)
+            endpoint, remarks = await self.context.deployments.replace(deployment, archive)
             self.clean_up(metadata)
         else:
-            endpoint = await self.context.deployments.change(deployment)
-        self.write_endpoint(endpoint)
+            endpoint, remarks = await self.context.deployments.change(deployment), []
+        self.write_endpoint(endpoint, remarks)
 
     async def delete(self, name: str) -> None:
         await self.context.catalog.change(lambda store: store.delete(name))
@@ -121,15 +130,19 @@ class RollbackHandler(DeployingHandler):
 
     async def post(self, name: str) -> None:
         version = self.metadata().get("version")
-        if isinstance(version, bool) or not isinstance(version, int):
-            raise RequestError(400, "There is no version.", 'Expected {"version": 2} or the like.')
+        if isinstance(version, bool) or not isinstance(version, int) or abs(version) >= 1 << 31:
+            raise RequestError(
+                400,
+                "The version to go back to is missing.",
+                'Expected {"version": 2}, or the like.',
+            )
         self.write_endpoint(
             await self.context.catalog.change(lambda store: store.roll_back(name, version))
         )
 
 
 class StatusHandler(BaseHandler):
-    """A version is only stored once it has been loaded, so all that are there can be."""
+    """A version is only stored once it has been loaded, so every model that is there can be."""
 
     route = "/status"
 
@@ -137,7 +150,9 @@ class StatusHandler(BaseHandler):
         endpoints = await self.context.catalog.endpoints()
         if self.context.loses_functions:
             self.set_header("X-TabPy-Warning", self.context.loses_functions)
-        self.write_json({name: _status(endpoint) for name, endpoint in endpoints.items()})
+        self.write_json(
+            {name: _status(endpoint, endpoints) for name, endpoint in endpoints.items()}
+        )
 
 
 class UploadDestinationHandler(BaseHandler):
@@ -151,10 +166,12 @@ class UploadDestinationHandler(BaseHandler):
         self.write_json({"path": str(folder)})
 
 
-def _status(endpoint: Endpoint) -> dict[str, Any]:
+def _status(endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
+    target = endpoint.description.target
+    dangling = target is not None and target not in endpoints
     return {
         "version": endpoint.version,
         "type": endpoint.description.type,
-        "status": "LoadSuccessful",
-        "last_error": None,
+        "status": "LoadFailed" if dangling else "LoadSuccessful",
+        "last_error": f"Its target '{target}' isn't there." if dangling else None,
     }

@@ -36,7 +36,8 @@ class JobHandler(BaseHandler):
         finally:
             self._running = None
             self.context.tally.waits.append(self.timing.queued_ms / 1000)
-            self.context.tally.runs.append((self.route, self.timing.run_ms / 1000))
+            if self.timing.run_ms:
+                self.context.tally.runs.append((self.route, self.timing.run_ms / 1000))
             if blanks is not None:
                 blanks.cancel()
         self._log_printed(frame)

@@ -14,7 +14,7 @@ class QueryHandler(JobHandler):
         frame = await self.run_job(job)
         tag = f'"{frame.meta["etag"]}-{reference["version"]}"'
         self.set_header("Etag", tag)
-        if tag in self.request.headers.get("If-None-Match", ""):
+        if tag in self.request.headers.get("If-None-Match", "") and not self._headers_written:
             self.set_status(304)
             self.finish()
             return

@@ -31,6 +31,8 @@ class UploadHandler(BaseHandler):
     def metadata(self) -> dict[str, Any]:
         """The JSON object of the body. Raises RequestError 400."""
         body = self.whole_body()
+        if self.upload is not None:
+            self.upload.finish()  # "cut off" says more than what is missing then
         text = self.upload.metadata if self.upload is not None else b"".join(body)
         try:
             found = loads(text)

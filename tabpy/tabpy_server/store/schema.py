@@ -20,6 +20,8 @@ from sqlalchemy import (
     update,
 )
 
+from tabpy.tabpy_server.errors import StartError
+
 metadata = MetaData()
 
 # One row. Each change counts `revision` up, which also makes all writers wait for each other.
@@ -67,8 +69,8 @@ versions = Table(
     ForeignKeyConstraint(["name"], ["tabpy_endpoints.name"], ondelete="CASCADE"),
     ForeignKeyConstraint(["sha256"], ["tabpy_archives.sha256"]),
 )
-# What was once deployed by itself (from the checkout, from a state folder of TabPy's) and so isn't
-# again, even if it was removed or replaced since.
+# What was once deployed by itself: from a state folder of TabPy's, which isn't done again even if
+# the function was removed; from the checkout, which doesn't take the place of what came since.
 origins = Table("tabpy_origins", metadata, Column("origin", Text, primary_key=True))
 
 SCHEMA_VERSION = 1
@@ -78,18 +80,19 @@ LOCK = 0x7461627079  # any number; Postgres's advisory locks are named by one
 def migrate(connection: Connection) -> None:
     """Make the tables, or bring them up to date; any number of servers may do it at once.
 
-    Raises ValueError for tables of a later version than this one knows.
+    Raises StartError for tables of a later version than this one knows, and leaves them alone.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    metadata.create_all(connection)
+    state.create(connection, checkfirst=True)
     found = connection.execute(select(state.c.schema_version)).scalar()
-    if found is None:
-        connection.execute(insert(state).values(id=1, schema_version=SCHEMA_VERSION, revision=1))
-    elif found > SCHEMA_VERSION:
-        raise ValueError(
+    if found is not None and found > SCHEMA_VERSION:
+        raise StartError(
             f"The store was last used by a later version of this server (its tables are version "
             f"{found}, this server knows {SCHEMA_VERSION}): run that version or a newer one."
         )
+    metadata.create_all(connection)
+    if found is None:
+        connection.execute(insert(state).values(id=1, schema_version=SCHEMA_VERSION, revision=1))
     elif found < SCHEMA_VERSION:  # nothing to alter yet: the first version
         connection.execute(update(state).values(schema_version=SCHEMA_VERSION))

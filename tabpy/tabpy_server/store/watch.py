@@ -61,9 +61,9 @@ def _notifications(engine: Engine) -> Iterator[None]:
         **engine.dialect.create_connect_args(engine.url)[1], autocommit=True
     ) as own:
         own.execute(f"LISTEN {CHANNEL}")
+        yield  # there may have been changes before LISTEN
         while True:
-            yield  # at first too: there may have been changes before LISTEN
-            for _ in own.notifies(timeout=LISTEN_FOR, stop_after=1):
-                break
+            if list(own.notifies(timeout=LISTEN_FOR, stop_after=1)):
+                yield
             else:
                 own.execute("SELECT 1")  # raises when the connection is gone without a word

@@ -15,9 +15,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.jsons import loads
 from tabpy.tabpy_server.machine import trim
 from tabpy.tabpy_server.workers import function, results, script, wire
 from tabpy.tabpy_server.workers.collect import collect
@@ -74,8 +73,7 @@ def _run(job: wire.Frame, models: Models, memory: Memory) -> tuple[bytes, dict[s
                 body, etag = function.query(job.body, meta["model"], models)
                 return wire.RESULT, {"etag": etag}, body
             case "check":
-                check(**meta["archive"])
-                return wire.RESULT, {}, b""
+                return wire.RESULT, {}, results.encode(check(**meta["archive"]))
             case "collect":
                 return wire.RESULT, {}, results.encode(collect(**meta["folders"]))
             case unknown:
@@ -110,7 +108,7 @@ def _receive(connection: socket.socket) -> wire.Frame | None:
     rest = _read(connection, meta_length + body_length)
     if rest is None:
         return None
-    return wire.Frame(kind, orjson.loads(rest[:meta_length]), rest[meta_length:])
+    return wire.Frame(kind, loads(rest[:meta_length]), rest[meta_length:])
 
 
 def _read(connection: socket.socket, length: int) -> memoryview | None:

@@ -20,7 +20,7 @@ class Job:
 
 @dataclass
 class Timing:
-    """Milliseconds a job waited for a worker and ran on it, for the log."""
+    """Milliseconds a job waited for a worker, and ran on it: 0 if it never got one."""
 
     queued_ms: float = 0.0
     run_ms: float = 0.0

@@ -13,6 +13,8 @@ from typing import IO, Any
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.machine import resident
 
+COMPILED = b"_make_function"  # cloudpickle's word before the code of a function it takes along
+
 
 @dataclass(frozen=True)
 class Model:
@@ -86,7 +88,7 @@ def load(reference: Mapping[str, Any]) -> Model:
             raise RequestError(
                 500, f"Function '{name}' can't be loaded.", "Its archive is damaged."
             )
-        archive.seek(0)
+        _check_python(archive, name, reference["python"])
         query = unpickle(archive, name)
     return Model(name, reference["version"], query, max(0, resident() - before))
 
@@ -94,16 +96,16 @@ def load(reference: Mapping[str, Any]) -> Model:
 def unpickle(archive: IO[bytes], name: str) -> Callable[..., Any]:
     """The function in an archive: the `query` of what was pickled.
 
-    Raises RequestError 400 that says in words why it can't be loaded here.
+    Raises RequestError 500 that says in words why it can't be loaded here.
     """
     try:
         loaded = pickle.load(archive)  # noqa: S301 - people's Python is what this server runs
     except BaseException as problem:  # noqa: BLE001 - loading runs code, which can raise anything
-        raise RequestError(400, f"Function '{name}' can't be loaded.", why(problem)) from None
+        raise RequestError(500, f"Function '{name}' can't be loaded.", why(problem)) from None
     query: Callable[..., Any] | None = getattr(loaded, "query", None)
     if not callable(query):
         raise RequestError(
-            400,
+            500,
             f"Function '{name}' can't be loaded.",
             f"The archive holds an object of type {type(loaded).__name__}, which has no method "
             "query: deploy a function with the client.",
@@ -124,21 +126,60 @@ def why(problem: BaseException) -> str:
     return f"Loading it raised {text}."
 
 
-def check(path: str, name: str, requirements: Sequence[str], python: str) -> None:
-    """Try to load an archive. Raises RequestError 400 with the reason in words."""
-    failed = f"Function '{name}' can't be loaded."
+def check(
+    path: str, name: str, requirements: Sequence[str], python: str, packages: Mapping[str, str]
+) -> list[str]:
+    """Try to load an archive; how its packages differ from this server's, a line each.
+
+    Raises RequestError 400 with the reason in words.
+    """
     missing = [problem for each in requirements if (problem := unmet(each))]
     if missing:
+        failed = f"Function '{name}' can't be loaded."
         raise RequestError(400, failed, f"It needs {'; '.join(missing)}.")
-    try:
-        with Path(path).open("rb") as archive:
+    with Path(path).open("rb") as archive:
+        _check_python(archive, name, python)
+        try:
             unpickle(archive, name)
-    except RequestError as refusal:
-        ours = ".".join(platform.python_version_tuple()[:2])
-        theirs = ".".join(python.split(".")[:2])
-        if theirs and theirs != ours:
-            refusal.info += f" It was made with Python {theirs}; this server runs {ours}."
-        raise
+        except RequestError as refusal:
+            if python and python != platform.python_version():
+                refusal.info += (
+                    f" It was made with Python {python}; this server runs "
+                    f"{platform.python_version()}."
+                )
+            raise
+    return _differences(packages)
+
+
+def _check_python(archive: IO[bytes], name: str, python: str) -> None:
+    """Raises RequestError 500 for compiled code of another Python: it may load, and end the process
+    when it's called. What the archive only refers to by name is compiled here."""
+    theirs = ".".join(python.split(".")[:2])
+    ours = ".".join(platform.python_version_tuple()[:2])
+    archive.seek(0)
+    has_code = COMPILED in archive.read() if theirs not in ("", ours) else False
+    archive.seek(0)
+    if has_code:
+        raise RequestError(
+            500,
+            f"Function '{name}' can't be loaded.",
+            f"It was made with Python {theirs}, whose compiled functions don't run on this "
+            f"server's {ours}: deploy it again from Python {ours}.",
+        )
+
+
+def _differences(packages: Mapping[str, str]) -> list[str]:
+    import importlib.metadata
+
+    found = []
+    for package, theirs in packages.items():
+        try:
+            ours = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # not needed to load it
+        if ours != theirs:
+            found.append(f"{package} is {ours} on the server and {theirs} where it was made")
+    return found
 
 
 def unmet(requirement: str) -> str | None:

@@ -49,6 +49,7 @@ class Pool:
         self._size = size
         self._idle: list[Worker] = []  # the last used first: its caches are warm
         self._busy: set[Worker] = set()
+        self._apart: set[Worker] = set()  # not of the pool: for `run_apart`
         self._waiting: deque[asyncio.Future[Worker]] = deque()
         self._starting: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -84,7 +85,7 @@ class Pool:
         self._stopping = True
         for task in self._starting:
             task.cancel()
-        for worker in (*self._idle, *self._busy):
+        for worker in (*self._idle, *self._busy, *self._apart):
             worker.kill()
 
     def refuse_waiting(self) -> None:
@@ -103,9 +104,11 @@ class Pool:
         """
         started = time.monotonic()
         deadline = started + job.timeout
-        worker = await self._lease(job, deadline)
-        leased = time.monotonic()
-        timing.queued_ms = (leased - started) * 1000
+        try:
+            worker = await self._lease(job, deadline)
+        finally:
+            leased = time.monotonic()
+            timing.queued_ms = (leased - started) * 1000
         end: str | None = "client gone"
         try:
             async with asyncio.timeout(deadline - leased):
@@ -134,6 +137,8 @@ class Pool:
     async def run_apart(self, job: Job) -> wire.Frame:
         """Like `run`, on a worker that does nothing before and nothing after."""
         worker = Worker(self._launcher, lambda _: None)
+        self._apart.add(worker)
+        self._keep_watching()
         try:
             async with asyncio.timeout(job.timeout):
                 await worker.ready()
@@ -143,8 +148,11 @@ class Pool:
                 400, "It took too long.", f"It was stopped after {job.timeout} s."
             ) from None
         except WorkerDiedError as death:
-            raise RequestError(400, "It ended its process.", f"The process {death}.") from None
+            raise RequestError(
+                400, "It ended its process.", f"The process {death}".rstrip(",") + "."
+            ) from None
         finally:
+            self._apart.discard(worker)
             worker.kill()
         return _successful(frame)
 
@@ -189,7 +197,7 @@ class Pool:
 
     def _watch_memory(self) -> None:
         """Stop scripts that take more than they may, as long as any run."""
-        for worker in self._busy:
+        for worker in (*self._busy, *self._apart):
             if worker.grown > self._memory_mb * (1 << 20):
                 worker.grown_too_much = True
                 worker.kill(
@@ -197,7 +205,7 @@ class Pool:
                     "(TABPY_SCRIPT_MEMORY_MB),"
                 )
         self._watching = None
-        if self._busy or self._waiting:
+        if self._busy or self._apart or self._waiting:
             self._keep_watching()
 
     def _keep_watching(self) -> None:

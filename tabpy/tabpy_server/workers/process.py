@@ -10,8 +10,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-import orjson
-
+from tabpy.tabpy_server.jsons import loads
 from tabpy.tabpy_server.machine import resident
 from tabpy.tabpy_server.workers import shelf, wire
 from tabpy.tabpy_server.workers.forker import MESSAGE_LIMIT
@@ -173,7 +172,7 @@ class Worker:
             return False
         received = self._received
         self._received = received[end:]
-        meta = orjson.loads(received[wire.HEADER.size : body_start])
+        meta = loads(received[wire.HEADER.size : body_start])
         if kind == wire.DEATH:
             self._death = meta["reason"]
         elif received[body_end:end] != closing or self._frame.done():

@@ -31,6 +31,7 @@ from tabpy.tabpy_server.workers.forker import (
     kill_group,
     prctl,
 )
+from tabpy.tabpy_server.workers.memory import Memory
 
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
@@ -115,6 +116,7 @@ class Template(Forker):
                 self.become_child(own_pid)
                 prctl(PR_SET_CHILD_SUBREAPER, 1)
                 child.detach_standard_streams()
+                Memory(self._memory_mb).limit()
                 filled = shelf.fill(message, wanted, progress_end)
                 os.close(progress_end)
                 Forker(self._requests, self._memory_mb, filled, upward=upward_end).run()

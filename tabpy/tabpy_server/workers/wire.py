@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import orjson
+from tabpy.tabpy_server import jsons
 
 HEADER = struct.Struct("!cIQ")
 
@@ -33,7 +33,7 @@ class Frame(NamedTuple):
 
 def head(kind: bytes, meta: Mapping[str, Any], body_length: int) -> bytes:
     """The bytes before the body."""
-    encoded = orjson.dumps(meta)
+    encoded = jsons.dumps(meta)
     return HEADER.pack(kind, len(encoded), body_length) + encoded
 
 
