@@ -137,8 +137,9 @@ class Catalog:
         endpoints = await self.endpoints()
         used = {each.code.sha256 for each in endpoints.values() if each.code is not None}
         for file in self._folder.glob("*") if self._folder.is_dir() else ():
-            if file.name not in used and file.stat().st_mtime < time.time() - FORGET_AFTER:
-                file.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # it was being written, under another name
+                if file.name not in used and file.stat().st_mtime < time.time() - FORGET_AFTER:
+                    file.unlink()
 
     async def _run(self, operation: Callable[["Store"], Result], kind: str = "read") -> Result:
         loop = asyncio.get_running_loop()

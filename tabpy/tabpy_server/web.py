@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ACCEPT_PAUSE = 0.001  # seconds
 LAST_WORDS = 2.0  # seconds to send "restarting" to whose scripts didn't end in time
 KEEP_ALIVE = 95.0  # seconds; Heroku's router keeps idle connections for 90
 BODY_TIMEOUT = 300.0  # seconds in which a request's body has to have come
@@ -58,6 +59,7 @@ class WebProcess:
             deployments=Deployments(catalog, pool),
             tally=tally,
         )
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._server = HTTPServer(
             make_application(self._context),
             idle_connection_timeout=KEEP_ALIVE,
@@ -73,7 +75,7 @@ class WebProcess:
         await self._context.pool.start()
         loop = asyncio.get_running_loop()
         for listener in sockets:
-            loop.add_reader(listener, self._accept, listener)
+            self._listen(listener)
         logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
         booting = loop.create_task(self._boot.run(self._context))
         booting.add_done_callback(_report)
@@ -83,7 +85,7 @@ class WebProcess:
         sharing.cancel()
         booting.cancel()
         for listener in sockets:
-            loop.remove_reader(listener)
+            self._stop_listening(listener)
         await self._drain()
         await self._server.close_all_connections()
         publishing.cancel()
@@ -103,20 +105,31 @@ class WebProcess:
         self._context.pool.close()
 
     def _accept(self, listener: socket.socket) -> None:
-        """One connection at a time: tornado takes all that wait, and of a burst one web process
-        would get everything and the others nothing."""
+        """One connection, and then a moment for the other web processes to take the next: tornado
+        takes all that wait, and of a burst one process would get everything and the others
+        nothing, for as long as the connections are kept alive."""
+        pause = ACCEPT_PAUSE
         try:
             connection, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return  # another web process was faster, or the client has given up
         except OSError as problem:  # no file descriptor left, for one
             logger.error("A connection can't be accepted: %s", problem)
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(listener)
-            loop.call_later(1.0, loop.add_reader, listener, self._accept, listener)
-            return
-        stream = IOStream(connection, read_chunk_size=CHUNK_SIZE, max_buffer_size=MAX_BUFFER)
-        self._server.handle_stream(stream, address)
+            pause = 1.0
+        else:
+            stream = IOStream(connection, read_chunk_size=CHUNK_SIZE, max_buffer_size=MAX_BUFFER)
+            self._server.handle_stream(stream, address)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        self._pauses[listener] = loop.call_later(pause, self._listen, listener)
+
+    def _listen(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _stop_listening(self, listener: socket.socket) -> None:
+        if pause := self._pauses.pop(listener, None):
+            pause.cancel()
+        asyncio.get_running_loop().remove_reader(listener)
 
 
 def _report(task: asyncio.Task[None]) -> None:
