@@ -40,27 +40,27 @@ class Users:
         self._seen = self._signature()
         self._current = self._read()
 
-    def current(self) -> tuple[Mapping[str, str], bool]:
-        """Name to hash, and whether that has changed since the last call.
+    def current(self) -> Mapping[str, str]:
+        """Name to hash; the same object for as long as nothing has changed.
 
         A file that has become unusable changes nothing, since half of an edit isn't what anybody
         wants: its last good state goes on, and the log says so.
         """
         now = time.monotonic()
         if now < self._next_look:
-            return self._current, False
+            return self._current
         self._next_look = now + LOOK_EVERY
         signature = self._signature()
         if signature == self._seen:
-            return self._current, False
+            return self._current
         self._seen = signature
         try:
             self._current = self._read()
         except (password_file.PasswordFileError, OSError) as problem:
             logger.error("The password file was changed and can't be used: %s", problem)
-            return self._current, False
+            return self._current
         logger.info("The password file has changed: %d users.", len(self._current))
-        return self._current, True
+        return self._current
 
     def _read(self) -> Mapping[str, str]:
         return {**(password_file.read(self._file) if self._file else {}), **self._others}
@@ -83,12 +83,15 @@ class Gate:
         self._throttle = throttle
         self._secret = os.urandom(32)
         self._right: OrderedDict[bytes, str] = OrderedDict()
+        self._right_under = users.current()
         self._threads: ThreadPoolExecutor | None = None
         self.required = True
 
     def remembered(self, header: str | None) -> str | None:
         """The user of a header that has been right before, at once."""
-        if self._users.current()[1]:
+        users = self._users.current()
+        if users is not self._right_under:
+            self._right_under = users
             self._right.clear()
         if header is None:
             return None
@@ -107,7 +110,7 @@ class Gate:
             raise unauthorized()
         name, password = credentials
         await self._wait_turn(address)
-        users, _ = self._users.current()
+        users = self._users.current()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="password")
         right = await asyncio.get_running_loop().run_in_executor(
@@ -118,7 +121,7 @@ class Gate:
             logger.warning("Wrong credentials.", extra={"fields": {"address": address}})
             raise unauthorized()
         assert header is not None
-        if self._users.current()[0] is users:  # else it may have been right under the old file
+        if users is self._right_under:  # else it may have been right under another file only
             self._right[self._key(header)] = name.lower()
         if len(self._right) > REMEMBERED:
             self._right.popitem(last=False)

@@ -39,7 +39,7 @@ def arrange(
         users = Users(file, others)
     except (password_file.PasswordFileError, OSError) as problem:
         raise StartError(f"TABPY_PWD_FILE: {problem}") from None
-    names = users.current()[0]
+    names = users.current()
     if names:
         _warn_of_old_hashes(names)
         return Entry(Gate(users, Throttle()))
@@ -71,7 +71,7 @@ def find_password_file(settings: Settings) -> Path | None:
     candidates = [settings.pwd_file, CHECKOUT / settings.pwd_file]
     for candidate in candidates:
         if candidate.is_file():
-            return candidate.resolve()
+            return candidate.absolute()
     if "TABPY_PWD_FILE" in settings.explicit:
         raise StartError(
             f"TABPY_PWD_FILE is '{settings.pwd_file}', but there is no such file: make it with "
