@@ -1,11 +1,13 @@
 """Servers for the tests that need one."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.postgres import Postgres
 from tests.running import Server
 
 
@@ -43,3 +45,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(folder, settings).wait_until_ready()
     yield running
     running.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One Postgres for all tests, each of which makes a database of its own in it."""
+    with tempfile.TemporaryDirectory(prefix="tabpy-") as folder:  # pytest's are readable to few
+        running = Postgres(Path(folder))
+        yield running
+        running.stop()

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 
 from tabpy.tabpy_server import passwords
+from tabpy.tabpy_tools.client import Client
 
 USER, PASSWORD = "paolo", "not: a real pässword"
 PATIENCE = 20.0  # seconds that a condition may take on a slow machine
@@ -147,6 +149,17 @@ class Server:
         body = json.dumps({"script": script, "data": data})
         return self.request("POST", "/evaluate", body, **options)
 
+    def client(self) -> Client:
+        """Ours, signed in."""
+        made = Client(f"http://127.0.0.1:{self.port}{self.prefix}")
+        made.set_credentials(USER, PASSWORD)
+        return made
+
+    def query(self, name: str, *arguments: Any, **options: Any) -> Reply:
+        """Call a deployed function, over a connection of its own."""
+        path = f"/query/{quote(name)}"
+        return self.request("POST", path, json.dumps({"data": arguments}), **options)
+
     # The processes, as the kernel sees them
 
     def tree(self) -> list[psutil.Process]:
@@ -222,5 +235,5 @@ def clean_environment() -> dict[str, str]:
         key: value
         for key, value in os.environ.items()
         if not key.startswith(("TABPY_", "GUNICORN_"))
-        and key not in ("PORT", "DYNO", "WEB_CONCURRENCY")
+        and key not in ("PORT", "DYNO", "WEB_CONCURRENCY", "DATABASE_URL")
     }

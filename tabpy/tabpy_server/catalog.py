@@ -97,11 +97,12 @@ class Catalog:
         found = endpoints.get(name)
         if found is not None and found.code is None and found.description.target is not None:
             target = endpoints.get(found.description.target)
-            if target is None:
+            if target is None or target.code is None:
+                problem = "isn't there" if target is None else "is an alias itself"
                 raise RequestError(
                     404,
                     "UnknownURI",
-                    f"'{name}' is an alias of '{found.description.target}', which isn't there.",
+                    f"'{name}' is an alias of '{found.description.target}', which {problem}.",
                 )
             found = target
         if found is None or found.code is None:

@@ -14,6 +14,7 @@ from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.catalog import Catalog
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.jsons import json_type, loads
+from tabpy.tabpy_server.moving_in import schema_in
 from tabpy.tabpy_server.store.endpoint import ALIAS, MODEL, Code, Description, Endpoint, exists
 from tabpy.tabpy_server.workers.jobs import Job
 from tabpy.tabpy_server.workers.pool import Pool
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tabpy.tabpy_server.store.store import Store
 
 LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
+DEPTH = 100  # levels that a schema may have
 FIELDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "description": (str, "a string"),
     "docstring": (str, "a string"),
@@ -75,6 +77,11 @@ def parse(metadata: Any, name: str | None = None) -> Deployment:
                 f"Expected {expected}, got {json_type(value)}.",
             )
         given[key] = value
+    if isinstance(given.get("schema"), str):  # TabPy's client sends a dict's text
+        given["schema"] = schema_in(given["schema"]) or given["schema"]
+    for key, value in given.items():
+        if not _fits(value, DEPTH):
+            raise RequestError(400, f"'{key}' is nested too deep.", f"{DEPTH} levels are allowed.")
     if given.get("target"):
         _check_name(given["target"], "target's name")
     return Deployment(
@@ -86,6 +93,14 @@ def parse(metadata: Any, name: str | None = None) -> Deployment:
         requirements=_texts(metadata, "requirements"),
         origin=_text(metadata, "origin"),
     )
+
+
+def _fits(value: Any, levels: int) -> bool:
+    """Whether JSON has at most so many levels: with very many, it can't be written again."""
+    parts = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(parts, list):
+        return True
+    return levels > 0 and all(_fits(each, levels - 1) for each in parts)
 
 
 def _check_name(name: Any, what: str) -> None:

@@ -169,19 +169,26 @@ class _Entry:
             return None
         if isinstance(value, dict):
             return value
-        for parse in (json.loads, ast.literal_eval):
-            try:
-                return _checked(parse(value))
-            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-                continue
-        self._report_lack("schema", "isn't the text of a dict of JSON's types")
-        return None
+        schema = schema_in(value)
+        if schema is None:
+            self._report_lack("schema", "isn't the text of a dict of JSON's types")
+        return schema
 
     def _report_lack(self, key: str, why: str) -> None:
         self._report(
             f"Function {self._name!r} is taken over without its {key}: in state.ini it {why}."
             " Deploy it again to set it."
         )
+
+
+def schema_in(text: Any) -> dict[str, Any] | None:
+    """The schema in a text of TabPy's, which writes it as JSON or as Python does; None without."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return _checked(parse(text))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+    return None
 
 
 def _checked(value: Any) -> dict[str, Any]:

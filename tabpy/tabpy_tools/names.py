@@ -2,6 +2,7 @@
 
 import re
 
+LONGEST = 200  # characters
 _NAME = re.compile(r"[\w-]+(?: +[\w-]+)*")
 
 
@@ -12,6 +13,8 @@ def check_endpoint_name(name: object) -> None:
     """
     if not isinstance(name, str):
         raise TypeError(f"An endpoint's name is a string, not {type(name).__name__}.")
+    if len(name) > LONGEST:
+        raise ValueError(f"An endpoint's name has at most {LONGEST} characters, not {len(name)}.")
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"{name!r} can't name an endpoint: use letters, digits, underscores, hyphens and, "

@@ -1,7 +1,10 @@
 """GET /metrics: what an operator's Prometheus sees, whichever web process it asks."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,43 @@ def test_counts_outlive_the_web_process_that_counted(server: Server) -> None:
     assert value(server, *count, route="/evaluate") == 10
     server.evaluate("return 1")
     until(lambda: value(server, *count, route="/evaluate") == 11, "counting goes on")
+
+
+def test_counts_outlive_a_web_process_that_ends_in_order(server: Server) -> None:
+    before = server.web_processes()
+    with ThreadPoolExecutor() as threads:
+        slow = threads.submit(server.evaluate, "import time; time.sleep(0.5); return 1")
+        until(lambda: value(server, "tabpy_jobs_running") == 1, "it runs")
+        for _ in range(10):
+            server.evaluate("return 1")
+        for each in before:
+            each.terminate()
+        assert slow.result().status == 200
+    until(lambda: not {*before} & {*server.web_processes()}, "the old ones are gone")
+    until(lambda: len(server.workers()) == 2, "the new ones answer")
+    assert value(server, "tabpy_requests_total", route="/evaluate", status="200") == 11
+
+
+def test_jobs_that_never_got_a_worker_have_waited_and_not_run(start: Start) -> None:
+    server = start({"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1", "TABPY_EVALUATE_TIMEOUT": "1"})
+    with ThreadPoolExecutor(8) as threads:
+        replies = threads.map(server.evaluate, ["while True: pass"] * 8)
+        statuses = Counter(each.status for each in replies)
+    assert set(statuses) == {408, 503}
+    assert value(server, "tabpy_job_queued_seconds_count") == 8
+    assert value(server, "tabpy_job_queued_seconds_sum") >= 0.9 * statuses[503]
+    assert value(server, "tabpy_job_run_seconds_count") == statuses[408]
+    refused = server.log_lines("route=/evaluate", "status=503")
+    assert all(float(re.findall(r"queued_ms=(\S+)", each)[0]) >= 900 for each in refused)
+
+
+def test_a_state_folder_that_cannot_be_written_to_costs_nothing(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    server = start({"TABPY_STATE_PATH": str(tmp_path / "file" / "in"), "TMPDIR": str(tmp_path)})
+    assert server.evaluate("return 1").json == 1
+    until(lambda: value(server, "tabpy_requests_total", route="/evaluate") == 1, "it's counted")
 
 
 @pytest.mark.parametrize(

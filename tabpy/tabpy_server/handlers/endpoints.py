@@ -10,7 +10,7 @@ from tabpy.tabpy_server import deployments
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.handlers.base import BaseHandler
 from tabpy.tabpy_server.handlers.upload import UploadHandler
-from tabpy.tabpy_server.store.endpoint import Endpoint, unknown
+from tabpy.tabpy_server.store.endpoint import ALIAS, Endpoint, unknown
 
 REMARKS_LIMIT = 1_000  # characters of a header
 ARCHIVE = "pickle_archive"  # what TabPy's client calls the file in the folder it names
@@ -34,11 +34,13 @@ class DeployingHandler(UploadHandler):
         return self._staged(source) if source else None
 
     def _staged(self, source: Any) -> Path:
-        if not isinstance(source, str) or "\0" in source:
-            raise RequestError(400, "src_path is no path.", "It is the path of a folder.")
         # realpath, since links could lead out of the one folder that clients may name.
         allowed = Path(os.path.realpath(self.context.upload_destination))
-        archive = Path(os.path.realpath(source)) / ARCHIVE
+        try:
+            archive = Path(os.path.realpath(source)) / ARCHIVE
+            is_there = archive.is_file()
+        except (TypeError, ValueError, OSError):  # no string, not encodable, too long
+            raise RequestError(400, "src_path is no path.", "It is the path of a folder.") from None
         if allowed not in archive.parent.parents or archive.is_symlink():
             raise RequestError(
                 400,
@@ -46,7 +48,7 @@ class DeployingHandler(UploadHandler):
                 "GET /configurations/endpoint_upload_destination says where clients on this "
                 "machine put archives; others send them along.",
             )
-        if not archive.is_file():
+        if not is_there:
             raise RequestError(
                 400, "There is no archive at src_path.", f"Expected a file {ARCHIVE} in it."
             )
@@ -168,7 +170,7 @@ class UploadDestinationHandler(BaseHandler):
 
 def _status(endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
     target = endpoint.description.target
-    dangling = target is not None and target not in endpoints
+    dangling = endpoint.description.type == ALIAS and target not in endpoints
     return {
         "version": endpoint.version,
         "type": endpoint.description.type,

@@ -5,7 +5,7 @@ from typing import Any
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.handlers.base import BaseHandler
 from tabpy.tabpy_server.jsons import loads
-from tabpy.tabpy_server.upload import Upload
+from tabpy.tabpy_server.upload import Upload, malformed
 
 
 class UploadHandler(BaseHandler):
@@ -31,6 +31,8 @@ class UploadHandler(BaseHandler):
     def metadata(self) -> dict[str, Any]:
         """The JSON object of the body. Raises RequestError 400."""
         body = self.whole_body()
+        if self._is_upload and self.upload is None:
+            raise malformed("it is empty")
         if self.upload is not None:
             self.upload.finish()  # "cut off" says more than what is missing then
         text = self.upload.metadata if self.upload is not None else b"".join(body)
