@@ -5,10 +5,12 @@ do if one that was killed had done it already.
 """
 
 import asyncio
+import contextlib
 import logging
 import mmap
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import orjson
 
 from tabpy.tabpy_server import deployments, moving_in
+from tabpy.tabpy_server.catalog import FORGET_AFTER
 from tabpy.tabpy_server.context import Context
 from tabpy.tabpy_server.deployments import Deployment
 from tabpy.tabpy_server.errors import RequestError
@@ -27,6 +30,7 @@ if sys.platform != "win32":
 
 logger = logging.getLogger(__name__)
 
+LOCK_EVERY = 0.05  # seconds between looks at whether another web process is done
 COLLECT_TIMEOUT = 60.0  # seconds that importing all of `models/` may take
 
 
@@ -46,6 +50,7 @@ class Boot:
                 await _move_in(context)
                 await _deploy_checkout(context)
                 await context.catalog.forget_files()
+                _forget_uploads(context.settings.state_path / "incoming")
                 self._done[0] = 1
         context.catalog.settled.set()
 
@@ -54,9 +59,21 @@ class Boot:
 async def _lock(file: Path) -> AsyncIterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with file.open("w") as held:  # the kernel lets go of it when this process dies
-        if sys.platform != "win32":
-            await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+        while sys.platform != "win32":
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(LOCK_EVERY)  # not on a thread, which could not be cancelled
         yield
+
+
+def _forget_uploads(folder: Path) -> None:
+    """Remove what a server that was killed had taken in, if it isn't another one's just now."""
+    for file in folder.glob("*") if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            if file.stat().st_mtime < time.time() - FORGET_AFTER:
+                file.unlink()
 
 
 async def _move_in(context: Context) -> None:
@@ -140,9 +157,10 @@ async def _deploy(context: Context, metadata: dict[str, Any], known: set[str]) -
     except RequestError as refusal:
         logger.warning("Not deployed: %s: %s %s", deployment.name, refusal.message, refusal.info)
         return
-    await _remember(context, deployment.origin)
+    # Only the last one: a text that was there before may come back.
+    await _remember(context, deployment.origin, deployment.origin.rpartition(" ")[0])
     logger.info("Deployed from models/: %s, version %d", endpoint.name, endpoint.version)
 
 
-async def _remember(context: Context, origin: str) -> None:
-    await context.catalog.read(lambda store: store.remember(origin))
+async def _remember(context: Context, origin: str, instead_of: str | None = None) -> None:
+    await context.catalog.read(lambda store: store.remember(origin, instead_of))

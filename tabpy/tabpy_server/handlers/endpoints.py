@@ -113,6 +113,7 @@ class EndpointHandler(DeployingHandler):
         self.write_endpoint(endpoint, remarks)
 
     async def delete(self, name: str) -> None:
+        await self.find(name)  # what can't be a name never reaches the database
         await self.context.catalog.change(lambda store: store.delete(name))
         self.set_status(204)
         self.finish()
@@ -138,6 +139,7 @@ class RollbackHandler(DeployingHandler):
                 "The version to go back to is missing.",
                 'Expected {"version": 2}, or the like.',
             )
+        await self.find(name)
         self.write_endpoint(
             await self.context.catalog.change(lambda store: store.roll_back(name, version))
         )

@@ -210,10 +210,11 @@ class Store:
             _write(connection, name, description, version=version)
             return _find(connection, name)
 
-    def remember(self, origin: str) -> None:
-        """That something was deployed by itself once."""
+    def remember(self, origin: str, instead_of: str | None = None) -> None:
+        """That something was deployed by itself once; forgets all that begins with `instead_of`."""
         with self._writing() as connection:
-            connection.execute(delete(origins).where(origins.c.origin == origin))
+            before = origins.c.origin.startswith(instead_of or origin, autoescape=True)
+            connection.execute(delete(origins).where(before))
             connection.execute(insert(origins).values(origin=origin))
 
     def delete(self, name: str) -> None:

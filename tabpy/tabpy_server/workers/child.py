@@ -52,6 +52,7 @@ def serve(
     while (job := _receive(connection)) is not None:
         printed.start()
         kind, meta, body = _run(job, models, memory)
+        models.finish()
         if job.meta.get("want_printed"):
             meta["printed"] = printed.text()
         if surroundings.restore() or memory.worn_out(models.size) or meta.pop("spent", False):

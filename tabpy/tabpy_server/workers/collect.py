@@ -65,7 +65,7 @@ def _functions(file: Path, archives: Path) -> list[dict[str, Any]]:
                     "python": archive.python,
                     "packages": archive.packages,
                     "archive": str(target),
-                    "origin": f"models/{file.name} {fingerprint}",
+                    "origin": f"models/{file.name}: {mark.name}: {fingerprint}",
                 }
             )
     return found

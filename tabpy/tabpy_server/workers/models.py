@@ -37,6 +37,7 @@ class Models:
         self._ask = ask
         self._shared = shared
         self._asking = threading.Lock()  # a script's threads share one socket
+        self._over = False
         self._generation = ""
         self._names: dict[str, Mapping[str, Any]] = {}
         self._loaded: OrderedDict[str, Model] = OrderedDict()  # by SHA-256, the last used last
@@ -45,14 +46,24 @@ class Models:
     def start(self, generation: str, limit: int) -> None:
         """For a new job: names may stand for something else now. `limit`: bytes to keep."""
         self._limit = limit
+        self._over = False
         if generation != self._generation:
             self._generation = generation
             self._names.clear()
+
+    def finish(self) -> None:
+        """The job is over: threads that it left behind may ask nothing any more, since they would
+        be in the midst of its reply."""
+        self._over = True
+        with self._asking:
+            pass
 
     def find(self, name: str) -> Model:
         """Raises RequestError for an unknown name, and what loading raises."""
         if name not in self._names:
             with self._asking:
+                if self._over:
+                    raise RequestError(500, "The script has ended", "this is a thread it left.")
                 self._names[name] = self._ask(name)
         return self.load(self._names[name])
 

