@@ -5,6 +5,7 @@ The keys are TabPy's, so its config files go on working; `docs/settings.md` list
 
 import configparser
 import difflib
+import importlib.util
 import os
 import re
 import sys
@@ -103,6 +104,21 @@ def _setting(
     return field(
         **made, metadata={"key": key, "parse": parse, "explanation": explanation}, repr=not secret
     )
+
+
+# Imported by each of four workers for itself, scikit-learn alone would take most of a small dyno.
+PRELOAD_ON_A_DYNO = (
+    "numpy",
+    "pandas",
+    "scipy.stats",
+    "sklearn.cluster",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+)
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module.partition(".")[0]) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +251,8 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
         except ValueError as right:
             shown = "not right" if not each.repr else f"'{value}'"  # a secret is never shown
             raise StartError(f"{key} is {shown} in {source}: expected {right}.") from None
+    likely = PRELOAD_ON_A_DYNO if on_heroku else Settings.preload
+    values.setdefault("preload", tuple(filter(_is_installed, likely)))
     if on_heroku:
         values.setdefault("evaluate_timeout", 25.0)  # Heroku's router gives up after 30 s
         values.setdefault("trusted_proxies", "*")  # nobody else can reach a dyno

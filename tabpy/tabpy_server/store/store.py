@@ -212,8 +212,9 @@ class Store:
 
     def remember(self, origin: str, instead_of: str | None = None) -> None:
         """That something was deployed by itself once; forgets all that begins with `instead_of`."""
+        column = origins.c.origin
+        before = column.startswith(instead_of, autoescape=True) if instead_of else column == origin
         with self._writing() as connection:
-            before = origins.c.origin.startswith(instead_of or origin, autoescape=True)
             connection.execute(delete(origins).where(before))
             connection.execute(insert(origins).values(origin=origin))
 
