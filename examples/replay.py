@@ -1,6 +1,6 @@
 """Send every example to a server, and say whether it replies what it should.
 
-    python examples/replay.py https://my-app.herokuapp.com -u paolo
+    python examples/replay.py https://my-app-1234567890ab.herokuapp.com -u paolo
 
 The password is asked for, or taken from -p or the environment variable TABPY_PASSWORD. Ends with 0
 when every reply is the expected one (numbers within a relative 1e-9), else with 1. Standard library

@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
-    listener = bind(chosen.port)
+    listener = bind(chosen.address, chosen.port)
     template = start_template(chosen) if sys.platform == "linux" else None
     try:
         from tabpy.tabpy_server import entry, metrics_files, service
@@ -84,14 +84,17 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
         single_process.run(shared, listener, os.environ)
 
 
-def bind(port: int) -> socket.socket:
+def bind(address: str, port: int) -> socket.socket:
     """The server's port, taken but not yet open. Raises StartError if it can't be had."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("0.0.0.0", port))  # noqa: S104 - a server is there to be reached
+        listener.bind((address, port))
     except OSError as problem:
-        raise StartError(f"TABPY_PORT is {port}: {problem.strerror}.") from None
+        listener.close()
+        raise StartError(
+            f"TABPY_PORT is {port} (on TABPY_ADDRESS {address}): {problem.strerror}."
+        ) from None
     return listener
 
 

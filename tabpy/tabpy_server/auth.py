@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tabpy.tabpy_server import password_file, passwords
+from tabpy.tabpy_server import machine, password_file, passwords
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.throttle import LAST_DELAY, Throttle
 
@@ -114,7 +114,7 @@ class Gate:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="password")
         right = await asyncio.get_running_loop().run_in_executor(
-            self._threads, passwords.verify_any, users, name, password
+            self._threads, _verify, users, name, password
         )
         if not right:
             self._throttle.failed(address)
@@ -141,6 +141,12 @@ class Gate:
     def _key(self, header: str) -> bytes:
         # Keyed, so what is in memory is neither a password nor something to guess it from.
         return hmac.digest(self._secret, header.encode(), hashlib.sha256)
+
+
+def _verify(users: Mapping[str, str], name: str, password: str) -> bool:
+    right = passwords.verify_any(users, name, password)
+    machine.trim()  # argon2id has just used 19 MiB
+    return right
 
 
 class OpenGate:

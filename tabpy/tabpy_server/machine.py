@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 # https://docs.kernel.org/admin-guide/cgroup-v2.html, and the same of version 1.
+# In a container our own group is the root of what we see; under systemd it lies below.
 MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 MEMORY_USES = ("memory.current", "memory/memory.usage_in_bytes")
 CGROUP = Path("/sys/fs/cgroup")
@@ -17,7 +18,7 @@ WORKER_MB = 88  # a worker with some of somebody's data
 
 def memory_mb() -> float:
     """The container's memory limit, or what the machine has; infinite where neither is known."""
-    limits = [_number(CGROUP / name) for name in MEMORY_LIMITS]
+    limits = [_number(group / name) for name in MEMORY_LIMITS for group in (CGROUP, _own_group())]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min((limit for limit in limits if limit), default=float("inf")) / (1 << 20)
@@ -25,7 +26,18 @@ def memory_mb() -> float:
 
 def memory_used() -> int:
     """Bytes that the container takes; 0 where that isn't known."""
-    return max(_number(CGROUP / name) for name in MEMORY_USES)
+    own = _number(_own_group() / MEMORY_USES[0])
+    return own or max(_number(CGROUP / name) for name in MEMORY_USES)
+
+
+def _own_group() -> Path:
+    """Our group in version 2's tree: the line of /proc/self/cgroup that begins with `0::`."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    return CGROUP / own
 
 
 def cpus() -> int:

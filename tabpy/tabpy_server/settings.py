@@ -6,6 +6,7 @@ The keys are TabPy's, so its config files go on working; `docs/settings.md` list
 import configparser
 import difflib
 import importlib.util
+import ipaddress
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ CHECKOUT = PACKAGE.parent.parent
 DEFAULT_CONFIG = PACKAGE / "common" / "default.conf"
 OUR_PAGE = PACKAGE / "static"
 SECTION = "TabPy"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a server is there to be reached
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -39,6 +41,13 @@ def _port(value: str) -> int:
     if not value.isdecimal() or not 0 < int(value) < 65536:
         raise ValueError("a port number from 1 to 65535")
     return int(value)
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ValueError("an IPv4 address, such as 127.0.0.1") from None
 
 
 def _positive(value: str) -> float:
@@ -127,6 +136,9 @@ class Settings:
     default of None is worked out from the machine by `load`."""
 
     port: int = _setting("TABPY_PORT", 9004, _port, "where the server listens")
+    address: str = _setting(
+        "TABPY_ADDRESS", EVERYWHERE, _address, "on which of this machine's addresses it listens"
+    )
     pwd_file: Path | None = _setting(
         "TABPY_PWD_FILE", Path("tabpypwd.txt"), _path, "the file of users and password hashes"
     )

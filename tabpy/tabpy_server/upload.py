@@ -43,7 +43,7 @@ class Upload:
         self._file: IO[bytes] | None = None
         self._part = ""
         self._header = (b"", b"")
-        self._complete = False
+        self.complete = False
         self._seen: set[str] = set()
         self.metadata = b""
 
@@ -56,7 +56,7 @@ class Upload:
 
     def finish(self) -> Path | None:
         """The archive's file, if there was one. Raises RequestError 400 for a cut-off body."""
-        if not self._complete:
+        if not self.complete:
             raise malformed("it ends before its last boundary")
         if METADATA not in self._seen:
             raise malformed(f"it has no part '{METADATA}'")
@@ -103,7 +103,7 @@ class Upload:
             raise malformed(f"its metadata is larger than {METADATA_LIMIT} bytes")
 
     def _end(self) -> None:
-        self._complete = True
+        self.complete = True
 
 
 def malformed(problem: str) -> RequestError:

@@ -25,6 +25,7 @@ PROGRAM = '''
 import json
 import sys
 
+import requests
 import tabpy
 from tabpy.tabpy_tools.client import Client
 from tabpy.tabpy_tools.schema import generate_schema
@@ -68,6 +69,9 @@ found["overridden"] = client.deploy("my function", product, "multiplies", overri
 found["after override"] = client.query("my function", 3, 4)["response"]
 client.update_endpoint_info("my function", description="new words", is_public=True)
 found["updated"] = described()
+as_user = given["user"].encode(), given["password"].encode()
+stored = requests.get(given["url"] + "endpoints/my function", auth=as_user).json()
+found["stored schema"] = stored["schema"]
 found["after update"] = client.query("my function", 3, 4)["response"]
 found["status"] = client.get_status()
 client.remove("my function")
@@ -128,6 +132,7 @@ def test_tabpys_client_works_unchanged(
     first = {"description": "adds", "docstring": "a + b", "version": 1, "is_public": True}
     assert found["endpoints"] == {"my function": first}
     assert ast.literal_eval(found["schema"])["sample"] == {"a": 1, "b": 2}  # a repr, to this client
+    assert found["stored schema"] == ast.literal_eval(found["schema"])
     assert (found["by position"], found["by name"]) == (7, 34)
     assert "override" in found["deployed again"]
     assert found["after refusal"] == 7

@@ -23,6 +23,7 @@ from tests.deploying import (
     lines,
     part,
     redeploy,
+    server_with,
     upload,
 )
 from tests.running import PASSWORD, USER, Reply, Server, basic, until
@@ -79,6 +80,20 @@ def constant(value: Any) -> Callable[[], Any]:
 
 def send(server: Server, method: str, path: str, **body: Any) -> Reply:
     return server.request(method, path, json.dumps(body))
+
+
+def begin(server: Server, body: bytes, length: int) -> socket.socket:
+    """A client that has sent so much of an upload and will hang up."""
+    client = socket.create_connection(("127.0.0.1", server.port))
+    headers = {
+        **FORM,
+        "Host": "localhost",
+        "Authorization": basic(USER, PASSWORD),
+        "Content-Length": str(len(body)),
+    }
+    lines = ["POST /endpoints HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items())]
+    client.sendall("\r\n".join([*lines, "", ""]).encode() + body[:length])
+    return client
 
 
 def stage(folder: Path, data: bytes) -> Path:
@@ -663,10 +678,7 @@ def test_an_upload_that_a_killed_server_left_is_removed_in_time(
     server = start(settings)
     incoming = tmp_path / "incoming"
     body = upload({"name": "cut"}, bytes(3 << 20))
-    head = f"POST /endpoints HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-    head += f"Content-Type: {FORM['Content-Type']}\r\nAuthorization: {basic(USER, PASSWORD)}\r\n"
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(head.encode() + b"\r\n" + body[: 2 << 20])
+    with begin(server, body, 2 << 20):
         (left,) = until(lambda: list(incoming.glob("*")), "it's coming in")
         server.kill()
     young = incoming / "young"
@@ -824,13 +836,8 @@ def test_requirements_are_checked_before_anything_is_loaded(
 
 
 def test_loading_that_never_ends_is_stopped(start: Callable[..., Server], name: str) -> None:
-    patient = (
-        "from tabpy.tabpy_server import deployments\n"
-        "deployments.LOAD_TIMEOUT = 1.0\n"
-        "from tabpy.commands.serve import main\n"
-        "raise SystemExit(main())"
-    )
-    server = start({"TABPY_WORKERS": "1"}, command=[sys.executable, "-c", patient])
+    command = server_with("tabpy.tabpy_server.deployments.LOAD_TIMEOUT", 1.0)
+    server = start({"TABPY_WORKERS": "1"}, command=command)
     deploy(server, name, constant(1))
     endless = pickle.dumps(Raising(exec, "while True: pass"))
     assert "It took too long. It was stopped after 1.0 s." in refusal(
@@ -888,6 +895,38 @@ def test_scripts_are_answered_while_a_function_is_loaded(
             assert all(server.evaluate("return 1").json == 1 for _ in range(6))
             assert not deploying.done()
         assert "no method query" in refusal(deploying.result())
+
+
+def test_what_has_come_whole_is_deployed_whether_its_client_waits_or_not(
+    server: Server, processes: list[Line], tmp_path: Path, name: str
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+
+    class Slow:
+        def __init__(self) -> None:
+            self.gate = str(gate)
+
+        def __call__(self) -> int:
+            return 1
+
+        def __setstate__(self, state: dict[str, str]) -> None:
+            import stat
+            from pathlib import Path
+
+            if stat.S_ISFIFO(Path(state["gate"]).stat().st_mode):
+                Path(state["gate"]).read_text()
+
+    body = upload({"name": name}, archive_of(Slow()))
+    client = begin(server, body, len(body))
+    with gate.open("w"):  # opens when the other end is: it's being loaded
+        client.close()
+        others = server.query("nosuch"), server.evaluate("return 1")  # time to notice that
+    assert [each.status for each in others] == [404, 200]
+    until(lambda: server.request("GET", f"/endpoints/{name}").status == 200, "it's deployed")
+    gate.unlink()
+    gate.touch()
+    assert answers(processes, name) == {1}
 
 
 def test_deploying_needs_credentials(server: Server, name: str) -> None:

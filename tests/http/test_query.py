@@ -406,6 +406,29 @@ def test_scripts_call_functions_from_threads(server: Server) -> None:
     assert server.evaluate(script, names).json == [3 * number for number in range(8)] * 20
 
 
+def test_threads_that_a_script_leaves_behind_are_not_in_the_way_of_its_reply(
+    server: Server,
+) -> None:
+    script = (
+        "import threading, time\n"
+        "def ask():\n"
+        "    number = 0\n"
+        "    while number := number + 1:\n"
+        "        try:\n"
+        "            tabpy.query(f'nosuch{number}')\n"
+        "        except Exception:\n"
+        "            pass\n"
+        "for _ in range(4):\n"
+        "    threading.Thread(target=ask, daemon=True).start()\n"
+        "time.sleep(0.02)\n"
+        "return 'x' * 1_000_000"
+    )
+    for _ in range(8):
+        reply = server.evaluate(script)
+        assert (reply.status, len(reply.json)) == (200, 1_000_000)
+        assert server.query("add", 1).json["response"] == 2
+
+
 def test_scripts_call_what_was_deployed_last(server: Server, name: str) -> None:
     script = "return tabpy.query(_arg1, 1)['response']"
     deploy(server, name, lambda x: x + 1)

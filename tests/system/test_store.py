@@ -150,6 +150,22 @@ def test_a_restart_brings_everything_back(
     assert answer(server, "scale", 3) == 6
 
 
+def test_a_path_that_no_database_takes_is_of_no_endpoint(
+    start: Start, home: dict[str, str]
+) -> None:
+    server = start({**home, "TABPY_WORKERS": "1"})
+    for method, path in (
+        ("GET", ""),
+        ("DELETE", ""),
+        ("GET", "/versions"),
+        ("POST", "/rollback"),
+    ):
+        body = '{"version": 1}' if method == "POST" else None
+        status, message, _ = server.request(method, f"/endpoints/a%00b{path}", body).error
+        assert (status, message) == (404, "Unknown endpoint")
+    assert server.log_lines("level=error") == []
+
+
 def test_tables_of_a_later_version_are_left_alone(launch: Start, home: dict[str, str]) -> None:
     server = launch(home).wait_until_ready()
     server.client().deploy("scale", times(2))
@@ -293,14 +309,14 @@ def test_the_checkouts_functions_are_deployed_once_for_each_text(
     models.mkdir()
     (models / "mine.py").write_text(module(2))
     versions = []
-    for change in (None, None, module(3), module(3)):
+    for change in (None, None, module(3), module(3), module(2)):
         if change:
             (models / "mine.py").write_text(change)
         server = settled(start(home))
         reply = server.query("from checkout", 10).json
         versions.append((reply["version"], reply["response"]))
         server.stop()
-    assert versions == [(1, 20), (1, 20), (2, 30), (2, 30)]
+    assert versions == [(1, 20), (1, 20), (2, 30), (2, 30), (3, 20)]
 
 
 def test_the_checkouts_functions_are_there_again_on_an_empty_disk(

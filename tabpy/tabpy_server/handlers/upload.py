@@ -50,7 +50,8 @@ class UploadHandler(BaseHandler):
 
     def on_connection_close(self) -> None:
         super().on_connection_close()
-        self._discard()
+        if self.upload is not None and not self.upload.complete:
+            self._discard()  # a whole one is being deployed, whoever still waits for that
 
     def _discard(self) -> None:
         if self.upload is not None:
