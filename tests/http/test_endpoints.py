@@ -427,11 +427,9 @@ def test_a_target_makes_no_alias_of_a_model(
         deploy(server, name, constant(1))
         send(server, "PUT", f"/endpoints/{name}", target="target")
     server.request("DELETE", "/endpoints/target")
-    assert answers(processes, name) <= {1, 404}
-    if server.request("GET", f"/endpoints/{name}").status == 200:
-        assert answers(processes, name) == {1}
-        for each in ask(processes, "GET", "/status"):
-            assert each.json[name]["status"] == "LoadSuccessful"
+    assert answers(processes, name) == {1}
+    for each in ask(processes, "GET", "/status"):
+        assert each.json[name]["status"] == "LoadSuccessful"
 
 
 def test_a_model_stays_one_and_so_does_an_alias(server: Server, name: str) -> None:
@@ -749,6 +747,14 @@ def test_a_src_path_that_is_none(
     where = "/endpoints" if method == "POST" else f"/endpoints/{existing}"
     told = {"name": "new", "src_path": source, "should_update_version": True}
     assert "src_path" in refusal(send(server, method, where, **told))
+
+
+def test_an_alias_has_no_use_for_a_src_path(
+    server: Server, processes: list[Line], existing: str, name: str
+) -> None:
+    told = {"type": "alias", "target": existing, "src_path": "/no such"}
+    assert send(server, "POST", "/endpoints", name=name, **told).status == 201
+    assert answers(processes, name) == {1}
 
 
 # --- archives that can't be loaded ---

@@ -54,11 +54,10 @@ class DeployingHandler(UploadHandler):
             )
         return archive
 
-    def clean_up(self, metadata: dict[str, Any]) -> None:
+    def clean_up(self, archive: Path | None) -> None:
         """Remove a staged archive: it has been stored."""
-        source = metadata.get("src_path")
-        if self.upload is None and source:
-            shutil.rmtree(self._staged(source).parent, ignore_errors=True)
+        if self.upload is None and archive is not None:
+            shutil.rmtree(archive.parent, ignore_errors=True)
 
     def write_endpoint(
         self, endpoint: Endpoint, remarks: Sequence[str] = (), status: int = 200
@@ -83,7 +82,7 @@ class EndpointsHandler(DeployingHandler):
         deployment = deployments.parse(metadata)
         archive = self.archive(metadata) if deployment.type == "model" else None
         endpoint, remarks = await self.context.deployments.create(deployment, archive)
-        self.clean_up(metadata)
+        self.clean_up(archive)
         self.write_endpoint(endpoint, remarks, 201)
 
 
@@ -107,7 +106,7 @@ class EndpointHandler(DeployingHandler):
         if self.upload is not None or metadata.get("should_update_version"):
             archive = self.archive(metadata)
             endpoint, remarks = await self.context.deployments.replace(deployment, archive)
-            self.clean_up(metadata)
+            self.clean_up(archive)
         else:
             endpoint, remarks = await self.context.deployments.change(deployment), []
         self.write_endpoint(endpoint, remarks)
