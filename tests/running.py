@@ -74,6 +74,7 @@ class Server:
         self.folder = folder
         self.port = free_port()
         self.log_file = folder / "log.txt"
+        (folder / "tabpypwd.txt").touch()  # the default, found before that of the checkout
         password_file = folder / "pwd.txt"
         users = {USER: PASSWORD} if users is None else users
         password_file.write_text(

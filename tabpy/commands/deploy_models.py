@@ -136,12 +136,20 @@ def _deploy_all(client: Client, url: str) -> int:
     cloudpickle.register_pickle_by_value(tabpy.models.scripts)
     failed = []
     try:
-        for number, (name, function, description) in enumerate(PREDEPLOYED, start=1):
+        for number, each in enumerate(PREDEPLOYED, start=1):
+            name = each.name
             print(f"{number}/{len(PREDEPLOYED)} {name} ... ", end="", flush=True)
             try:
                 with warnings.catch_warnings(record=True) as remarks:
                     warnings.simplefilter("always")
-                    client.deploy(name, function, description, override=True, is_public=True)
+                    client.deploy(
+                        name,
+                        each.function,
+                        each.description,
+                        override=True,
+                        is_public=True,
+                        requirements=each.requirements,
+                    )
                 version = client.get_endpoints()[name]["version"]
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
                 print(f"failed: {_one_line(error)}")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tabpy import __version__
 from tabpy.tabpy_server import logs, settings
 from tabpy.tabpy_server.errors import StartError
 
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="tabpy", description="Python inside Tableau.")
+    made.add_argument("--version", action="version", version=f"TabPy {__version__}")
     made.add_argument("--config", metavar="FILE", help="settings; default: the packaged file")
     made.add_argument(
         "--disable-auth-warning",
@@ -54,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
+    watched = arguments.one_time_password or sys.stdin.isatty()
+    check_state_path(chosen)
     listener = bind(chosen.address, chosen.port)
     template = start_template(chosen) if sys.platform == "linux" else None
     try:
@@ -63,7 +67,7 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
         entered = entry.arrange(
             chosen,
             os.environ,
-            may_make_up=arguments.one_time_password or sys.stdin.isatty(),
+            may_make_up=watched,
             may_open=arguments.disable_auth_warning,
         )
         shared = Shared(chosen, service.read(chosen.state_path), entered.gate)
@@ -72,8 +76,8 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
             template.stop()
         raise
     metrics_files.prepare(chosen.state_path / f"metrics-{chosen.port}")
-    if entered.password is not None:
-        print(welcome(chosen.port, entry.MADE_UP_USER, entered.password), flush=True)
+    if watched:
+        print(welcome(chosen.port, entered.users, entered.password), flush=True)
     if template is not None:
         from tabpy.tabpy_server.gunicorn_server import Server
 
@@ -82,6 +86,19 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
         from tabpy.tabpy_server import single_process
 
         single_process.run(shared, listener, os.environ)
+
+
+def check_state_path(chosen: settings.Settings) -> None:
+    """Raises StartError for a folder that somebody named and that can't be written to."""
+    if "TABPY_STATE_PATH" not in chosen.explicit:
+        return
+    try:
+        chosen.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        reason = "" if os.access(chosen.state_path, os.W_OK) else "it can't be written to"
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+    if reason:
+        raise StartError(f"TABPY_STATE_PATH is '{chosen.state_path}': {reason}.")
 
 
 def bind(address: str, port: int) -> socket.socket:
@@ -110,17 +127,21 @@ def start_template(chosen: settings.Settings) -> "TemplateProcess":
     return TemplateProcess(chosen.preload, chosen.script_memory_mb, os.environ)
 
 
-def welcome(port: int, user: str, password: str) -> str:
-    """Where to go and how to log in, for a run that has made up its password."""
-    return f"""
+def welcome(port: int, users: Sequence[str], password: str | None) -> str:
+    """Where to go and how to log in; `password` is the one made up for this run, if it was."""
+    address = f"    open      http://localhost:{port}/"
+    if password is not None:
+        return f"""
 There is no user yet, so this run has one of its own:
 
-    open      http://localhost:{port}/
-    user      {user}
+{address}
+    user      {users[0]}
     password  {password}
 
 Add one that stays: {command("tabpy-user")} add -u NAME -f tabpypwd.txt
 """
+    who = f"    user      {' or '.join(users)}" if users else "    no user: everybody can enter"
+    return f"\n{address}\n{who}\n"
 
 
 def command(name: str) -> str:

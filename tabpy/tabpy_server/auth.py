@@ -43,8 +43,8 @@ class Users:
     def current(self) -> Mapping[str, str]:
         """Name to hash; the same object for as long as nothing has changed.
 
-        A file that has become unusable changes nothing, since half of an edit isn't what anybody
-        wants: its last good state goes on, and the log says so.
+        In a file that has become wrong the right lines count, and without a file its users are out:
+        nobody gets in by what the file said before, in none of the web processes.
         """
         now = time.monotonic()
         if now < self._next_look:
@@ -55,10 +55,12 @@ class Users:
             return self._current
         self._seen = signature
         try:
-            self._current = self._read()
-        except (password_file.PasswordFileError, OSError) as problem:
-            logger.error("The password file was changed and can't be used: %s", problem)
-            return self._current
+            users, problems = password_file.salvage(self._file) if self._file else ({}, [])
+        except (password_file.PasswordFileError, OSError) as unreadable:
+            users, problems = {}, [str(unreadable)]
+        self._current = {**users, **self._others}
+        for problem in problems:
+            logger.error("In the changed password file, this doesn't count: %s", problem)
         logger.info("The password file has changed: %d users.", len(self._current))
         return self._current
 

@@ -19,9 +19,11 @@ MADE_UP_USER = "tabpy"
 
 @dataclass(frozen=True)
 class Entry:
-    """`password` is set when it was made up for this run: it has to be shown once."""
+    """`users` may sign in; `password` is set when it was made up for this run, and has to be shown
+    once."""
 
     gate: Gate | OpenGate
+    users: tuple[str, ...] = ()
     password: str | None = None
 
 
@@ -42,7 +44,7 @@ def arrange(
     names = users.current()
     if names:
         _warn_of_old_hashes(names)
-        return Entry(Gate(users, Throttle()))
+        return Entry(Gate(users, Throttle()), tuple(names))
     if may_open and not settings.on_heroku and "TABPY_PWD_FILE" not in settings.explicit:
         logger.warning(
             "No password: whoever reaches port %d can run Python here. Without "
@@ -53,7 +55,7 @@ def arrange(
     if may_make_up and not settings.on_heroku:
         password = secrets.token_urlsafe(12)
         made_up = {MADE_UP_USER: passwords.hash_password(MADE_UP_USER, password)}
-        return Entry(Gate(Users(file, made_up), Throttle()), password)
+        return Entry(Gate(Users(file, made_up), Throttle()), (MADE_UP_USER,), password)
     where = f"`tabpy-user add -u NAME -f {settings.pwd_file or 'tabpypwd.txt'}`"
     raise StartError(
         f"There is no user, so nobody could sign in: add one with {where}, or set TABPY_USERNAME "
@@ -72,6 +74,8 @@ def find_password_file(settings: Settings) -> Path | None:
     for candidate in candidates:
         if candidate.is_file():
             return candidate.absolute()
+    if any(candidate.is_dir() for candidate in candidates):
+        raise StartError(f"TABPY_PWD_FILE is '{settings.pwd_file}', which is a folder.")
     if "TABPY_PWD_FILE" in settings.explicit:
         raise StartError(
             f"TABPY_PWD_FILE is '{settings.pwd_file}', but there is no such file: make it with "

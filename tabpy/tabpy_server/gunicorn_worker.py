@@ -34,12 +34,18 @@ class WebWorker(Worker):
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            loop.add_signal_handler(each, stop.set)
+        web = self.app.web_process()
+
+        def stop_at_once() -> None:
+            web.hurry()
+            stop.set()
+
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        for each in (signal.SIGINT, signal.SIGQUIT):  # Ctrl-C: somebody is waiting
+            loop.add_signal_handler(each, stop_at_once)
         loop.add_signal_handler(signal.SIGUSR1, self.log.reopen_files)
         for each in self.sockets:
             each.setblocking(False)
-        web = self.app.web_process()
         serving = loop.create_task(web.serve(self.sockets, stop))
         while not serving.done():
             self.notify()

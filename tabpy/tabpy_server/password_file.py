@@ -76,39 +76,59 @@ def _lines(text: str) -> list[str]:
     return re.findall(r".*\n|.+", text)
 
 
+def salvage(path: StrPath) -> tuple[dict[str, str], list[str]]:
+    """The users on the lines that are right, and what is wrong with the others.
+
+    For a file that has changed under a running server: who was taken out is out, whatever else is
+    wrong. Raises PasswordFileError and OSError for a file that can't be read at all.
+    """
+    users: dict[str, _Line] = {}
+    problems = []
+    for row, line in enumerate(_lines(_text(path, str(path)))):
+        try:
+            _take(users, row, line, str(path))
+        except PasswordFileError as problem:
+            problems.append(str(problem))
+    return {name: line.encoded for name, line in users.items()}, problems
+
+
 def _users(lines: list[str], file: str) -> dict[str, _Line]:
     users: dict[str, _Line] = {}
     for row, line in enumerate(lines):
-        where = f"{file}, line {row + 1}"
-        fields = line.removeprefix("\ufeff" if row == 0 else "").split()
-        if not fields or fields[0].startswith("#"):
-            continue
-        if len(fields) != 2:
-            raise PasswordFileError(
-                f"{where}: a user's line is a name, one space and a hash: two words,"
-                f" not {len(fields)}."
-            )
-        try:
-            check_name(fields[0])
-        except ValueError:
-            raise PasswordFileError(
-                f"{where}: a user name is printable ASCII without colons; this one isn't."
-            ) from None
-        try:
-            scheme_of(fields[1])
-        except ValueError:
-            raise PasswordFileError(
-                f"{where}: the second word is no whole argon2id or TabPy hash;"
-                " remove the line and add the user with tabpy-user."
-            ) from None
-        name = fold(fields[0])
-        if name in users:
-            raise PasswordFileError(
-                f"{where}: user {name} is on line {users[name].row + 1} already;"
-                " remove one of the two (names are case-insensitive)."
-            )
-        users[name] = _Line(row, fields[1])
+        _take(users, row, line, file)
     return users
+
+
+def _take(users: dict[str, _Line], row: int, line: str, file: str) -> None:
+    """Add the user on a line, if there is one. Raises PasswordFileError."""
+    where = f"{file}, line {row + 1}"
+    fields = line.removeprefix("\ufeff" if row == 0 else "").split()
+    if not fields or fields[0].startswith("#"):
+        return
+    if len(fields) != 2:
+        raise PasswordFileError(
+            f"{where}: a user's line is a name, one space and a hash: two words, not {len(fields)}."
+        )
+    try:
+        check_name(fields[0])
+    except ValueError:
+        raise PasswordFileError(
+            f"{where}: a user name is printable ASCII without colons; this one isn't."
+        ) from None
+    try:
+        scheme_of(fields[1])
+    except ValueError:
+        raise PasswordFileError(
+            f"{where}: the second word is no whole argon2id or TabPy hash;"
+            " remove the line and add the user with tabpy-user."
+        ) from None
+    name = fold(fields[0])
+    if name in users:
+        raise PasswordFileError(
+            f"{where}: user {name} is on line {users[name].row + 1} already;"
+            " remove one of the two (names are case-insensitive)."
+        )
+    users[name] = _Line(row, fields[1])
 
 
 def _check_user(users: Mapping[str, object], name: str, file: str, *, exists: bool) -> None:

@@ -50,6 +50,23 @@ def _address(value: str) -> str:
         raise ValueError("an IPv4 address, such as 127.0.0.1") from None
 
 
+def _proxies(value: str) -> str:
+    for each in value.split(","):
+        try:
+            if each.strip() not in ("*", ""):
+                ipaddress.ip_address(each.strip())
+        except ValueError:
+            raise ValueError("addresses separated by commas, or *") from None
+    return value
+
+
+def _folder(value: str) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_dir():
+        raise ValueError("a folder that exists")
+    return path
+
+
 def _positive(value: str) -> float:
     try:
         number = float(value)
@@ -150,7 +167,7 @@ class Settings:
     query_object_path: Path | None = _setting(
         "TABPY_QUERY_OBJECT_PATH", None, _path, "TabPy's folder for model files"
     )
-    static_path: Path = _setting("TABPY_STATIC_PATH", OUR_PAGE, _path, "the page's files")
+    static_path: Path = _setting("TABPY_STATIC_PATH", OUR_PAGE, _folder, "the page's files")
     transfer_protocol: str = _setting(
         "TABPY_TRANSFER_PROTOCOL", "http", _protocol, "http, or https with a certificate of its own"
     )
@@ -184,7 +201,7 @@ class Settings:
     )
     web_processes: int = _setting("WEB_CONCURRENCY", 2, _count, "web processes")
     trusted_proxies: str = _setting(
-        "FORWARDED_ALLOW_IPS", "127.0.0.1,::1", _text, "whose X-Forwarded headers count, or *"
+        "FORWARDED_ALLOW_IPS", "127.0.0.1,::1", _proxies, "whose X-Forwarded headers count, or *"
     )
     database_url: str = _setting(
         "DATABASE_URL", "", _postgres, "the Postgres that keeps deployed functions", secret=True
@@ -199,7 +216,7 @@ class Settings:
         "TABPY_MODEL_MEMORY_MB", None, _positive, "loaded functions that a worker keeps"
     )
     models_path: Path = _setting(
-        "TABPY_MODELS_PATH", CHECKOUT / "models", _path, "modules whose functions deploy at boot"
+        "TABPY_MODELS_PATH", CHECKOUT / "models", _folder, "modules whose functions deploy at boot"
     )
     on_heroku: bool = False
     explicit: frozenset[str] = frozenset()

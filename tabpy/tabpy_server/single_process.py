@@ -21,9 +21,14 @@ def run(shared: Shared, listener: socket.socket, environment: Mapping[str, str])
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))
         web = WebProcess(shared, launcher)
+
+        def stop_at_once() -> None:  # Ctrl-C: somebody is waiting
+            web.hurry()
+            stop.set()
+
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop.set))
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(stop_at_once))
         await web.serve([listener], stop)
 
     # Not the default loop of Windows: that one can't watch the workers' sockets.

@@ -1,7 +1,6 @@
 """One web process: its loop, its pool and its HTTP server, from the first request to the last."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Sequence
@@ -59,6 +58,7 @@ class WebProcess:
             deployments=Deployments(catalog, pool),
             tally=tally,
         )
+        self._hurry = asyncio.Event()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._server = HTTPServer(
             make_application(self._context),
@@ -69,6 +69,10 @@ class WebProcess:
             * DRAIN_FACTOR
             * max(self._context.max_request_size, self._context.max_upload_size),
         )
+
+    def hurry(self) -> None:
+        """Stop without waiting for scripts that run."""
+        self._hurry.set()
 
     async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
         """Answer requests until `stop`, then finish those that have begun."""
@@ -94,15 +98,14 @@ class WebProcess:
     async def _drain(self) -> None:
         """Answer the requests that have begun: with their results while there's time."""
         self._context.pool.refuse_waiting()
-        try:
-            async with asyncio.timeout(self._context.settings.drain_timeout):
-                await self._context.traffic.drained()
-        except TimeoutError:
-            self._context.pool.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
-                    await self._context.traffic.drained()
+        drained = asyncio.ensure_future(self._context.traffic.drained())
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        limit = self._context.settings.drain_timeout
+        await asyncio.wait((drained, hurry), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
         self._context.pool.close()
+        await asyncio.wait((drained,), timeout=LAST_WORDS)
+        drained.cancel()
 
     def _accept(self, listener: socket.socket) -> None:
         """One connection, and then a moment for the other web processes to take the next: tornado
@@ -127,9 +130,11 @@ class WebProcess:
         asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     def _stop_listening(self, listener: socket.socket) -> None:
+        """Close it too: what nobody will accept is to be refused, and not kept waiting."""
         if pause := self._pauses.pop(listener, None):
             pause.cancel()
         asyncio.get_running_loop().remove_reader(listener)
+        listener.close()
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -16,6 +16,7 @@ from tabpy.tabpy_server.workers.process import Launcher, Worker, WorkerDiedError
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.04  # seconds between looks at the workers' size, which take 20 us each
+SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else it didn't get one
 START_TIMEOUT = 30.0  # seconds; a fork takes 20 ms
 FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0  # seconds between tries when workers don't start
 
@@ -181,7 +182,7 @@ class Pool:
         waiter: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            async with asyncio.timeout(deadline - time.monotonic()):
+            async with asyncio.timeout(deadline - SHORTEST - time.monotonic()):
                 return await asyncio.shield(waiter)
         except TimeoutError:
             self._abandon(waiter)

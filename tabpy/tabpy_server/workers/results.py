@@ -8,7 +8,7 @@ import datetime
 import decimal
 import json
 import math
-from collections.abc import Callable, Generator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 import orjson
@@ -72,7 +72,7 @@ def _convert(value: Any) -> Any:
 
 PLAIN = (str, int, float, bool, type(None))  # long lists of these are Tableau's columns
 SCALARS = (str, int, float, type(None))
-LAZY = (map, filter, zip, range, Generator, KeysView, ValuesView)
+LAZY = (Iterator, range, KeysView, ValuesView)
 CONVERTERS: Mapping[type | tuple[type, ...], Callable[[Any], Any]] = {
     decimal.Decimal: float,
     datetime.timedelta: lambda value: value.total_seconds(),
