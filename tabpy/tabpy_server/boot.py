@@ -124,7 +124,9 @@ async def _move_in(context: Context) -> None:
 async def _deploy_checkout(context: Context) -> None:
     """Deploy what `@endpoint` marks in the modules of `models/`, unless it is there already."""
     folder = context.settings.models_path
-    if not any(folder.glob("*.py")):
+    if folder is None or not any(folder.glob("*.py")):
+        if "TABPY_MODELS_PATH" in context.settings.explicit:
+            logger.warning("TABPY_MODELS_PATH is '%s', where there is no module.", folder or "")
         return
     with tempfile.TemporaryDirectory() as archives:
         folders = {"models": str(folder), "archives": archives}

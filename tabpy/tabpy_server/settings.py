@@ -215,8 +215,8 @@ class Settings:
     model_memory_mb: float = _setting(
         "TABPY_MODEL_MEMORY_MB", None, _positive, "loaded functions that a worker keeps"
     )
-    models_path: Path = _setting(
-        "TABPY_MODELS_PATH", CHECKOUT / "models", _folder, "modules whose functions deploy at boot"
+    models_path: Path | None = _setting(
+        "TABPY_MODELS_PATH", CHECKOUT / "models", _path, "modules whose functions deploy at boot"
     )
     on_heroku: bool = False
     explicit: frozenset[str] = frozenset()
