@@ -126,7 +126,7 @@ async def _deploy_checkout(context: Context) -> None:
     folder = context.settings.models_path
     if folder is None or not any(folder.glob("*.py")):
         if "TABPY_MODELS_PATH" in context.settings.explicit:
-            logger.warning("TABPY_MODELS_PATH is '%s', where there is no module.", folder or "")
+            logger.info("TABPY_MODELS_PATH is '%s', where there is no module.", folder or "")
         return
     with tempfile.TemporaryDirectory() as archives:
         folders = {"models": str(folder), "archives": archives}

@@ -149,7 +149,7 @@ class Catalog:
             result = await loop.run_in_executor(self._threads, self._with_store, operation)
         except (RequestError, LookupError):
             raise
-        except StartError as problem:  # found out only now, since scripts don't wait for the store
+        except (StartError, OSError) as problem:  # found out only now: scripts don't wait for it
             raise self._unreachable(str(problem)) from None
         except Exception as problem:
             from sqlalchemy.exc import SQLAlchemyError

@@ -90,12 +90,14 @@ def test_jobs_that_never_got_a_worker_have_waited_and_not_run(start: Start) -> N
     assert all(float(re.findall(r"queued_ms=(\S+)", each)[0]) >= 900 for each in refused)
 
 
-def test_a_state_folder_that_cannot_be_written_to_costs_nothing(
+def test_without_a_folder_to_write_to_scripts_run_and_are_counted(
     start: Start, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    server = start({"TABPY_STATE_PATH": str(tmp_path / "file" / "in"), "TMPDIR": str(tmp_path)})
+    nowhere = str(tmp_path / "file" / "in")  # where the default state folder would be
+    server = start({"TABPY_STATE_PATH": "-", "XDG_DATA_HOME": nowhere, "TMPDIR": str(tmp_path)})
     assert server.evaluate("return 1").json == 1
+    assert server.request("GET", "/endpoints").status == 503
     until(lambda: value(server, "tabpy_requests_total", route="/evaluate") == 1, "it's counted")
 
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import signal
+import socket
 from collections.abc import Callable
 
 import psutil
@@ -110,3 +111,35 @@ def test_sigterm_to_every_process_lets_a_running_script_finish(start: Start) -> 
     assert server.process.wait(10) == 0
     _, alive = psutil.wait_procs(everybody, 10)
     assert not alive
+
+
+def test_ctrl_c_waits_for_no_script_but_tells_its_client(start: Start) -> None:
+    server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"})
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        begun = server.folder / "begun"
+        script = "import time, pathlib\npathlib.Path(_arg1).touch()\ntime.sleep(25)"
+        reply = threads.submit(server.evaluate, script, str(begun))
+        until(begun.exists, "the script has begun")
+        server.process.send_signal(signal.SIGINT)
+        assert reply.result(timeout=5).error[:2] == (503, "The server is restarting.")
+    assert server.process.wait(10) == 0
+
+
+def test_a_stopping_server_refuses_new_connections_at_once(start: Start) -> None:
+    server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"})
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        begun = server.folder / "begun"
+        script = "import time, pathlib\npathlib.Path(_arg1).touch()\ntime.sleep(2)\nreturn 1"
+        reply = threads.submit(server.evaluate, script, str(begun))
+        until(begun.exists, "the script has begun")
+        server.process.send_signal(signal.SIGTERM)
+
+        def refused() -> bool:
+            try:
+                socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        until(refused, "new connections are refused", seconds=1.5)
+        assert reply.result().json == 1
