@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test lint bench clean
+.PHONY: run test retest lint bench clean
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
+
+# What failed, once more.
+retest: $(VENV)/installed-dev
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
