@@ -297,7 +297,14 @@ def test_numbers_in_a_schema_come_back_and_what_is_no_number_is_null(
 def test_the_newest_versions_are_kept_and_one_can_be_brought_back(
     server: Server, processes: list[Line], name: str
 ) -> None:
-    deploy(server, name, constant(1), docstring="1", description="all", python=platform.python_version())
+    deploy(
+        server,
+        name,
+        constant(1),
+        docstring="1",
+        description="all",
+        python=platform.python_version(),
+    )
     for number in range(2, 6):
         redeploy(server, name, constant(number), docstring=str(number), packages={"numpy": "2"})
     kept = server.request("GET", f"/endpoints/{name}/versions").json
