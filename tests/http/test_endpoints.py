@@ -3,9 +3,9 @@
 import concurrent.futures
 import itertools
 import json
-import platform
 import os
 import pickle
+import platform
 import socket
 import sys
 import types
