@@ -51,6 +51,7 @@ class Catalog:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="store")
         self._store: Store | None = None
         self._endpoints: Mapping[str, Endpoint] = {}
+        self._references: dict[str, dict[str, Any]] = {}  # of this generation
         self._seen = ""
         self._reachable = True
         self._loading = asyncio.Lock()
@@ -83,6 +84,7 @@ class Catalog:
             async with self._loading:
                 generation = self._generation.value()
                 if self._seen != generation or self._store is None:
+                    self._references = {}
                     _, self._endpoints = await self._run(lambda store: store.load())
                     self._seen = generation
         return self._endpoints
@@ -111,16 +113,21 @@ class Catalog:
 
     async def reference(self, name: str) -> dict[str, Any]:
         """What a worker needs to load the model behind `name`. Raises RequestError 404 or 503."""
+        if self._seen == self._generation.value() and name in self._references:
+            return self._references[name]
         found = await self.model(name)
         assert found.code is not None
         path = await self._file(found.code.sha256)
-        return {
+        reference = {
             "name": found.name,
             "version": found.version,
             "sha256": found.code.sha256,
             "path": str(path),
             "python": found.code.python,
         }
+        if (await self.endpoints()).get(found.name) is found:  # nothing has changed meanwhile
+            self._references[name] = reference
+        return reference
 
     async def change(self, operation: Callable[["Store"], Result]) -> Result:
         """Run an operation that changes the store; once it returns, everybody here knows."""
