@@ -243,7 +243,7 @@ class BaseHandler(RequestHandler):
             "run_ms": round(self.timing.run_ms, 1),
             "total_ms": round((time.monotonic() - self._started) * 1000, 1),
             "bytes_in": self.body_size,
-            "bytes_out": self.reply_size,
+            "bytes_out": self.reply_size or int(self._headers.get("Content-Length", 0)),
         }
         if self.context.settings.log_details:
             headers = self.request.headers
