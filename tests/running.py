@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import psutil
 
-from tabpy.tabpy_server import passwords
+from tabpy.tabpy_server.access.password_hashes import CHEAPEST, hash_password
 from tabpy.tabpy_tools.client import Client
 
 USER, PASSWORD = "paolo", "not: a real pässword"
@@ -79,7 +79,7 @@ class Server:
         users = {USER: PASSWORD} if users is None else users
         password_file.write_text(
             "".join(
-                f"{name} {passwords.hash_password(name, password, passwords.CHEAPEST)}\n"
+                f"{name} {hash_password(name, password, CHEAPEST)}\n"
                 for name, password in users.items()
             )
         )

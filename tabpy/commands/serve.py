@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tabpy import __version__
-from tabpy.tabpy_server import logs, settings
+from tabpy.tabpy_server import log_format, settings
 from tabpy.tabpy_server.errors import StartError
 
 if TYPE_CHECKING:
-    from tabpy.tabpy_server.workers.launch import TemplateProcess
+    from tabpy.tabpy_server.workers.fork_server.process import TemplateProcess
 
 # tornado, gunicorn and the password hashes are imported below, while the template process is
 # already busy importing what scripts need.
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         loaded = settings.load(arguments.config, os.environ)
-        logs.set_up(loaded.config_file, loaded.settings.log_level)
+        log_format.set_up(loaded.config_file, loaded.settings.log_level)
         for warning in loaded.warnings:
             logger.warning(warning)
         _serve(loaded.settings, arguments)
@@ -61,29 +61,31 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
     listener = bind(chosen.address, chosen.port)
     template = start_template(chosen) if sys.platform == "linux" else None
     try:
-        from tabpy.tabpy_server import entry, metrics_files, service
-        from tabpy.tabpy_server.shared import Shared
+        from tabpy.tabpy_server.access import first_user
+        from tabpy.tabpy_server.metrics import files
+        from tabpy.tabpy_server.processes.prefork_state import PreforkState
+        from tabpy.tabpy_server.web import server_info
 
-        entered = entry.arrange(
+        entered = first_user.resolve(
             chosen,
             os.environ,
-            may_make_up=watched,
+            may_generate=watched,
             may_open=arguments.disable_auth_warning,
         )
-        shared = Shared(chosen, service.read(chosen.state_path), entered.gate)
+        shared = PreforkState(chosen, server_info.read(chosen.state_path), entered.gate)
     except StartError:
         if template is not None:
             template.stop()
         raise
-    metrics_files.prepare(chosen.state_path / f"metrics-{chosen.port}")
+    files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if watched:
         print(welcome(chosen.port, entered.users, entered.password), flush=True)
     if template is not None:
-        from tabpy.tabpy_server.gunicorn_server import Server
+        from tabpy.tabpy_server.processes.gunicorn_server import Server
 
         Server(shared, template, listener).run()
     else:
-        from tabpy.tabpy_server import single_process
+        from tabpy.tabpy_server.processes import single_process
 
         single_process.run(shared, listener, os.environ)
 
@@ -117,9 +119,9 @@ def bind(address: str, port: int) -> socket.socket:
 
 def start_template(chosen: settings.Settings) -> "TemplateProcess":
     """As early as can be: its imports take longest. Then make this process unreadable to it."""
-    from tabpy.tabpy_server.workers.forker import prctl
-    from tabpy.tabpy_server.workers.launch import TemplateProcess
-    from tabpy.tabpy_server.workers.template import PR_SET_DUMPABLE
+    from tabpy.tabpy_server.workers.fork_server.forker import prctl
+    from tabpy.tabpy_server.workers.fork_server.main import PR_SET_DUMPABLE
+    from tabpy.tabpy_server.workers.fork_server.process import TemplateProcess
 
     # Scripts run as the same user: without this they could read our environment and memory in
     # /proc. Web processes inherit it.

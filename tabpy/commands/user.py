@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 
-from tabpy.tabpy_server import password_file, passwords
+from tabpy.tabpy_server.access import password_file, password_hashes
 
 # Without the look-alikes 0 O 1 l I; 20 of these 57 characters are 116 bits.
 _ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -56,7 +56,7 @@ def _set_password(arguments: argparse.Namespace) -> None:
     generated = password is None
     if password is None:
         password = "".join(secrets.choice(_ALPHABET) for _ in range(_GENERATED_LENGTH))
-    encoded = passwords.hash_password(arguments.name, password)
+    encoded = password_hashes.hash_password(arguments.name, password)
     if adding:
         password_file.add(arguments.file, arguments.name, encoded)
         _say(f"Added user {arguments.name} to {arguments.file}.")
@@ -101,7 +101,7 @@ def _ask(name: str) -> str | None:
 def _list(file: str) -> None:
     users = password_file.read(file)
     for name, encoded in users.items():
-        if passwords.is_outdated(encoded):
+        if password_hashes.is_outdated(encoded):
             _show(f"{name}  pbkdf2 (old: run tabpy-user update -u {name})")
         else:
             _show(f"{name}  argon2id")

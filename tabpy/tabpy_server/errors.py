@@ -1,6 +1,202 @@
-"""The one exception that carries an answer: its status, message and info reach the client."""
+"""What can go wrong while somebody is served, in words for that person.
+
+Rooms below `web` raise these and know nothing of HTTP; `web.answers` gives each its status. They
+cross from a script worker to its web process by class name and `args`, so all arguments are JSON.
+"""
 
 from collections.abc import Mapping
+from typing import ClassVar
+
+
+class TabPyError(Exception):
+    """Something that a client is told: `message` says what is wrong, `info` what would be right.
+
+    Tableau shows both to the person at the dashboard. Neither names a file or a secret of the
+    server.
+    """
+
+    by_name: ClassVar[dict[str, type["TabPyError"]]] = {}
+    message: str
+    info: str
+
+    def __init_subclass__(cls) -> None:
+        TabPyError.by_name[cls.__name__] = cls
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.info}".rstrip()
+
+
+class InvalidInputError(TabPyError):
+    """What a client sent can't be used; nothing was changed."""
+
+    def __init__(self, message: str, info: str = "") -> None:
+        super().__init__(message, info)
+        self.message, self.info = message, info
+
+
+# Credentials
+
+
+class WrongCredentialsError(TabPyError):
+    """No credentials, or wrong ones."""
+
+    message, info = "Invalid credentials provided.", "Unauthorized request."
+
+
+class TooManySignInsError(TabPyError):
+    """Too many failed sign-ins; the next may be tried in `wait` seconds."""
+
+    message = "Too many failed sign-ins from this address."
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(wait)
+        self.wait = wait
+        self.info = (
+            f"Wait {wait:.0f} seconds, then try again with the right user name and password."
+        )
+
+
+class UnexpectedCredentialsError(TabPyError):
+    """Credentials on an open server: somebody expects protection that isn't there."""
+
+    message = "Username or password provided when authentication not available."
+    info = "Not Acceptable"
+
+
+# Jobs
+
+
+class ScriptFailedError(TabPyError):
+    """The script raised; `info` has the exception and the script's own lines."""
+
+    message = "Error processing script"
+
+    def __init__(self, info: str) -> None:
+        super().__init__(info)
+        self.info = info
+
+
+class FunctionFailedError(TabPyError):
+    """A deployed function raised; `info` has the exception."""
+
+    def __init__(self, name: str, info: str) -> None:
+        super().__init__(name, info)
+        self.message, self.info = f"Error querying function '{name}'", info
+
+
+class JobTimeoutError(TabPyError):
+    """The job was stopped at its deadline. All times are in seconds."""
+
+    def __init__(self, timeout: float, waited: float, ran: float) -> None:
+        super().__init__(timeout, waited, ran)
+        self.message = f"User defined script timed out. Timeout is set to {timeout} s."
+        self.info = (
+            f"It waited {waited:.1f} s for a free worker and ran for {ran:.1f} s, then it was "
+            "stopped."
+        )
+
+
+class AllBusyError(TabPyError):
+    """No worker came free in time; the job was never run."""
+
+    message = "Every script worker is busy."
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(timeout)
+        self.info = f"The script waited {timeout} s for one and was not run. Try again later."
+
+
+class WorkerDiedError(TabPyError):
+    """The worker's process is gone; `how` says how, such as "ended with exit code 3"."""
+
+    message = "Error processing script"
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+        self.info = f"The script's process {how} before it returned."
+
+
+class DrainingError(TabPyError):
+    """This web process is about to stop, and can't run the job any more."""
+
+    message, info = "The server is restarting.", "Try again in a few seconds."
+
+
+# Deployed functions
+
+
+class UnknownFunctionError(TabPyError):
+    """Nothing can be called by that name; `why` is the whole reason."""
+
+    message = "UnknownURI"  # TabPy's word, which its clients look for
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.info = why
+
+
+class UnknownEndpointError(TabPyError):
+    """There is no endpoint of that name."""
+
+    message = "Unknown endpoint"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.info = f"There is no endpoint '{name}'."
+
+
+class UnknownVersionError(TabPyError):
+    """An endpoint has no such version, or keeps it no longer. `kept` are the ones it has."""
+
+    def __init__(self, name: str, version: int, kept: list[int]) -> None:
+        super().__init__(name, version, kept)
+        self.message = f"Endpoint '{name}' has no version {version}."
+        self.info = f"Kept are: {', '.join(map(str, kept)) or 'none'}."
+
+
+class EndpointExistsError(TabPyError):
+    """A new endpoint has the name of one that is there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+        self.message = f"Endpoint '{name}' exists already."
+        self.info = "Replace it (the client: override=True)."
+
+
+class NotLoadableError(TabPyError):
+    """A deployed function can't be loaded here."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(name, why)
+        self.name, self.why = name, why
+        self.message, self.info = f"Function '{name}' can't be loaded.", why
+
+
+class RefusedError(TabPyError):
+    """A deployment that isn't made: what serves now goes on serving."""
+
+    def __init__(self, message: str, info: str = "") -> None:
+        super().__init__(message, info)
+        self.message, self.info = message, info
+
+
+class StoreUnavailableError(TabPyError):
+    """The store of deployed functions doesn't answer."""
+
+    message = "The store of deployed functions can't be reached."
+    info = "Scripts work; deployed functions will again when its database answers."
+
+
+class MetricsUnavailableError(TabPyError):
+    """Figures can't be kept; `reason` is the system's."""
+
+    message = "There are no metrics."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.info = f"They can't be kept: {reason}."
 
 
 class RequestError(Exception):

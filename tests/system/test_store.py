@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
-from tabpy.tabpy_server.store.database import open_engine
+from tabpy.tabpy_server.functions.store.database import open_engine
 from tabpy.tabpy_tools.client import Client
 from tests.postgres import Postgres
 from tests.running import Server, until

@@ -1,0 +1,120 @@
+"""Who may enter this run: users from the file and the environment, one made up, or everybody."""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabpy.tabpy_server.access import password_file, password_hashes
+from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.access.throttle import Throttle
+from tabpy.tabpy_server.access.users import Users
+from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.settings import CHECKOUT, Settings
+
+logger = logging.getLogger(__name__)
+
+GENERATED_USER = "tabpy"
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """`users` may sign in; `password` is set when it was made up for this run, and has to be shown
+    once."""
+
+    gate: Gate | OpenGate
+    users: tuple[str, ...] = ()
+    password: str | None = None
+
+
+def resolve(
+    settings: Settings, environment: Mapping[str, str], *, may_generate: bool, may_open: bool
+) -> SignIn:
+    """Who may enter, never more people than somebody asked for.
+
+    `may_generate`: somebody is there to see a made-up password. `may_open`: --disable-auth-warning.
+    Raises StartError when nobody could enter, or for an unusable password file.
+    """
+    file = find_password_file(settings)
+    others = _from_environment(settings, environment)
+    try:
+        users = Users(file, others)
+    except (password_file.PasswordFileError, OSError) as problem:
+        raise StartError(f"TABPY_PWD_FILE: {problem}") from None
+    names = users.current()
+    if names:
+        _warn_of_old_hashes(names)
+        return SignIn(Gate(users, Throttle()), tuple(names))
+    if may_open and not settings.on_heroku and "TABPY_PWD_FILE" not in settings.explicit:
+        logger.warning(
+            "No password: whoever reaches port %d can run Python here. Without "
+            "--disable-auth-warning the server would ask for one.",
+            settings.port,
+        )
+        return SignIn(OpenGate())
+    if may_generate and not settings.on_heroku:
+        password = secrets.token_urlsafe(12)
+        generated = {GENERATED_USER: password_hashes.hash_password(GENERATED_USER, password)}
+        return SignIn(Gate(Users(file, generated), Throttle()), (GENERATED_USER,), password)
+    where = f"`tabpy-user add -u NAME -f {settings.pwd_file or 'tabpypwd.txt'}`"
+    raise StartError(
+        f"There is no user, so nobody could sign in: add one with {where}, or set TABPY_USERNAME "
+        "and TABPY_PASSWORD in the environment."
+    )
+
+
+def find_password_file(settings: Settings) -> Path | None:
+    """The file, looked up from the working folder, then from the root of the checkout.
+
+    Raises StartError if somebody named a file that isn't there.
+    """
+    if settings.pwd_file is None:
+        return None
+    candidates = [settings.pwd_file, CHECKOUT / settings.pwd_file]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.absolute()
+    if any(candidate.is_dir() for candidate in candidates):
+        raise StartError(f"TABPY_PWD_FILE is '{settings.pwd_file}', which is a folder.")
+    if "TABPY_PWD_FILE" in settings.explicit:
+        raise StartError(
+            f"TABPY_PWD_FILE is '{settings.pwd_file}', but there is no such file: make it with "
+            f"`tabpy-user add -u NAME -f {settings.pwd_file}`."
+        )
+    return None
+
+
+def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """The user that the environment names, hashed like the others."""
+    pairs = [("TABPY_USERNAME", settings.username, "TABPY_PASSWORD", settings.password)]
+    if settings.on_heroku and not settings.username and not settings.password:
+        # TabPy's own app.json asked for these two.
+        name, password = environment.get("USERNAME", ""), environment.get("PASSWORD", "")
+        if name and password:
+            logger.warning(
+                "USERNAME and PASSWORD are old names: set TABPY_USERNAME and "
+                "TABPY_PASSWORD instead."
+            )
+            pairs = [("USERNAME", name, "PASSWORD", password)]
+    users = {}
+    for name_key, name, password_key, password in pairs:
+        if bool(name) != bool(password):
+            missing = password_key if name else name_key
+            raise StartError(f"{missing} is not set: {name_key} and {password_key} go together.")
+        if name:
+            try:
+                users[name.lower()] = password_hashes.hash_password(name, password)
+            except ValueError as problem:
+                raise StartError(f"{name_key}, {password_key}: {problem}") from None
+    return users
+
+
+def _warn_of_old_hashes(users: Mapping[str, str]) -> None:
+    old = sorted(name for name, encoded in users.items() if password_hashes.is_outdated(encoded))
+    if old:
+        logger.warning(
+            "The password hashes of %s are TabPy's old kind, quick to guess from: "
+            "`tabpy-user update` makes new ones.",
+            ", ".join(old),
+        )

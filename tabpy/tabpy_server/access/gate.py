@@ -1,0 +1,141 @@
+"""Who may enter: the rule, apart from HTTP.
+
+Verifying a password is slow on purpose
+and runs on threads, a few at a time; a credential that was right is remembered, so each request
+after the first costs microseconds.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.access import password_hashes
+from tabpy.tabpy_server.access.throttle import LAST_DELAY, Throttle
+from tabpy.tabpy_server.access.users import Users
+from tabpy.tabpy_server.errors import RequestError
+
+logger = logging.getLogger(__name__)
+
+VERIFIERS = 2  # threads: argon2id takes 19 MiB each
+REMEMBERED = 1024  # credentials
+
+
+class Gate:
+    """Lets requests in by their `Authorization` header."""
+
+    def __init__(self, users: Users, throttle: Throttle) -> None:
+        self._users = users
+        self._throttle = throttle
+        self._secret = os.urandom(32)
+        self._right: OrderedDict[bytes, str] = OrderedDict()
+        self._right_under = users.current()
+        self._threads: ThreadPoolExecutor | None = None
+        self.required = True
+
+    def remembered(self, header: str | None) -> str | None:
+        """The user of a header that has been right before, at once."""
+        users = self._users.current()
+        if users is not self._right_under:
+            self._right_under = users
+            self._right.clear()
+        if header is None:
+            return None
+        key = self._key(header)
+        user = self._right.get(key)
+        if user is not None:
+            self._right.move_to_end(key)
+        return user
+
+    async def admit(self, header: str | None, address: str) -> str:
+        """The user's name. Raises RequestError 401, or 429 after many failures."""
+        if user := self.remembered(header):
+            return user
+        credentials = parse_basic(header)
+        if credentials is None:
+            raise unauthorized()
+        name, password = credentials
+        await self._wait_turn(address)
+        users = self._users.current()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="password")
+        right = await asyncio.get_running_loop().run_in_executor(
+            self._threads, _verify, users, name, password
+        )
+        if not right:
+            self._throttle.failed(address)
+            logger.warning("Wrong credentials.", extra={"fields": {"address": address}})
+            raise unauthorized()
+        assert header is not None
+        if users is self._right_under:  # else it may have been right under another file only
+            self._right[self._key(header)] = name.lower()
+        if len(self._right) > REMEMBERED:
+            self._right.popitem(last=False)
+        return name.lower()
+
+    async def _wait_turn(self, address: str) -> None:
+        delay = self._throttle.delay(address)
+        if delay > LAST_DELAY:
+            raise RequestError(
+                429,
+                "Too many failed sign-ins from this address.",
+                f"Wait {delay:.0f} seconds, then try again with the right user name and password.",
+                {"Retry-After": f"{delay:.0f}"},
+            )
+        await asyncio.sleep(delay)
+
+    def _key(self, header: str) -> bytes:
+        # Keyed, so what is in memory is neither a password nor something to guess it from.
+        return hmac.digest(self._secret, header.encode(), hashlib.sha256)
+
+
+def _verify(users: Mapping[str, str], name: str, password: str) -> bool:
+    right = password_hashes.verify_any(users, name, password)
+    machine.trim()  # argon2id has just used 19 MiB
+    return right
+
+
+class OpenGate:
+    """Lets everybody in: the operator asked for it with --disable-auth-warning."""
+
+    required = False
+
+    def remembered(self, header: str | None) -> str | None:
+        return None
+
+    async def admit(self, header: str | None, address: str) -> None:
+        """Raises RequestError 406 for credentials, as TabPy does: somebody expects protection."""
+        if header is not None:
+            raise RequestError(
+                406,
+                "Username or password provided when authentication not available.",
+                "Not Acceptable",
+            )
+
+
+def unauthorized() -> RequestError:
+    return RequestError(401, "Invalid credentials provided.", "Unauthorized request.")
+
+
+def parse_basic(header: str | None) -> tuple[str, str] | None:
+    """Name and password of a Basic header (RFC 7617); None for any other header."""
+    scheme, _, encoded = (header or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    try:
+        text = decoded.decode()
+    except UnicodeDecodeError:
+        text = decoded.decode("latin-1")  # what older clients send
+    name, colon, password = text.partition(":")
+    return (name, password) if colon else None

@@ -1,0 +1,61 @@
+"""The users: those of the password file as it is now, and those of the environment."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tabpy.tabpy_server.access import password_file
+
+logger = logging.getLogger(__name__)
+
+CHECK_FILE_SECONDS = 0.2  # between looks at the password file
+
+
+class Users:
+    """The password file, as it is now, and the users that aren't in it."""
+
+    def __init__(self, file: Path | None, others: Mapping[str, str]) -> None:
+        """`others`: name to hash. Raises PasswordFileError or OSError for an unusable file."""
+        self._file = file
+        self._others = dict(others)
+        self._next_look = 0.0
+        self._seen = self._signature()
+        self._current = self._read()
+
+    def current(self) -> Mapping[str, str]:
+        """Name to hash; the same object for as long as nothing has changed.
+
+        In a file that has become wrong the right lines count, and without a file its users are out:
+        nobody gets in by what the file said before, in none of the web processes.
+        """
+        now = time.monotonic()
+        if now < self._next_look:
+            return self._current
+        self._next_look = now + CHECK_FILE_SECONDS
+        signature = self._signature()
+        if signature == self._seen:
+            return self._current
+        self._seen = signature
+        try:
+            users, problems = password_file.salvage(self._file) if self._file else ({}, [])
+        except (password_file.PasswordFileError, OSError) as unreadable:
+            users, problems = {}, [str(unreadable)]
+        self._current = {**users, **self._others}
+        for problem in problems:
+            logger.error("In the changed password file, this doesn't count: %s", problem)
+        logger.info("The password file has changed: %d users.", len(self._current))
+        return self._current
+
+    def _read(self) -> Mapping[str, str]:
+        return {**(password_file.read(self._file) if self._file else {}), **self._others}
+
+    def _signature(self) -> tuple[int, int, int] | None:
+        if self._file is None:
+            return None
+        try:
+            status = os.stat(self._file)  # noqa: PTH116 - on the way of each request
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino

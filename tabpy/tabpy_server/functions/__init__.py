@@ -1,0 +1,1 @@
+"""Deployed functions: storing, finding and deploying them."""

@@ -1,0 +1,1 @@
+"""Functions in a state folder of TabPy's."""

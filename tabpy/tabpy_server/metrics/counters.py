@@ -1,0 +1,26 @@
+"""What has happened in this web process since somebody last looked: counting that costs nothing.
+
+`metrics` takes it away once a second and makes it public.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Counters:
+    """`requests` by route, method and status; `waits` and `runs` in seconds, the latter by route;
+    `ends` of workers by reason; `store` in seconds by kind of operation."""
+
+    requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
+    runs: list[tuple[str, float]] = field(default_factory=list)
+    starts: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    store: list[tuple[str, float]] = field(default_factory=list)
+
+    def take(self) -> "Counters":
+        """All of it; counting starts again."""
+        taken = Counters(self.requests, self.waits, self.runs, self.starts, self.ends, self.store)
+        self.__init__()  # type: ignore[misc]
+        return taken

@@ -1,0 +1,85 @@
+"""The server as users start it: gunicorn's arbiter over web processes, and the template process.
+
+The template is started before anything heavy is imported here, so both get ready at the same
+time; the port opens when the template could run a script. When it dies, it's started anew, and
+the requests to fork that came in between wait for it in the socket.
+"""
+
+import logging
+import socket
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from tabpy.tabpy_server.metrics import files
+from tabpy.tabpy_server.processes.prefork_state import PreforkState
+from tabpy.tabpy_server.processes.web_process import WebProcess
+from tabpy.tabpy_server.workers.fork_server.process import TemplateProcess
+from tabpy.tabpy_server.workers.pool.launchers import TemplateLauncher
+
+
+class Server(BaseApplication):
+    """gunicorn's application object, with our settings in place of its command line."""
+
+    def __init__(
+        self, shared: PreforkState, template: TemplateProcess, listener: socket.socket
+    ) -> None:
+        self.shared = shared
+        self.template = template
+        self.listener = listener
+        super().__init__()
+
+    def load_config(self) -> None:
+        options: dict[str, Any] = {
+            "bind": f"fd://{self.listener.fileno()}",
+            "workers": self.shared.settings.web_processes,
+            "worker_class": "tabpy.tabpy_server.processes.gunicorn_worker.WebWorker",
+            "logger_class": ArbiterLogger,
+            # Longer than any script: a drain ends when the last one has.
+            "graceful_timeout": int(self.shared.settings.drain_timeout) + 5,
+            "timeout": 30,
+            "control_socket_disable": True,
+            "preload_app": True,
+            "child_exit": lambda _, worker: files.forget_process(worker.pid),
+            "proc_name": "tabpy",
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return self  # what gunicorn calls the WSGI callable; our workers ask for `web_process`
+
+    def web_process(self) -> WebProcess:
+        """Made in the web process itself, since it needs a running loop."""
+        return WebProcess(self.shared, TemplateLauncher(self.template.requests))
+
+    def run(self) -> None:
+        """Serve until a signal ends it."""
+        TemplateArbiter(self).run()
+
+
+class TemplateArbiter(Arbiter):
+    """An arbiter that also keeps the template process alive."""
+
+    app: Server
+
+    def start(self) -> None:
+        self.app.template.wait_until_ready()
+        super().start()
+
+    def manage_workers(self) -> None:
+        self.app.template.restart_if_dead()
+        super().manage_workers()
+
+
+class ArbiterLogger(Logger):
+    """Sends the arbiter's words to our log; requests are logged by their handlers."""
+
+    def setup(self, cfg: Any) -> None:
+        self.error_log = logging.getLogger("gunicorn")
+        self.error_log.setLevel(max(logging.getLogger().level, logging.INFO))
+
+    def access(self, *_: object) -> None:
+        pass

@@ -1,0 +1,18 @@
+"""What all web processes of a machine share: made once, before they are forked."""
+
+from dataclasses import dataclass, field
+
+from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.functions.change_token import ChangeToken
+from tabpy.tabpy_server.functions.startup import Boot
+from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.web.server_info import Service
+
+
+@dataclass(frozen=True)
+class PreforkState:
+    settings: Settings
+    service: Service
+    gate: Gate | OpenGate
+    change_token: ChangeToken = field(default_factory=ChangeToken)
+    boot: Boot = field(default_factory=Boot)

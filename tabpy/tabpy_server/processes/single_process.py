@@ -1,0 +1,36 @@
+"""The server without gunicorn, where there is no fork to rely on: one web process, no arbiter."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Mapping
+
+from tabpy.tabpy_server.processes.prefork_state import PreforkState
+from tabpy.tabpy_server.processes.web_process import WebProcess
+from tabpy.tabpy_server.workers.pool.launchers import SpawnLauncher
+
+BACKLOG = 2048  # connections that may wait to be accepted; gunicorn's number
+
+
+def run(shared: PreforkState, listener: socket.socket, environment: Mapping[str, str]) -> None:
+    """Serve on the bound socket `listener` until SIGINT or SIGTERM."""
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    launcher = SpawnLauncher(shared.settings.preload, shared.settings.script_memory_mb, environment)
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        web = WebProcess(shared, launcher)
+
+        def stop_at_once() -> None:  # Ctrl-C: somebody is waiting
+            web.hurry()
+            stop.set()
+
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop.set))
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(stop_at_once))
+        await web.serve([listener], stop)
+
+    # Not the default loop of Windows: that one can't watch the workers' sockets.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(serve())

@@ -1,0 +1,159 @@
+"""One web process: its loop, its pool and its HTTP server, from the first request to the last."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
+
+from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.deployer import Deployer
+from tabpy.tabpy_server.functions.model_sharing import share_models
+from tabpy.tabpy_server.metrics import prometheus
+from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.processes.prefork_state import PreforkState
+from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.web.handlers.base import DRAIN_FACTOR
+from tabpy.tabpy_server.web.proxy import TrustedProxies
+from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.workers.pool.launchers import Launcher
+from tabpy.tabpy_server.workers.pool.pool import Pool
+
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.functions.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+ACCEPT_PAUSE = 0.001  # seconds
+LAST_WORDS = 2.0  # seconds to send "restarting" to whose scripts didn't end in time
+KEEP_ALIVE = 95.0  # seconds; Heroku's router keeps idle connections for 90
+BODY_TIMEOUT = 300.0  # seconds in which a request's body has to have come
+CHUNK_SIZE = (
+    1 << 18
+)  # bytes; a million numbers are 20 MB, and 64 KiB would be 300 turns of the loop
+MAX_BUFFER = 1 << 23  # bytes of a request held before a handler takes them; headers fit easily
+
+
+class WebProcess:
+    """Everything that lives as long as the event loop of one web process."""
+
+    def __init__(self, shared: PreforkState, launcher: Launcher) -> None:
+        settings = shared.settings
+        counters = Counters()
+        catalog = Catalog(
+            lambda: open_store(shared),
+            settings.state_path / "archives",
+            shared.change_token,
+            counters,
+        )
+        pool = Pool(launcher, settings.workers, settings.script_memory_mb, catalog, counters)
+        self._boot = shared.boot
+        self._context = Context(
+            settings=settings,
+            service=shared.service,
+            gate=shared.gate,
+            proxies=TrustedProxies(settings.trusted_proxies),
+            catalog=catalog,
+            pool=pool,
+            deployer=Deployer(catalog, pool),
+            counters=counters,
+        )
+        self._hurry = asyncio.Event()
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._server = HTTPServer(
+            make_application(self._context),
+            idle_connection_timeout=KEEP_ALIVE,
+            body_timeout=BODY_TIMEOUT,
+            # The handlers' own limit answers in JSON; tornado's only cuts.
+            max_body_size=2
+            * DRAIN_FACTOR
+            * max(self._context.max_request_size, self._context.max_upload_size),
+        )
+
+    def hurry(self) -> None:
+        """Stop without waiting for scripts that run."""
+        self._hurry.set()
+
+    async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
+        """Answer requests until `stop`, then finish those that have begun."""
+        await self._context.pool.start()
+        loop = asyncio.get_running_loop()
+        for listener in sockets:
+            self._listen(listener)
+        logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
+        booting = loop.create_task(self._boot.run(self._context))
+        booting.add_done_callback(_report)
+        sharing = loop.create_task(share_models(self._context))
+        publishing = loop.create_task(prometheus.publish(self._context))
+        await stop.wait()
+        sharing.cancel()
+        booting.cancel()
+        for listener in sockets:
+            self._stop_listening(listener)
+        await self._drain()
+        await self._server.close_all_connections()
+        publishing.cancel()
+        await asyncio.wait((publishing,))  # so that what ended in the drain is counted, too
+
+    async def _drain(self) -> None:
+        """Answer the requests that have begun: with their results while there's time."""
+        self._context.pool.refuse_waiting()
+        drained = asyncio.ensure_future(self._context.traffic.drained())
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        limit = self._context.settings.drain_timeout
+        await asyncio.wait((drained, hurry), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        self._context.pool.close()
+        await asyncio.wait((drained,), timeout=LAST_WORDS)
+        drained.cancel()
+
+    def _accept(self, listener: socket.socket) -> None:
+        """One connection, and then a moment for the other web processes to take the next: tornado
+        takes all that wait, and of a burst one process would get everything and the others
+        nothing, for as long as the connections are kept alive."""
+        pause = ACCEPT_PAUSE
+        try:
+            connection, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # another web process was faster, or the client has given up
+        except OSError as problem:  # no file descriptor left, for one
+            logger.error("A connection can't be accepted: %s", problem)
+            pause = 1.0
+        else:
+            stream = IOStream(connection, read_chunk_size=CHUNK_SIZE, max_buffer_size=MAX_BUFFER)
+            self._server.handle_stream(stream, address)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        self._pauses[listener] = loop.call_later(pause, self._listen, listener)
+
+    def _listen(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _stop_listening(self, listener: socket.socket) -> None:
+        """Close it too: what nobody will accept is to be refused, and not kept waiting."""
+        if pause := self._pauses.pop(listener, None):
+            pause.cancel()
+        asyncio.get_running_loop().remove_reader(listener)
+        listener.close()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        logger.error("Deploying at the start failed.", exc_info=problem)
+
+
+def open_store(shared: PreforkState) -> "Store":
+    """Runs on a thread: SQLAlchemy takes a third of a second to import."""
+    from tabpy.tabpy_server.functions.store.database import open_engine
+    from tabpy.tabpy_server.functions.store.store import Store
+    from tabpy.tabpy_server.functions.store.watch import watch
+
+    settings = shared.settings
+    engine = open_engine(settings.database_url, settings.state_path)
+    store = Store(engine, settings.keep_versions)
+    store.migrate()
+    watch(engine, shared.change_token.change)
+    return store

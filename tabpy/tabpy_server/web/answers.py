@@ -1,0 +1,62 @@
+"""The one table from what went wrong to an HTTP answer: status, words and headers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tabpy.tabpy_server import errors
+from tabpy.tabpy_server.errors import TabPyError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a refused request gets: `{"message", "info"}` as JSON, and `headers` with it."""
+
+    status: int
+    message: str
+    info: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+STATUSES: Mapping[type[TabPyError], int] = {
+    errors.InvalidInputError: 400,
+    errors.WrongCredentialsError: 401,
+    errors.TooManySignInsError: 429,
+    errors.UnexpectedCredentialsError: 406,  # as TabPy answers
+    errors.ScriptFailedError: 500,
+    errors.FunctionFailedError: 500,
+    errors.JobTimeoutError: 408,
+    errors.AllBusyError: 503,
+    errors.WorkerDiedError: 500,
+    errors.DrainingError: 503,
+    errors.UnknownFunctionError: 404,
+    errors.UnknownEndpointError: 404,
+    errors.UnknownVersionError: 404,
+    errors.EndpointExistsError: 400,
+    errors.NotLoadableError: 500,
+    errors.RefusedError: 400,
+    errors.StoreUnavailableError: 503,
+    errors.MetricsUnavailableError: 503,
+}
+HEADERS: Mapping[type[TabPyError], Callable[..., Mapping[str, str]]] = {
+    errors.TooManySignInsError: lambda error: {"Retry-After": f"{error.wait:.0f}"},
+    errors.AllBusyError: lambda _: {"Retry-After": "5"},
+    errors.DrainingError: lambda _: {"Retry-After": "2"},
+    errors.StoreUnavailableError: lambda _: {"Retry-After": "5"},
+}
+# What only HTTP clients have a use for.
+INFOS: Mapping[type[TabPyError], Callable[..., str]] = {
+    errors.EndpointExistsError: lambda error: (
+        f"PUT /endpoints/{error.name} replaces it (the client: override=True)."
+    ),
+}
+
+
+def answer_to(error: TabPyError) -> Answer:
+    """Return what the client is told of `error`."""
+    kind = type(error)
+    return Answer(
+        STATUSES[kind],
+        error.message,
+        INFOS[kind](error) if kind in INFOS else error.info,
+        HEADERS[kind](error) if kind in HEADERS else {},
+    )

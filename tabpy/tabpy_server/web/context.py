@@ -1,0 +1,61 @@
+"""What a web process's handlers share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.deployer import Deployer
+from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.web.in_flight import Traffic
+from tabpy.tabpy_server.web.proxy import TrustedProxies
+from tabpy.tabpy_server.web.server_info import Service
+from tabpy.tabpy_server.workers.pool.pool import Pool
+
+
+@dataclass(frozen=True)
+class Context:
+    settings: Settings
+    service: Service
+    gate: Gate | OpenGate
+    proxies: TrustedProxies
+    catalog: Catalog
+    pool: Pool
+    deployer: Deployer
+    counters: Counters
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def max_request_size(self) -> int:
+        """Bytes."""
+        return int(self.settings.max_request_size_mb * 1024 * 1024)
+
+    @property
+    def max_upload_size(self) -> int:
+        """Bytes."""
+        return int(self.settings.max_upload_size_mb * 1024 * 1024)
+
+    @property
+    def upload_destination(self) -> Path:
+        """Where clients on this machine may put archives."""
+        return self.settings.state_path / "uploads"
+
+    @property
+    def loses_functions(self) -> str | None:
+        """Said wherever it matters: a dyno's disk starts afresh every day."""
+        if not self.settings.on_heroku or self.settings.database_url:
+            return None
+        return (
+            "Deployed functions are lost at this dyno's next restart, at least once a day. To keep "
+            "them: heroku addons:create heroku-postgresql:essential-0"
+        )
+
+    def info(self) -> dict[str, Any]:
+        """What `GET /info` answers."""
+        return self.service.info(
+            authentication=self.gate.required,
+            evaluate=self.settings.evaluate_enable,
+            gzip=self.settings.gzip_enable,
+        )

@@ -1,0 +1,13 @@
+"""GET /metrics: figures for Prometheus."""
+
+from tabpy.tabpy_server.metrics import prometheus
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
+
+
+class MetricsHandler(BaseHandler):
+    route = "/metrics"
+
+    async def get(self) -> None:
+        text = await prometheus.text(self.context)
+        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.finish(text)

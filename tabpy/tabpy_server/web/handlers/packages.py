@@ -1,0 +1,21 @@
+"""GET /packages: what scripts and functions can import here."""
+
+import platform
+from functools import lru_cache
+from importlib import metadata
+
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
+
+
+class PackagesHandler(BaseHandler):
+    route = "/packages"
+
+    def get(self) -> None:
+        self.write_json({"python": platform.python_version(), "packages": installed()})
+
+
+@lru_cache(maxsize=1)
+def installed() -> dict[str, str]:
+    """Distributions and their versions; they don't change while a server runs."""
+    found = {each.metadata["Name"]: each.version for each in metadata.distributions()}
+    return dict(sorted((name, version) for name, version in found.items() if name))

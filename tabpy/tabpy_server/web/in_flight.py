@@ -1,0 +1,42 @@
+"""The requests under way in this web process."""
+
+import asyncio
+
+from tabpy.tabpy_server import machine
+
+LARGE = 1_000_000  # bytes
+TRIM_AFTER = 0.5  # seconds
+
+
+class Traffic:
+    """Counts the requests under way, so that a stopping web process knows when it's done."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._busy = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._trim: asyncio.TimerHandle | None = None
+
+    def enter(self) -> None:
+        self._busy += 1
+        self._quiet.clear()
+
+    def leave(self) -> None:
+        self._busy -= 1
+        if self._busy == 0:
+            self._quiet.set()
+
+    def passed(self, size: int) -> None:
+        """A request of `size` bytes, in and out, is over: give its memory back, once for many."""
+        if size > LARGE and self._trim is None:
+            self._trim = asyncio.get_running_loop().call_later(TRIM_AFTER, self._give_back)
+
+    def _give_back(self) -> None:
+        self._trim = None
+        machine.trim()
+
+    async def drained(self) -> None:
+        """Until the last request that has begun is answered; new ones close their connection."""
+        self.draining = True
+        await self._quiet.wait()

@@ -1,0 +1,63 @@
+"""The routes."""
+
+from typing import Any
+
+from tornado.web import Application, RequestHandler
+
+from tabpy.tabpy_server.settings import OUR_PAGE
+from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.handlers.endpoints import (
+    EndpointHandler,
+    EndpointsHandler,
+    RollbackHandler,
+    StatusHandler,
+    UploadDestinationHandler,
+    VersionsHandler,
+)
+from tabpy.tabpy_server.web.handlers.evaluate import EvaluateHandler
+from tabpy.tabpy_server.web.handlers.metrics import MetricsHandler
+from tabpy.tabpy_server.web.handlers.packages import PackagesHandler
+from tabpy.tabpy_server.web.handlers.page import FileHandler, PageHandler
+from tabpy.tabpy_server.web.handlers.query import QueryHandler
+from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
+
+
+def make_application(context: Context) -> Application:
+    """Every route of the server, under the service's prefix if it has one."""
+    static = str(context.settings.static_path)
+    routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
+        ("/info", InfoHandler, {}),
+        ("/evaluate", EvaluateHandler, {}),
+        ("/query/([^/]+)", QueryHandler, {}),
+        ("/endpoints/?", EndpointsHandler, {}),
+        ("/endpoints/([^/]+)", EndpointHandler, {}),
+        ("/endpoints/([^/]+)/versions", VersionsHandler, {}),
+        ("/endpoints/([^/]+)/rollback", RollbackHandler, {}),
+        ("/status", StatusHandler, {}),
+        ("/configurations/endpoint_upload_destination", UploadDestinationHandler, {}),
+        ("/packages", PackagesHandler, {}),
+        ("/metrics", MetricsHandler, {}),
+        ("/healthz", HealthHandler, {}),
+    ]
+    if context.settings.static_path == OUR_PAGE:
+        routes += [("/", PageHandler, {}), ("/static/(.+)", FileHandler, {"path": static})]
+    else:  # pages of somebody's own, served as they are
+        files = {"path": static, "default_filename": "index.html"}
+        routes.append(("/(.*)", FileHandler, files))
+    return Application(
+        [
+            (context.service.prefix + path, handler, arguments)
+            for path, handler, arguments in routes
+        ],
+        context=context,
+        default_handler_class=UnknownHandler,
+        log_function=_log,
+        template_path=str(OUR_PAGE),
+        compiled_template_cache=True,
+    )
+
+
+def _log(handler: RequestHandler) -> None:
+    if isinstance(handler, BaseHandler):
+        handler.log()

@@ -1,0 +1,1 @@
+"""The process that script workers are forked from."""

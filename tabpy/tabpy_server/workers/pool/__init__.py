@@ -1,0 +1,1 @@
+"""The web process's side: its script workers, and the jobs that wait for them."""

@@ -1,0 +1,1 @@
+"""The script worker: the process that runs people's Python."""

@@ -1,0 +1,344 @@
+"""Deploying: one request that carries metadata and archive, from wherever the code lives."""
+
+import io
+import json
+import pickle
+import platform
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from email import message_from_bytes
+from email.message import Message
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from tabpy.tabpy_tools import upload
+from tabpy.tabpy_tools.client import Client
+from tabpy.tabpy_tools.schema import generate_schema
+from tests.client.fake_server import Answer, FakeServer, Request, fake_server
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with fake_server() as fake:
+        fake.answers["POST /endpoints"] = Answer({"f": {}}, 201)
+        yield fake
+
+
+@pytest.fixture
+def client(server: FakeServer) -> Client:
+    return Client(server.url)
+
+
+@pytest.fixture
+def local_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, str], ModuleType]]:
+    """Writes a module into a folder on the path and imports it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+
+    def write(name: str, source: str) -> ModuleType:
+        path = tmp_path / f"{name.replace('.', '/')}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source)
+        return import_module(name.removesuffix(".__init__"))
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def parts(request: Request) -> list[Message]:
+    head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+    payload = message_from_bytes(head + request.body).get_payload()
+    assert isinstance(payload, list)
+    return [part for part in payload if isinstance(part, Message)]
+
+
+def sent_metadata(request: Request) -> dict[str, Any]:
+    sent: dict[str, Any] = json.loads(str(parts(request)[0].get_payload()))
+    return sent
+
+
+def sent_archive(request: Request) -> bytes:
+    body = parts(request)[1].get_payload(decode=True)
+    assert isinstance(body, bytes)
+    return body
+
+
+def answer_elsewhere(request: Request, *args: object) -> Any:
+    """What the archive answers in a process that has none of this one's modules."""
+    code = (
+        "import json, pickle, sys; object = pickle.load(sys.stdin.buffer); "
+        "print(json.dumps(object.query(*json.loads(sys.argv[1]))))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(args)],
+        input=sent_archive(request),
+        capture_output=True,
+        check=True,
+        cwd="/",
+    )
+    return json.loads(run.stdout)
+
+
+def add(x: float, y: float) -> float:
+    """Adds two numbers."""
+    return x + y
+
+
+def test_a_new_endpoint_is_one_post_of_two_parts(server: FakeServer, client: Client) -> None:
+    schema = generate_schema({"x": 1, "y": 2}, 3)
+    client.deploy("my add", add, "adds", schema, is_public=True, requirements=["numpy>=2"])
+    assert [(each.method, each.path) for each in server.requests] == [
+        ("GET", "/endpoints/my%20add"),
+        ("POST", "/endpoints"),
+    ]
+    assert server.last.headers["Content-Length"] == str(len(server.last.body))
+    described, archive = parts(server.last)
+    assert described["Content-Disposition"] == 'form-data; name="metadata"'
+    assert described["Content-Type"] == "application/json"
+    assert archive["Content-Disposition"] == 'form-data; name="archive"; filename="pickle_archive"'
+    assert archive["Content-Type"] == "application/octet-stream"
+    assert sent_metadata(server.last) == {
+        "name": "my add",
+        "type": "model",
+        "description": "adds",
+        "docstring": "Adds two numbers.",
+        "methods": [{"method": "query"}],
+        "dependencies": [],
+        "target": None,
+        "schema": schema,
+        "is_public": True,
+        "requirements": ["numpy>=2"],
+        "python": platform.python_version(),
+        "packages": {},
+    }
+    assert answer_elsewhere(server.last, 1, 2) == 3
+
+
+def test_an_existing_endpoint_is_refused_before_anything_is_uploaded(
+    server: FakeServer, client: Client
+) -> None:
+    server.answers["GET /endpoints/add"] = Answer({"version": 1})
+    with pytest.raises(RuntimeError, match="endpoint 'add' already: deploy with override=True"):
+        client.deploy("add", add)
+    assert len(server.requests) == 1
+
+
+def test_override_makes_a_new_version(server: FakeServer, client: Client) -> None:
+    server.answers["GET /endpoints/add"] = Answer({"version": 1})
+    server.answers["PUT /endpoints/add"] = Answer({"add": {}})
+    client.deploy("add", add, override=True)
+    assert (server.last.method, server.last.path) == ("PUT", "/endpoints/add")
+    assert answer_elsewhere(server.last, 1, 2) == 3
+
+
+def test_override_of_nothing_makes_the_first_version(server: FakeServer, client: Client) -> None:
+    client.deploy("add", add, override=True)
+    assert server.last.method == "POST"
+
+
+def test_wrong_credentials_show_before_anything_is_uploaded(
+    server: FakeServer, client: Client
+) -> None:
+    server.answers["GET /endpoints/add"] = Answer({"message": "no", "info": "no"}, 401)
+    with pytest.raises(RuntimeError, match="set_credentials"):
+        client.deploy("add", add)
+    assert len(server.requests) == 1
+
+
+def test_the_servers_refusal_is_told(server: FakeServer, client: Client) -> None:
+    refusal = {"message": "Can't load add", "info": "ModuleNotFoundError: No module named 'x'"}
+    server.answers["POST /endpoints"] = Answer(refusal, 422)
+    with pytest.raises(RuntimeError, match=r"422 Can't load add \(ModuleNotFoundError: .*'x'\)"):
+        client.deploy("add", add)
+
+
+def test_the_servers_remark_is_shown_to_the_deployer(server: FakeServer, client: Client) -> None:
+    remark = {"X-TabPy-Warning": "numpy is 2.3 there and 2.4 here"}
+    server.answers["POST /endpoints"] = Answer({"add": {}}, 201, remark)
+    with pytest.warns(UserWarning, match="numpy is 2.3 there") as said:
+        client.deploy("add", add)
+    assert said[0].filename == __file__
+
+
+def test_deploying_works_the_same_with_tabpys_arguments_for_remote_servers(
+    server: FakeServer,
+) -> None:
+    client = Client(server.url, remote_server=True, localhost_endpoint="http://localhost:9004")
+    client.deploy("add", add)
+    assert server.last.path == "/endpoints"
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"), [("", ""), ("mine", "mine"), (None, "Adds two numbers.")]
+)
+def test_no_description_at_all_means_the_docstring(
+    server: FakeServer, client: Client, given: str | None, stored: str
+) -> None:
+    client.deploy("add", add, given)
+    assert sent_metadata(server.last)["description"] == stored
+
+
+@pytest.mark.parametrize("requirements", ["numpy", [1], None, {"numpy": "2"}])
+def test_requirements_that_are_no_list_of_strings(
+    server: FakeServer, client: Client, requirements: list[str]
+) -> None:
+    with pytest.raises(TypeError, match=r"such as \['scikit-learn>=1.5'\]"):
+        client.deploy("add", add, requirements=requirements)
+    assert server.requests == []
+
+
+def test_what_is_no_function_is_refused(server: FakeServer, client: Client) -> None:
+    with pytest.raises(TypeError, match="needs a function; 'add' got int"):
+        client.deploy("add", 5)  # type: ignore[arg-type]
+    assert server.requests == []
+
+
+def test_what_cannot_be_pickled_is_refused_by_name(server: FakeServer, client: Client) -> None:
+    lock = threading.Lock()
+
+    def guarded() -> bool:
+        return lock.locked()
+
+    with pytest.raises(TypeError, match=r"guarded can't be deployed.*pickle '_thread.lock'"):
+        client.deploy("guarded", guarded)
+    assert {each.method for each in server.requests} == {"GET"}
+
+
+def test_a_closure_over_a_fitted_model(server: FakeServer, client: Client) -> None:
+    model = LinearRegression().fit([[1.0], [2.0]], [2.0, 4.0])
+
+    def predict(values: list[float]) -> list[float]:
+        return [round(float(each), 6) for each in model.predict(np.array(values).reshape(-1, 1))]
+
+    client.deploy("predict", predict)
+    assert answer_elsewhere(server.last, [3.0]) == [6.0]
+    versions = sent_metadata(server.last)["packages"]
+    for package in ("numpy", "scikit-learn"):
+        assert versions[package] == metadata.version(package)
+
+
+def test_packages_imported_inside_the_function_count_too(
+    server: FakeServer, client: Client
+) -> None:
+    def late() -> list[str]:
+        def later() -> str:
+            import scipy.stats
+
+            return str(scipy.stats)
+
+        return [later()]
+
+    client.deploy("late", late)
+    assert sent_metadata(server.last)["packages"] == {"scipy": metadata.version("scipy")}
+
+
+def test_a_function_of_a_local_module_brings_what_it_needs_of_it(
+    server: FakeServer, client: Client, local_module: Callable[[str, str], ModuleType]
+) -> None:
+    local_module("prices", "RATE = 3\nclass Price:\n    def of(self, x): return x * RATE\n")
+    shop = local_module("shop", "from prices import Price\ndef cost(x): return Price().of(x)\n")
+    client.deploy("cost", shop.cost)
+    assert answer_elsewhere(server.last, 2) == 6
+    assert cloudpickle.list_registry_pickle_by_value() == set()
+
+
+def test_a_whole_local_package_goes_along_though_its_modules_refer_to_each_other(
+    server: FakeServer, client: Client, local_module: Callable[[str, str], ModuleType]
+) -> None:
+    local_module("farm.__init__", "")
+    local_module("farm.cow", "import farm\nLEGS = 4\ndef legs(): return farm.barn.COWS * LEGS\n")
+    barn = local_module("farm.barn", "from farm import cow\nimport farm\nCOWS = 2\n")
+
+    def count(extra: int) -> int:
+        return int(barn.cow.legs()) + extra
+
+    client.deploy("count", count)
+    assert answer_elsewhere(server.last, 1) == 9
+
+
+def test_a_local_module_imported_inside_the_function_is_warned_of(
+    client: Client, local_module: Callable[[str, str], ModuleType]
+) -> None:
+    local_module("helpers_of_mine", "X = 1\n")
+
+    def late() -> int:
+        import helpers_of_mine  # type: ignore[import-not-found]
+
+        return int(helpers_of_mine.X)
+
+    with pytest.warns(UserWarning, match="late imports 'helpers_of_mine' when it runs") as said:
+        client.deploy("late", late)
+    assert said[0].filename == __file__
+
+
+def test_a_function_of_an_installed_package_goes_by_its_name(
+    server: FakeServer, client: Client
+) -> None:
+    client.deploy("largest", np.max)
+    archive = sent_archive(server.last)
+    assert len(archive) < 300
+    assert pickle.loads(archive).custom_query is np.max
+
+
+@pytest.mark.parametrize(
+    ("folder", "record"),
+    [("goods-1.egg-info", "SOURCES.txt"), ("goods-1.dist-info", "RECORD")],
+    ids=["a source tree", "pip install --target"],
+)
+def test_a_package_counts_as_installed_where_pip_put_it(
+    server: FakeServer,
+    client: Client,
+    local_module: Callable[[str, str], ModuleType],
+    folder: str,
+    record: str,
+) -> None:
+    goods = local_module("goods", "def f(): return 1\n")
+    place = Path(str(goods.__file__)).parent / folder
+    place.mkdir()
+    name = "PKG-INFO" if folder.endswith("egg-info") else "METADATA"
+    (place / name).write_text("Metadata-Version: 2.1\nName: goods\nVersion: 1\n")
+    (place / "top_level.txt").write_text("goods\n")
+    (place / record).write_text("goods.py,,\n")
+    client.deploy("f", goods.f)
+    assert (b"CodeType" in sent_archive(server.last)) is (record != "RECORD")
+    assert sent_metadata(server.last)["packages"] == {"goods": "1"}
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_large_upload_shows_its_progress_to_who_watches(
+    server: FakeServer, client: Client, monkeypatch: pytest.MonkeyPatch, watched: bool
+) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return watched
+
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    content: Any = np.zeros(6_000_000, "uint8")
+    client.deploy("large", lambda: int(content.sum()))
+    assert len(server.last.body) > 6_000_000
+    assert ("Uploading" in screen.getvalue()) is watched
+    assert ("100%" in screen.getvalue()) is watched
+
+
+def test_a_small_upload_shows_none(
+    server: FakeServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(upload, "_is_watched", lambda: True)
+    client.deploy("add", add)
+    assert screen.getvalue() == ""
