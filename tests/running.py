@@ -170,7 +170,7 @@ class Server:
         """The process that forks workers: a child of the arbiter that has been given modules."""
         found: psutil.Process = until(
             lambda: next(
-                (each for each in self.psutil.children() if "template" in " ".join(each.cmdline())),
+                (each for each in self.psutil.children() if "fork_server" in " ".join(each.cmdline())),
                 None,
             ),
             "a template process is there",
@@ -179,7 +179,7 @@ class Server:
 
     def web_processes(self) -> list[psutil.Process]:
         return [
-            each for each in self.psutil.children() if "template" not in " ".join(each.cmdline())
+            each for each in self.psutil.children() if "fork_server" not in " ".join(each.cmdline())
         ]
 
     def workers(self) -> list[psutil.Process]:
