@@ -170,7 +170,11 @@ class Server:
         """The process that forks workers: a child of the arbiter that has been given modules."""
         found: psutil.Process = until(
             lambda: next(
-                (each for each in self.psutil.children() if "fork_server" in " ".join(each.cmdline())),
+                (
+                    each
+                    for each in self.psutil.children()
+                    if "fork_server" in " ".join(each.cmdline())
+                ),
                 None,
             ),
             "a template process is there",

@@ -123,6 +123,13 @@ class DrainingError(TabPyError):
     message, info = "The server is restarting.", "Try again in a few seconds."
 
 
+class InternalError(TabPyError):
+    """Our own code failed; the server's log has the traceback, under the request's id."""
+
+    message = "Internal error"
+    info = "It is in the server's log, under this request's X-Request-Id."
+
+
 # Deployed functions
 
 

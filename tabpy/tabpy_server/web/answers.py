@@ -28,6 +28,7 @@ STATUSES: Mapping[type[TabPyError], int] = {
     errors.AllBusyError: 503,
     errors.WorkerDiedError: 500,
     errors.DrainingError: 503,
+    errors.InternalError: 500,
     errors.UnknownFunctionError: 404,
     errors.UnknownEndpointError: 404,
     errors.UnknownVersionError: 404,

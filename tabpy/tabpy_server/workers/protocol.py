@@ -1,43 +1,287 @@
-"""Both sides: the frames that travel between a web process and its script workers.
+"""What a web process, its script workers and the fork server say to each other.
 
-A frame is a kind (one byte), the length of its meta (4 bytes), the length of its body (8 bytes),
-the meta (a small JSON object) and the body (bytes, as they came or as they will be sent). What a
-worker sends closes with `END`. The template's frame about a worker's death has no such byte
-anywhere in it, so it can never complete what a worker was killed in the middle of.
+A message is a dataclass. On a worker's socket it travels as a frame:
+
+    kind   1 byte     which class
+    meta   4 bytes    its length                    (both lengths big-endian)
+    body   8 bytes    its length
+           meta       the message's fields, as JSON
+           body       raw bytes: a request's body as it came, a reply's as it will be sent
+    END    1 byte     after what a worker sends
+
+A worker can be killed in the middle of a frame. The fork server's `Death` closes with no END, and
+has no such byte in it, so it can never complete what the worker had begun.
 """
 
+import dataclasses
+import signal
 import struct
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+import orjson
 
 from tabpy.tabpy_server import json_codec
+from tabpy.tabpy_server.errors import TabPyError
 
 HEADER = struct.Struct("!cIQ")
-
-HELLO = b"H"  # worker: ready for a job; meta {"pid", "cold"}
-JOB = b"J"  # web process: run this; meta says what it is, body is the request's raw body
-RESULT = b"R"  # worker: body is the reply's JSON; meta may have "printed" and "retire"
-ERROR = b"E"  # worker: meta {"status", "message", "info"}
-NEED = b"N"  # worker, in the middle of a job: what does a function's name stand for; meta {"name"}
-ANSWER = b"A"  # web process: meta {"reference"} or {"status", "message", "info"}
-DEATH = b"D"  # template process: the worker is gone; meta {"reason"}
-
 END = b"\xff"  # no byte of UTF-8
+META_LIMIT = 1 << 20  # bytes that a worker's meta may have
 
 
-class Frame(NamedTuple):
-    kind: bytes
-    meta: dict[str, Any]
-    body: bytes | memoryview
+class ProtocolError(Exception):
+    """What came isn't a message: a script wrote to the socket, or was killed while writing."""
 
 
-def head(kind: bytes, meta: Mapping[str, Any], body_length: int) -> bytes:
-    """The bytes before the body."""
-    encoded = json_codec.dumps(meta)
-    return HEADER.pack(kind, len(encoded), body_length) + encoded
+# What a worker is asked to do
 
 
-def sizes(header: bytes | bytearray | memoryview) -> tuple[bytes, int, int]:
-    """Kind, meta length and body length of a header of `HEADER.size` bytes."""
-    kind, meta_length, body_length = HEADER.unpack(header)
-    return kind, meta_length, body_length
+@dataclass(frozen=True)
+class Reference:
+    """What a worker needs to load a model: the archive at `path`, made with Python `python`."""
+
+    name: str
+    version: int
+    sha256: str
+    path: str
+    python: str
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Run the script in the body, a request of Tableau's."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """Call a deployed function with the arguments in the body."""
+
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class CheckArchive:
+    """Load the archive at `path`, about to be deployed as `name`. The body is what its sender says
+    of it, JSON; the reply's body is a `functions.metadata` document."""
+
+    path: str
+    name: str
+    requirements: list[str]
+    python: str
+    packages: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Archive the marked functions of the folder `models` in the folder `archives`."""
+
+    models: str
+    archives: str
+
+
+Task = Evaluate | Query | CheckArchive | Collect
+
+
+# Messages
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Worker: ready for a job. `warm`: it has imported what is to be preloaded. `preloaded`: the
+    digest of the preload request whose models it started with, "" for none."""
+
+    pid: int
+    warm: bool = True
+    preloaded: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Web process: do `task`, with the body. `model_memory`: bytes of models to keep loaded.
+    `want_printed`: tell what the script prints."""
+
+    task: Task
+    change_token: str
+    model_memory: int = 0
+    want_printed: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Worker: done, the body is JSON. `etag` is of a function's answer. `recycle`: replace me."""
+
+    etag: str = ""
+    printed: str = ""
+    recycle: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Worker: what went wrong, as `errors.TabPyError` (see `of` and `error`)."""
+
+    error_name: str
+    facts: list[Any]
+    printed: str = ""
+    recycle: bool = False
+
+    @classmethod
+    def of(cls, error: TabPyError, printed: str = "", recycle: bool = False) -> "Failure":
+        """Return the message that carries `error`."""
+        return cls(type(error).__name__, list(error.args), printed, recycle)
+
+    def error(self) -> TabPyError:
+        """Return the error it carries. Raises ProtocolError for one that there is not."""
+        return _error(self.error_name, self.facts)
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Worker: our own code failed, with this traceback; not the script's fault."""
+
+    trace: str
+
+
+@dataclass(frozen=True)
+class Need:
+    """Worker, in the middle of a job: what does the name of a function stand for? `damaged` is the
+    SHA-256 of an archive that turned out to be missing or not whole, else ""."""
+
+    name: str
+    damaged: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Web process: what a `Need` asked for."""
+
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Web process: why a `Need` can't be met."""
+
+    error_name: str
+    facts: list[Any]
+
+    @classmethod
+    def of(cls, error: TabPyError) -> "Refusal":
+        """Return the message that carries `error`."""
+        return cls(type(error).__name__, list(error.args))
+
+    def error(self) -> TabPyError:
+        """Return the error it carries."""
+        return _error(self.error_name, self.facts)
+
+
+@dataclass(frozen=True)
+class Death:
+    """Fork server: the worker is gone; `reason` says how, such as "ended with exit code 3"."""
+
+    reason: str
+
+
+Message = Hello | Job | Reply | Failure | Crash | Need | Answer | Refusal | Death
+KINDS: Mapping[type[Message], bytes] = {
+    Hello: b"H",
+    Job: b"J",
+    Reply: b"R",
+    Failure: b"F",
+    Crash: b"C",
+    Need: b"N",
+    Answer: b"A",
+    Refusal: b"X",
+    Death: b"D",
+}
+CLASSES: Mapping[bytes, type[Message]] = {kind: cls for cls, kind in KINDS.items()}
+TASKS: Mapping[str, type[Task]] = {
+    "evaluate": Evaluate,
+    "query": Query,
+    "check": CheckArchive,
+    "collect": Collect,
+}
+TASK_NAMES: Mapping[type[Task], str] = {cls: name for name, cls in TASKS.items()}
+
+
+def encode(message: Message, body_length: int = 0) -> bytes:
+    """Return the bytes that go before the body; END is the worker's to add."""
+    meta = dict(vars(message))
+    if isinstance(message, Job):
+        meta["task"] = {"": TASK_NAMES[type(message.task)], **vars(message.task)}
+    try:
+        encoded = orjson.dumps(meta)
+    except orjson.JSONEncodeError:  # a lone surrogate in a name, or in what a script printed
+        encoded = json_codec.dumps(meta)
+    return HEADER.pack(KINDS[type(message)], len(encoded), body_length) + encoded
+
+
+def decode(kind: bytes, meta: bytes | bytearray | memoryview) -> Message:
+    """Return the message of a frame. Raises ProtocolError for anything else."""
+    try:
+        fields = json_codec.loads(meta)
+        cls = CLASSES[kind]
+        if cls is Job:
+            task = fields["task"]
+            fields["task"] = _build(TASKS[task.pop("")], task)
+        return _build(cls, fields)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ProtocolError(f"not a message: {type(error).__name__}") from None
+
+
+_Built = TypeVar("_Built")
+
+
+def _build(cls: type[_Built], fields: dict[str, Any]) -> _Built:
+    """Make a dataclass of its fields, each of the type it should have. Raises TypeError."""
+    types = _field_types(cls)
+    if fields.keys() - types.keys():
+        raise TypeError("unknown field")
+    for name, value in fields.items():
+        expected = types[name]
+        if expected is Reference:
+            fields[name] = _build(Reference, value)
+        elif expected is not None and type(value) is not expected:
+            raise TypeError(name)
+    return cls(**fields)
+
+
+def _field_types(cls: type) -> dict[str, type | None]:
+    found = _FIELD_TYPES.get(cls)
+    if found is None:
+        hints = get_type_hints(cls)
+        found = {
+            each.name: None
+            if hints[each.name] is Task
+            else get_origin(hints[each.name]) or hints[each.name]
+            for each in dataclasses.fields(cls)
+        }
+        _FIELD_TYPES[cls] = found
+    return found
+
+
+_FIELD_TYPES: dict[type, dict[str, type | None]] = {}
+
+
+def _error(name: str, facts: Sequence[Any]) -> TabPyError:
+    try:
+        return TabPyError.by_name[name](*facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"no such error: {name[:40]!r}") from error
+
+
+# What web processes ask of the fork server, on the socket that they share
+
+PRELOAD_LIMIT = 1 << 16  # bytes of a preload request
+LEAVE = getattr(signal, "SIGUSR2", signal.SIGTERM)  # to a fork server whose successor serves
+READY = b"ready"  # fork server, on its pipe to the arbiter: a worker can be forked
+
+
+def preload_request(references: Sequence[Reference]) -> bytes:
+    """Return the message that asks for workers that start with these models."""
+    return orjson.dumps([vars(each) for each in references], option=orjson.OPT_SORT_KEYS)
+
+
+def preloaded_references(request: bytes) -> list[Reference]:
+    """Return what a preload request asks for."""
+    return [Reference(**each) for each in orjson.loads(request)]

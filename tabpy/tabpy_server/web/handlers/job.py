@@ -7,7 +7,7 @@ from tornado.web import Finish
 
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
-from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers import wire
 from tabpy.tabpy_server.workers.pool.job import Job
 
 logger = logging.getLogger("tabpy.script")
@@ -22,7 +22,7 @@ class JobHandler(BaseHandler):
         super().initialize()
         self._running: asyncio.Task[None] | None = None
 
-    async def run_job(self, job: Job) -> protocol.Frame:
+    async def run_job(self, job: Job) -> wire.Frame:
         """The worker's answer, whose body is JSON. Raises RequestError."""
         job.meta["model_memory"] = int(self.context.settings.model_memory_mb * 1024 * 1024)
         if logger.isEnabledFor(logging.DEBUG):
@@ -41,7 +41,7 @@ class JobHandler(BaseHandler):
             if blanks is not None:
                 blanks.cancel()
         self._log_printed(frame)
-        if frame.kind == protocol.ERROR:
+        if frame.kind == wire.ERROR:
             raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
         return frame
 
@@ -62,7 +62,7 @@ class JobHandler(BaseHandler):
             self._running.cancel()
         super().on_connection_close()
 
-    def _log_printed(self, frame: protocol.Frame) -> None:
+    def _log_printed(self, frame: wire.Frame) -> None:
         if printed := frame.meta.get("printed"):
             fields = {"request_id": self.request_id, "text": printed}
             logger.debug("printed", extra={"fields": fields})

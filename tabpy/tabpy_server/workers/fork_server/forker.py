@@ -14,7 +14,7 @@ import signal
 import socket
 from pathlib import Path
 
-from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers import wire
 from tabpy.tabpy_server.workers.fork_server.preloaded_models import EMPTY, Shelf
 from tabpy.tabpy_server.workers.worker import main
 
@@ -160,7 +160,7 @@ class Forker:
             self._poll.unregister(worker_socket)  # closing isn't enough: others may hold it open
             try:
                 meta = {"reason": reason_of_death(status)}
-                worker_socket.send(protocol.head(protocol.DEATH, meta, 0), socket.MSG_DONTWAIT)
+                worker_socket.send(wire.head(wire.DEATH, meta, 0), socket.MSG_DONTWAIT)
                 worker_socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # the web process is gone, or the worker died in the middle of a full socket

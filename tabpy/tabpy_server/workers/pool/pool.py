@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.metrics.counters import Counters
-from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers import wire
 from tabpy.tabpy_server.workers.pool.job import Job, Timing
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.worker import Worker, WorkerDiedError
@@ -98,7 +98,7 @@ class Pool:
             if not waiter.done():
                 waiter.set_exception(restarting())
 
-    async def run(self, job: Job, timing: Timing) -> protocol.Frame:
+    async def run(self, job: Job, timing: Timing) -> wire.Frame:
         """The RESULT or ERROR frame of `job`; how long it waited and ran goes to `timing`.
 
         Raises RequestError: 503 if no worker came free in time, 408 if the script took too long,
@@ -136,7 +136,7 @@ class Pool:
             self._give_back(worker, end)
         return frame
 
-    async def run_isolated(self, job: Job) -> protocol.Frame:
+    async def run_isolated(self, job: Job) -> wire.Frame:
         """Like `run`, on a worker that does nothing before and nothing after."""
         worker = Worker(self._launcher, lambda _: None)
         self._isolated.add(worker)
@@ -158,11 +158,11 @@ class Pool:
             worker.kill()
         return _successful(frame)
 
-    async def _run_on(self, worker: Worker, job: Job) -> protocol.Frame:
+    async def _run_on(self, worker: Worker, job: Job) -> wire.Frame:
         """The job's RESULT or ERROR frame, after what it wants to know on the way."""
         meta = {**job.meta, "change_token": self._functions.change_token}
         frame = await worker.run(meta, job.body)
-        while frame.kind == protocol.NEED:
+        while frame.kind == wire.NEED:
             answer: dict[str, object]
             try:
                 answer = {"reference": await self._functions.reference(frame.meta["name"])}
@@ -295,8 +295,8 @@ class Pool:
             self._counters.ends["replaced"] += 1
 
 
-def _successful(frame: protocol.Frame) -> protocol.Frame:
-    if frame.kind == protocol.ERROR:
+def _successful(frame: wire.Frame) -> wire.Frame:
+    if frame.kind == wire.ERROR:
         raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
     return frame
 

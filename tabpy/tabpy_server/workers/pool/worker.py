@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.machine import resident
-from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers import wire
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 
 ENDED = "ended"
@@ -36,8 +36,8 @@ class Worker:
         ours.setblocking(False)
         self._socket = ours
         self._received = bytearray()
-        self._frame: asyncio.Future[protocol.Frame] = self._loop.create_future()
-        self._expecting_nothing: asyncio.Future[protocol.Frame] = self._loop.create_future()
+        self._frame: asyncio.Future[wire.Frame] = self._loop.create_future()
+        self._expecting_nothing: asyncio.Future[wire.Frame] = self._loop.create_future()
         self._expecting_nothing.cancel()  # done, so that a frame without a question is noticed
         self._death = ENDED
         self._loop.add_reader(ours, self._readable)
@@ -55,16 +55,16 @@ class Worker:
         self._size_at_start = resident(self.pid)
         return not hello["cold"]
 
-    async def run(self, meta: dict[str, object], body: Sequence[bytes]) -> protocol.Frame:
+    async def run(self, meta: dict[str, object], body: Sequence[bytes]) -> wire.Frame:
         """The worker's RESULT, ERROR or NEED frame. Raises WorkerDiedError."""
-        head = protocol.head(protocol.JOB, meta, sum(map(len, body)))
+        head = wire.head(wire.JOB, meta, sum(map(len, body)))
         return await self._exchange([head, *body])
 
-    async def answer(self, meta: dict[str, object]) -> protocol.Frame:
+    async def answer(self, meta: dict[str, object]) -> wire.Frame:
         """Answer a NEED frame; the worker's next frame. Raises WorkerDiedError."""
-        return await self._exchange([protocol.head(protocol.ANSWER, meta, 0)])
+        return await self._exchange([wire.head(wire.ANSWER, meta, 0)])
 
-    async def _exchange(self, parts: Sequence[bytes]) -> protocol.Frame:
+    async def _exchange(self, parts: Sequence[bytes]) -> wire.Frame:
         self._frame = self._loop.create_future()
         if not self.alive:
             raise WorkerDiedError(self._death)
@@ -133,25 +133,25 @@ class Worker:
 
     def _take_frame(self) -> bool:
         """Take the first frame of what has been received; false if it's not complete yet."""
-        if len(self._received) < protocol.HEADER.size:
+        if len(self._received) < wire.HEADER.size:
             return False
-        kind, meta_length, body_length = protocol.sizes(self._received[: protocol.HEADER.size])
-        body_start = protocol.HEADER.size + meta_length
+        kind, meta_length, body_length = wire.sizes(self._received[: wire.HEADER.size])
+        body_start = wire.HEADER.size + meta_length
         body_end = body_start + body_length
-        closing = b"" if kind == protocol.DEATH else protocol.END
+        closing = b"" if kind == wire.DEATH else wire.END
         end = body_end + len(closing)
         if len(self._received) < end:
             return False
         received = self._received
         self._received = received[end:]
-        meta = loads(received[protocol.HEADER.size : body_start])
-        if kind == protocol.DEATH:
+        meta = loads(received[wire.HEADER.size : body_start])
+        if kind == wire.DEATH:
             self._death = meta["reason"]
         elif received[body_end:end] != closing or self._frame.done():
             self.kill()  # not our protocol: a script wrote to the socket, or was killed writing
         else:
             with memoryview(received) as view:
-                self._frame.set_result(protocol.Frame(kind, meta, bytes(view[body_start:body_end])))
+                self._frame.set_result(wire.Frame(kind, meta, bytes(view[body_start:body_end])))
         return True
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.machine import trim
-from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers import wire
 from tabpy.tabpy_server.workers.worker import function, results, script
 from tabpy.tabpy_server.workers.worker.archive_check import check
 from tabpy.tabpy_server.workers.worker.collect import collect
@@ -50,7 +50,7 @@ def serve(
     models = Models(lambda name: _ask(connection, name), shared)
     memory = Memory(memory_mb)
     memory.limit()
-    _send(connection, protocol.HELLO, {"pid": os.getpid(), "cold": cold})
+    _send(connection, wire.HELLO, {"pid": os.getpid(), "cold": cold})
     while (job := _receive(connection)) is not None:
         printed.start()
         kind, meta, body = _run(job, models, memory)
@@ -65,22 +65,20 @@ def serve(
             trim()
 
 
-def _run(
-    job: protocol.Frame, models: Models, memory: Memory
-) -> tuple[bytes, dict[str, Any], bytes]:
+def _run(job: wire.Frame, models: Models, memory: Memory) -> tuple[bytes, dict[str, Any], bytes]:
     meta = job.meta
     try:
         models.start(meta["change_token"], meta.get("model_memory", 0))
         match meta["do"]:
             case "evaluate":
-                return protocol.RESULT, {}, script.evaluate(job.body, models)
+                return wire.RESULT, {}, script.evaluate(job.body, models)
             case "query":
                 body, etag = function.query(job.body, meta["model"], models)
-                return protocol.RESULT, {"etag": etag}, body
+                return wire.RESULT, {"etag": etag}, body
             case "check":
-                return protocol.RESULT, {}, results.encode(check(**meta["archive"]))
+                return wire.RESULT, {}, results.encode(check(**meta["archive"]))
             case "collect":
-                return protocol.RESULT, {}, results.encode(collect(**meta["folders"]))
+                return wire.RESULT, {}, results.encode(collect(**meta["folders"]))
             case unknown:
                 raise ValueError(f"no such job: {unknown}")
     except RequestError as error:
@@ -90,12 +88,12 @@ def _run(
             allowed = f"{memory.allowed_mb:.0f} MB"
             reason["info"] += f"\nOne script may take {allowed} here (TABPY_SCRIPT_MEMORY_MB)."
             reason["spent"] = True
-        return protocol.ERROR, reason, b""
+        return wire.ERROR, reason, b""
 
 
 def _ask(connection: socket.socket, name: str) -> dict[str, Any]:
     """What the web process knows of a function. Raises RequestError for one that isn't there."""
-    _send(connection, protocol.NEED, {"name": name})
+    _send(connection, wire.NEED, {"name": name})
     answer = _receive(connection)
     if answer is None:
         raise SystemExit  # the web process is gone
@@ -105,15 +103,15 @@ def _ask(connection: socket.socket, name: str) -> dict[str, Any]:
     return reference
 
 
-def _receive(connection: socket.socket) -> protocol.Frame | None:
-    header = _read(connection, protocol.HEADER.size)
+def _receive(connection: socket.socket) -> wire.Frame | None:
+    header = _read(connection, wire.HEADER.size)
     if header is None:
         return None
-    kind, meta_length, body_length = protocol.sizes(header)
+    kind, meta_length, body_length = wire.sizes(header)
     rest = _read(connection, meta_length + body_length)
     if rest is None:
         return None
-    return protocol.Frame(kind, loads(rest[:meta_length]), rest[meta_length:])
+    return wire.Frame(kind, loads(rest[:meta_length]), rest[meta_length:])
 
 
 def _read(connection: socket.socket, length: int) -> memoryview | None:
@@ -130,13 +128,13 @@ def _read(connection: socket.socket, length: int) -> memoryview | None:
 def _send(
     connection: socket.socket, kind: bytes, meta: Mapping[str, Any], body: bytes = b""
 ) -> None:
-    head = protocol.head(kind, meta, len(body))
+    head = wire.head(kind, meta, len(body))
     if len(body) < 65536:
-        connection.sendall(head + body + protocol.END)
+        connection.sendall(head + body + wire.END)
     else:
         connection.sendall(head)
         connection.sendall(body)
-        connection.sendall(protocol.END)
+        connection.sendall(wire.END)
 
 
 class _Surroundings:
