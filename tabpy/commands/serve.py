@@ -15,9 +15,9 @@ from tabpy.tabpy_server import log_format, settings
 from tabpy.tabpy_server.errors import StartError
 
 if TYPE_CHECKING:
-    from tabpy.tabpy_server.workers.fork_server.process import TemplateProcess
+    from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 
-# tornado, gunicorn and the password hashes are imported below, while the template process is
+# tornado, gunicorn and the password hashes are imported below, while the fork server is
 # already busy importing what scripts need.
 
 logger = logging.getLogger("tabpy")
@@ -59,7 +59,7 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
     watched = arguments.one_time_password or sys.stdin.isatty()
     check_state_path(chosen)
     listener = bind(chosen.address, chosen.port)
-    template = start_template(chosen) if sys.platform == "linux" else None
+    fork_server = start_fork_server(chosen) if sys.platform == "linux" else None
     try:
         from tabpy.tabpy_server.access import first_user
         from tabpy.tabpy_server.metrics import files
@@ -74,16 +74,16 @@ def _serve(chosen: settings.Settings, arguments: argparse.Namespace) -> None:
         )
         shared = PreforkState(chosen, server_info.read(chosen.state_path), entered.gate)
     except StartError:
-        if template is not None:
-            template.stop()
+        if fork_server is not None:
+            fork_server.stop()
         raise
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if watched:
         print(welcome(chosen.port, entered.users, entered.password), flush=True)
-    if template is not None:
+    if fork_server is not None:
         from tabpy.tabpy_server.processes.gunicorn_server import Server
 
-        Server(shared, template, listener).run()
+        Server(shared, fork_server, listener).run()
     else:
         from tabpy.tabpy_server.processes import single_process
 
@@ -117,16 +117,18 @@ def bind(address: str, port: int) -> socket.socket:
     return listener
 
 
-def start_template(chosen: settings.Settings) -> "TemplateProcess":
+def start_fork_server(chosen: settings.Settings) -> "ForkServerProcess":
     """As early as can be: its imports take longest. Then make this process unreadable to it."""
-    from tabpy.tabpy_server.workers.fork_server.forker import prctl
-    from tabpy.tabpy_server.workers.fork_server.main import PR_SET_DUMPABLE
-    from tabpy.tabpy_server.workers.fork_server.process import TemplateProcess
+    from tabpy.tabpy_server.workers.fork_server.environment import script_environment
+    from tabpy.tabpy_server.workers.fork_server.linux import PR_SET_DUMPABLE, prctl
+    from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 
     # Scripts run as the same user: without this they could read our environment and memory in
     # /proc. Web processes inherit it.
     prctl(PR_SET_DUMPABLE, 0)
-    return TemplateProcess(chosen.preload, chosen.script_memory_mb, os.environ)
+    return ForkServerProcess(
+        chosen.preload, chosen.script_memory_mb, script_environment(os.environ)
+    )
 
 
 def welcome(port: int, users: Sequence[str], password: str | None) -> str:

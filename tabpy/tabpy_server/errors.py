@@ -67,21 +67,36 @@ class UnexpectedCredentialsError(TabPyError):
 
 
 class ScriptFailedError(TabPyError):
-    """The script raised; `info` has the exception and the script's own lines."""
+    """The script raised; `info` has the exception and the script's own lines.
+
+    `out_of_memory`: it was a MemoryError; known only where it was raised.
+    """
 
     message = "Error processing script"
+    out_of_memory = False
 
     def __init__(self, info: str) -> None:
         super().__init__(info)
         self.info = info
 
+    def with_hint(self, hint: str) -> "ScriptFailedError":
+        """Return the same with one line more."""
+        return ScriptFailedError(f"{self.info}\n{hint}")
+
 
 class FunctionFailedError(TabPyError):
-    """A deployed function raised; `info` has the exception."""
+    """A deployed function raised; `info` has the exception, `out_of_memory` is as above."""
+
+    out_of_memory = False
 
     def __init__(self, name: str, info: str) -> None:
         super().__init__(name, info)
+        self.name = name
         self.message, self.info = f"Error querying function '{name}'", info
+
+    def with_hint(self, hint: str) -> "FunctionFailedError":
+        """Return the same with one line more."""
+        return FunctionFailedError(self.name, f"{self.info}\n{hint}")
 
 
 class JobTimeoutError(TabPyError):
@@ -89,10 +104,24 @@ class JobTimeoutError(TabPyError):
 
     def __init__(self, timeout: float, waited: float, ran: float) -> None:
         super().__init__(timeout, waited, ran)
+        self.timeout = timeout
         self.message = f"User defined script timed out. Timeout is set to {timeout} s."
         self.info = (
             f"It waited {waited:.1f} s for a free worker and ran for {ran:.1f} s, then it was "
             "stopped."
+        )
+
+
+class FunctionNotReadyError(TabPyError):
+    """Looking up a function took all the time, in seconds, that its call had."""
+
+    message = "The function isn't ready."
+
+    def __init__(self, name: str, timeout: float) -> None:
+        super().__init__(name, timeout)
+        self.info = (
+            f"Looking up '{name}' took longer than {timeout} s, and it was not called. Try again "
+            "later."
         )
 
 

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.errors import RequestError, StartError
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.workers.protocol import Reference
 
 if TYPE_CHECKING:
     from tabpy.tabpy_server.functions.store.endpoint import Endpoint
@@ -51,7 +52,7 @@ class Catalog:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="store")
         self._store: Store | None = None
         self._endpoints: Mapping[str, Endpoint] = {}
-        self._references: dict[str, dict[str, Any]] = {}  # of this change_token
+        self._references: dict[str, Reference] = {}  # of this change_token
         self._seen = ""
         self._reachable = True
         self._loading = asyncio.Lock()
@@ -111,20 +112,16 @@ class Catalog:
             raise RequestError(404, "UnknownURI", f"There is no function '{name}' on this server.")
         return found
 
-    async def reference(self, name: str) -> dict[str, Any]:
+    async def reference(self, name: str, *, damaged: str = "") -> Reference:
         """What a worker needs to load the model behind `name`. Raises RequestError 404 or 503."""
         if self._seen == self._change_token.value() and name in self._references:
             return self._references[name]
         found = await self.model(name)
         assert found.code is not None
         path = await self._file(found.code.sha256)
-        reference = {
-            "name": found.name,
-            "version": found.version,
-            "sha256": found.code.sha256,
-            "path": str(path),
-            "python": found.code.python,
-        }
+        reference = Reference(
+            found.name, found.version, found.code.sha256, str(path), found.code.python
+        )
         if (await self.endpoints()).get(found.name) is found:  # nothing has changed meanwhile
             self._references[name] = reference
         return reference

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tabpy.tabpy_server import machine
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import (
+    JobTimeoutError,
+    NotLoadableError,
+    RequestError,
+    TabPyError,
+    WorkerDiedError,
+)
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.metadata import DeployRequest
 from tabpy.tabpy_server.functions.store.endpoint import (
@@ -20,8 +26,8 @@ from tabpy.tabpy_server.functions.store.endpoint import (
     exists,
 )
 from tabpy.tabpy_server.json_codec import loads
-from tabpy.tabpy_server.workers.pool.job import Job
 from tabpy.tabpy_server.workers.pool.pool import Pool
+from tabpy.tabpy_server.workers.protocol import CheckArchive
 
 if TYPE_CHECKING:
     from tabpy.tabpy_server.functions.store.store import Store
@@ -116,24 +122,25 @@ class Deployer:
         return code, remarks
 
     async def _check(self, deployment: DeployRequest, archive: Path) -> list[str]:
-        what = {
-            "path": str(archive),
-            "name": deployment.name,
-            "requirements": deployment.requirements,
-            "python": deployment.python,
-            "packages": dict(deployment.packages),
-        }
+        task = CheckArchive(
+            str(archive),
+            deployment.name,
+            deployment.requirements,
+            deployment.python,
+            dict(deployment.packages),
+        )
+        failed = f"Function '{deployment.name}' can't be loaded."
         try:
-            frame = await self._pool.run_isolated(
-                Job({"do": "check", "archive": what}, [], LOAD_TIMEOUT)
-            )
-        except RequestError as problem:
-            if problem.message.startswith("Function "):
-                raise RequestError(400, problem.message, problem.info) from None
+            remarks: list[str] = loads(await self._pool.run_isolated(task, LOAD_TIMEOUT))
+        except JobTimeoutError as error:
             raise RequestError(
-                400,
-                f"Function '{deployment.name}' can't be loaded.",
-                f"{problem.message} {problem.info}",
+                400, failed, f"It took too long. It was stopped after {error.timeout} s."
             ) from None
-        remarks: list[str] = loads(frame.body)
+        except WorkerDiedError as error:
+            how = error.how.rstrip(",")
+            raise RequestError(400, failed, f"It ended its process. The process {how}.") from None
+        except NotLoadableError as error:
+            raise RequestError(400, error.message, error.info) from None
+        except TabPyError as error:
+            raise RequestError(400, failed, f"{error.message} {error.info}") from None
         return remarks

@@ -23,7 +23,7 @@ async def share_models(context: Context) -> None:
             wanted = await _large(context)
             if wanted != shared:
                 references = [await context.catalog.reference(name) for name in wanted.values()]
-                context.pool.share(references)
+                context.pool.preload_models(references)
                 shared = wanted
         except (RequestError, LookupError):  # no store now, or a version has just been removed
             await asyncio.sleep(RETRY_AFTER)

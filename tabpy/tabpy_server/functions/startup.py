@@ -18,12 +18,12 @@ from typing import Any
 
 import orjson
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import RequestError, TabPyError
 from tabpy.tabpy_server.functions.catalog import FORGET_AFTER
 from tabpy.tabpy_server.functions.legacy import state_folder
 from tabpy.tabpy_server.functions.metadata import DeployRequest, parse_metadata
 from tabpy.tabpy_server.web.context import Context
-from tabpy.tabpy_server.workers.pool.job import Job
+from tabpy.tabpy_server.workers.protocol import Collect
 
 if sys.platform != "win32":
     import fcntl
@@ -131,15 +131,12 @@ async def _deploy_checkout(context: Context) -> None:
             logger.info("TABPY_MODELS_PATH is '%s', where there is no module.", folder or "")
         return
     with tempfile.TemporaryDirectory() as archives:
-        folders = {"models": str(folder), "archives": archives}
         try:
-            frame = await context.pool.run_isolated(
-                Job({"do": "collect", "folders": folders}, [], COLLECT_TIMEOUT)
-            )
-        except RequestError as refusal:
+            body = await context.pool.run_isolated(Collect(str(folder), archives), COLLECT_TIMEOUT)
+        except TabPyError as refusal:
             logger.warning("models/ can't be deployed: %s %s", refusal.message, refusal.info)
             return
-        collected = orjson.loads(frame.body)
+        collected = orjson.loads(body)
         for problem in collected["problems"]:
             logger.warning("Not deployed: %s", problem)
         known = await context.catalog.read(lambda store: store.origins())

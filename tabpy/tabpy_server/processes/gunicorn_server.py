@@ -1,7 +1,7 @@
-"""The server as users start it: gunicorn's arbiter over web processes, and the template process.
+"""The server as users start it: gunicorn's arbiter over web processes, and the fork server.
 
-The template is started before anything heavy is imported here, so both get ready at the same
-time; the port opens when the template could run a script. When it dies, it's started anew, and
+The fork server is started before anything heavy is imported here, so both get ready at the same
+time; the port opens when the fork server could fork a worker. When it dies, it's started anew, and
 the requests to fork that came in between wait for it in the socket.
 """
 
@@ -16,18 +16,18 @@ from gunicorn.glogging import Logger
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.processes.web_process import WebProcess
-from tabpy.tabpy_server.workers.fork_server.process import TemplateProcess
-from tabpy.tabpy_server.workers.pool.launchers import TemplateLauncher
+from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
+from tabpy.tabpy_server.workers.pool.launchers import ForkLauncher
 
 
 class Server(BaseApplication):
     """gunicorn's application object, with our settings in place of its command line."""
 
     def __init__(
-        self, shared: PreforkState, template: TemplateProcess, listener: socket.socket
+        self, shared: PreforkState, fork_server: ForkServerProcess, listener: socket.socket
     ) -> None:
         self.shared = shared
-        self.template = template
+        self.fork_server = fork_server
         self.listener = listener
         super().__init__()
 
@@ -53,24 +53,26 @@ class Server(BaseApplication):
 
     def web_process(self) -> WebProcess:
         """Made in the web process itself, since it needs a running loop."""
-        return WebProcess(self.shared, TemplateLauncher(self.template.requests))
+        return WebProcess(
+            self.shared, ForkLauncher(self.fork_server.requests, self.fork_server.state)
+        )
 
     def run(self) -> None:
         """Serve until a signal ends it."""
-        TemplateArbiter(self).run()
+        ForkServerArbiter(self).run()
 
 
-class TemplateArbiter(Arbiter):
-    """An arbiter that also keeps the template process alive."""
+class ForkServerArbiter(Arbiter):
+    """An arbiter that also keeps the fork server alive."""
 
     app: Server
 
     def start(self) -> None:
-        self.app.template.wait_until_ready()
+        self.app.fork_server.wait_until_ready()
         super().start()
 
     def manage_workers(self) -> None:
-        self.app.template.restart_if_dead()
+        self.app.fork_server.restart_if_dead()
         super().manage_workers()
 
 

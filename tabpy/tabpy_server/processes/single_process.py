@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.processes.web_process import WebProcess
+from tabpy.tabpy_server.workers.fork_server.environment import script_environment
 from tabpy.tabpy_server.workers.pool.launchers import SpawnLauncher
 
 BACKLOG = 2048  # connections that may wait to be accepted; gunicorn's number
@@ -16,7 +17,9 @@ def run(shared: PreforkState, listener: socket.socket, environment: Mapping[str,
     """Serve on the bound socket `listener` until SIGINT or SIGTERM."""
     listener.listen(BACKLOG)
     listener.setblocking(False)
-    launcher = SpawnLauncher(shared.settings.preload, shared.settings.script_memory_mb, environment)
+    launcher = SpawnLauncher(
+        shared.settings.preload, shared.settings.script_memory_mb, script_environment(environment)
+    )
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()

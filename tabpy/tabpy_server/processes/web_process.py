@@ -20,7 +20,7 @@ from tabpy.tabpy_server.web.handlers.base import DRAIN_FACTOR
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.pool import Pool
+from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 
 if TYPE_CHECKING:
     from tabpy.tabpy_server.functions.store.store import Store
@@ -49,7 +49,16 @@ class WebProcess:
             shared.change_token,
             counters,
         )
-        pool = Pool(launcher, settings.workers, settings.script_memory_mb, catalog, counters)
+        pool = Pool(
+            launcher,
+            catalog,
+            counters,
+            Limits(
+                settings.workers,
+                settings.script_memory_mb,
+                int(settings.model_memory_mb * (1 << 20)),
+            ),
+        )
         self._boot = shared.boot
         self._context = Context(
             settings=settings,
@@ -99,8 +108,8 @@ class WebProcess:
         await asyncio.wait((publishing,))  # so that what ended in the drain is counted, too
 
     async def _drain(self) -> None:
-        """Answer the requests that have begun: with their results while there's time."""
-        self._context.pool.refuse_waiting()
+        """Answer the requests that have begun, those that wait for a worker too: with their
+        results while there's time."""
         drained = asyncio.ensure_future(self._context.traffic.drained())
         hurry = asyncio.ensure_future(self._hurry.wait())
         limit = self._context.settings.drain_timeout

@@ -25,6 +25,7 @@ STATUSES: Mapping[type[TabPyError], int] = {
     errors.ScriptFailedError: 500,
     errors.FunctionFailedError: 500,
     errors.JobTimeoutError: 408,
+    errors.FunctionNotReadyError: 503,
     errors.AllBusyError: 503,
     errors.WorkerDiedError: 500,
     errors.DrainingError: 503,
@@ -40,6 +41,7 @@ STATUSES: Mapping[type[TabPyError], int] = {
 }
 HEADERS: Mapping[type[TabPyError], Callable[..., Mapping[str, str]]] = {
     errors.TooManySignInsError: lambda error: {"Retry-After": f"{error.wait:.0f}"},
+    errors.FunctionNotReadyError: lambda _: {"Retry-After": "5"},
     errors.AllBusyError: lambda _: {"Retry-After": "5"},
     errors.DrainingError: lambda _: {"Retry-After": "2"},
     errors.StoreUnavailableError: lambda _: {"Retry-After": "5"},

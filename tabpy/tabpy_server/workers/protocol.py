@@ -88,12 +88,10 @@ Task = Evaluate | Query | CheckArchive | Collect
 
 @dataclass(frozen=True)
 class Hello:
-    """Worker: ready for a job. `warm`: it has imported what is to be preloaded. `preloaded`: the
-    digest of the preload request whose models it started with, "" for none."""
+    """Worker: ready for a job. `origin` is that of the fork server that forked it, "" without."""
 
     pid: int
-    warm: bool = True
-    preloaded: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,26 +107,30 @@ class Job:
 
 @dataclass(frozen=True)
 class Reply:
-    """Worker: done, the body is JSON. `etag` is of a function's answer. `recycle`: replace me."""
+    """Worker: done, the body is JSON. `etag` is of a function's answer. `recycle`: replace me.
+    `trouble`: the traceback of what failed after the job, in our own code."""
 
     etag: str = ""
     printed: str = ""
     recycle: bool = False
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Worker: what went wrong, as `errors.TabPyError` (see `of` and `error`)."""
+    """Worker: what went wrong, an `errors.TabPyError`; the rest is as in `Reply`."""
 
     error_name: str
     facts: list[Any]
     printed: str = ""
     recycle: bool = False
+    trouble: str = ""
 
     @classmethod
-    def of(cls, error: TabPyError, printed: str = "", recycle: bool = False) -> "Failure":
-        """Return the message that carries `error`."""
-        return cls(type(error).__name__, list(error.args), printed, recycle)
+    def of(cls, error: TabPyError, reply: Reply) -> "Failure":
+        """Return the message that carries `error`, and the rest of `reply`."""
+        rest = (reply.printed, reply.recycle, reply.trouble)
+        return cls(type(error).__name__, list(error.args), *rest)
 
     def error(self) -> TabPyError:
         """Return the error it carries. Raises ProtocolError for one that there is not."""

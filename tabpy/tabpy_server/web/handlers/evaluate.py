@@ -2,7 +2,6 @@
 
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.web.handlers.job import JobHandler
-from tabpy.tabpy_server.workers.pool.job import Job
 
 
 class EvaluateHandler(JobHandler):
@@ -19,6 +18,5 @@ class EvaluateHandler(JobHandler):
                 "your administrator.",
                 "TABPY_EVALUATE_ENABLE is false.",
             )
-        job = Job({"do": "evaluate"}, self.whole_body(), settings.evaluate_timeout)
-        frame = await self.run_job(job)
-        self.write_json_bytes(bytes(frame.body))
+        _, result = await self.run_job(settings.evaluate_timeout)
+        self.write_json_bytes(result)

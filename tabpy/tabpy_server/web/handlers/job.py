@@ -5,10 +5,9 @@ import logging
 
 from tornado.web import Finish
 
-from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
-from tabpy.tabpy_server.workers import wire
-from tabpy.tabpy_server.workers.pool.job import Job
+from tabpy.tabpy_server.workers.pool.job import Job, Outcome
+from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
 logger = logging.getLogger("tabpy.script")
 
@@ -22,15 +21,23 @@ class JobHandler(BaseHandler):
         super().initialize()
         self._running: asyncio.Task[None] | None = None
 
-    async def run_job(self, job: Job) -> wire.Frame:
-        """The worker's answer, whose body is JSON. Raises RequestError."""
-        job.meta["model_memory"] = int(self.context.settings.model_memory_mb * 1024 * 1024)
-        if logger.isEnabledFor(logging.DEBUG):
-            job.meta["want_printed"] = True
+    async def run_job(self, seconds: float, function: str | None = None) -> tuple[Reply, bytes]:
+        """Run the script of the body, or `function` with the arguments there.
+
+        `seconds`: what it may take. Returns the worker's reply and its body, JSON. Raises
+        TabPyError.
+        """
+        job = Job(
+            self.whole_body(),
+            seconds,
+            function,
+            want_printed=logger.isEnabledFor(logging.DEBUG),
+            request_id=self.request_id,
+        )
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None
         try:
-            frame = await self.context.pool.run(job, self.timing)
+            outcome = await self.context.pool.run(job, self.timing)
         except asyncio.CancelledError:
             raise Finish from None  # nobody is left to answer
         finally:
@@ -40,17 +47,20 @@ class JobHandler(BaseHandler):
                 self.context.counters.runs.append((self.route, self.timing.run_ms / 1000))
             if blanks is not None:
                 blanks.cancel()
-        self._log_printed(frame)
-        if frame.kind == wire.ERROR:
-            raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
-        return frame
+        self._log_printed(outcome)
+        if isinstance(outcome.message, Failure):
+            raise outcome.message.error()
+        return outcome.message, outcome.body
 
     def _start_blanks(self) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(self._send_blanks())
 
     async def _send_blanks(self) -> None:
-        """A router gives up on a reply that doesn't begin. JSON may begin with blanks, so a long
-        script's does; its status has to be 200 then, whatever becomes of it."""
+        """Begin the reply: a router gives up on one that doesn't.
+
+        JSON may begin with blanks, so a long script's does; its status has to be 200 then,
+        whatever becomes of it.
+        """
         while True:
             await asyncio.sleep(BLANK_EVERY)
             self.set_header("Content-Type", "application/json")
@@ -62,7 +72,7 @@ class JobHandler(BaseHandler):
             self._running.cancel()
         super().on_connection_close()
 
-    def _log_printed(self, frame: wire.Frame) -> None:
-        if printed := frame.meta.get("printed"):
-            fields = {"request_id": self.request_id, "text": printed}
+    def _log_printed(self, outcome: Outcome) -> None:
+        if outcome.message.printed:
+            fields = {"request_id": self.request_id, "text": outcome.message.printed}
             logger.debug("printed", extra={"fields": fields})

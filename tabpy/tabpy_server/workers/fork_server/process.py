@@ -1,4 +1,4 @@
-"""The arbiter: starts the template process and knows when it has died."""
+"""The arbiter: starts the fork server and knows when it has died."""
 
 import logging
 import os
@@ -8,35 +8,46 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from tabpy.tabpy_server.errors import StartError
-from tabpy.tabpy_server.workers.fork_server import main
-from tabpy.tabpy_server.workers.fork_server.environment import script_environment
+from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
+from tabpy.tabpy_server.workers.protocol import READY
 
 logger = logging.getLogger(__name__)
 
+MODULE = "tabpy.tabpy_server.workers.fork_server.main"
 
-class TemplateProcess:
-    """The process that forks script workers; `requests` is how web processes ask it to."""
+
+class ForkServerProcess:
+    """The process that forks script workers.
+
+    Web processes ask it through `requests`, and see in `state` who answers.
+    """
 
     def __init__(
         self, preload: Sequence[str], memory_mb: float, environment: Mapping[str, str]
     ) -> None:
-        """`memory_mb`: what a worker may take in addition to what it starts with."""
+        """Start it.
+
+        `preload`: modules to import. `memory_mb`: what a worker may take in addition to what it
+        starts with. `environment`: what scripts find in `os.environ`.
+        """
         self._preload = preload
         self._memory_mb = memory_mb
-        self._environment = script_environment(environment)
+        self._environment = environment
         self.requests, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.requests.setblocking(False)
+        self.state = ForkServerState()
         self._start()
 
     def _start(self) -> None:
+        self.state.reset()
         self._ready: int | None
         self._ready, ready = os.pipe()
-        handed_over = (self._theirs.fileno(), ready)
+        handed_over = (self._theirs.fileno(), ready, self.state.descriptor)
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [
                 sys.executable,
                 "-m",
-                main.__name__,
+                MODULE,
                 *map(str, handed_over),
                 str(self._memory_mb),
                 *self._preload,
@@ -48,23 +59,25 @@ class TemplateProcess:
         os.close(ready)
 
     def wait_until_ready(self) -> None:
-        """Until it could run a script. Raises StartError if it can't."""
+        """Wait until it could fork a worker. Raises StartError if it can't."""
         said = b""
         assert self._ready is not None
         while chunk := os.read(self._ready, 65536):
             said += chunk
         self._close_ready()
-        if said != main.READY:
-            raise StartError("The template process ended before it was ready; its output says why.")
+        if said != READY:
+            raise StartError("The fork server ended before it was ready; its output says why.")
 
     def restart_if_dead(self) -> None:
+        """Start another if it has died; requests that came in between wait for it in the socket."""
         if self._process.poll() is None:
             return
-        logger.error("The template process has died; starting another.")
+        logger.error("The fork server has died; starting another.")
         self._close_ready()
         self._start()
 
     def stop(self) -> None:
+        """Kill it, and with it all of its workers."""
         self._process.kill()
 
     def _close_ready(self) -> None:

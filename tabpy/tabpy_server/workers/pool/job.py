@@ -1,21 +1,33 @@
-"""The web process: what a worker is asked to do, and what comes of it."""
+"""What a pool is asked to do, and what comes of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
 
 @dataclass(frozen=True)
 class Job:
-    """One request's work: `meta` says what to do with the raw `body`, given in its pieces.
+    """One request's work: a script, or a deployed `function`, with its data in `body`.
 
-    `timeout` is in seconds and counts from when the job is handed to the pool: waiting for a free
-    worker is part of it.
+    `body` is the request's raw body in its pieces. `timeout` is in seconds and counts from when
+    the job is handed to the pool: looking up the function and waiting for a worker are part of it.
+    `request_id` is for the log.
     """
 
-    meta: dict[str, Any]
     body: Sequence[bytes]
     timeout: float
+    function: str | None = None
+    want_printed: bool = False
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker answered; the body of a `Reply` is JSON, that of a `Failure` is empty."""
+
+    message: Reply | Failure
+    body: bytes
 
 
 @dataclass

@@ -8,52 +8,69 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from tabpy.tabpy_server.workers.fork_server import preloaded_models
-from tabpy.tabpy_server.workers.fork_server.environment import script_environment
-from tabpy.tabpy_server.workers.fork_server.forker import MESSAGE_LIMIT
-from tabpy.tabpy_server.workers.worker import spawned
+from tabpy.tabpy_server.workers.fork_server_state import ForkServerState, digest
+from tabpy.tabpy_server.workers.protocol import PRELOAD_LIMIT
+
+SPAWNED = "tabpy.tabpy_server.workers.worker.spawned"
 
 
 class Launcher(Protocol):
-    """Makes a new script worker serve a socket; what it returns kills that worker."""
+    """Starts script workers."""
 
-    def launch(self, worker_end: socket.socket) -> Callable[[], None]: ...
+    @property
+    def origin(self) -> str:
+        """Return what `Hello.origin` of a worker would be that is started now; "": not known."""
 
-    def share(self, references: Sequence[Mapping[str, Any]]) -> bool:
-        """Have workers started from now on share these models; whether that can be."""
+    def launch(self, worker_end: socket.socket) -> Callable[[], None]:
+        """Have a new worker serve a socket; what is returned kills it. Raises OSError."""
+
+    def ensure_preload(self, request: bytes) -> None:
+        """See to it that workers start with the models of a preload request; cheap if they do."""
 
 
-class TemplateLauncher:
-    """Asks the template process for a fork, through the socket that all web processes share."""
+class ForkLauncher:
+    """Asks the fork server, through the socket that all web processes share."""
 
-    def __init__(self, requests: socket.socket) -> None:
+    def __init__(self, requests: socket.socket, state: ForkServerState) -> None:
         self._requests = requests
+        self._state = state
+        self._sent = b""
+
+    @property
+    def origin(self) -> str:
+        return self._state.origin
 
     def launch(self, worker_end: socket.socket) -> Callable[[], None]:
         socket.send_fds(self._requests, [b"fork"], [worker_end.fileno()])
-        return lambda: None  # the template kills it when our end is closed
+        return lambda: None  # the fork server kills it when our end is closed
 
-    def share(self, references: Sequence[Mapping[str, Any]]) -> bool:
-        message = preloaded_models.wish(references)
-        if len(message) > MESSAGE_LIMIT:
-            return False
-        self._requests.send(message)
-        return True
+    def ensure_preload(self, request: bytes) -> None:
+        # What another web process has asked for since isn't fought: it knows the same store.
+        if len(request) > PRELOAD_LIMIT or (request == self._sent and self._state.preload_request):
+            return
+        if not self._sent and self._state.preload_request == digest(request):
+            self._sent = request
+            return
+        with contextlib.suppress(OSError):  # it is being replaced, and the socket is full: later
+            self._requests.send(request)
+            self._sent = request
 
 
 class SpawnLauncher:
-    """Starts each worker as a process of its own; about half a second with pandas preloaded."""
+    """Starts each worker as a fresh interpreter; about half a second with pandas preloaded."""
+
+    origin = ""
 
     def __init__(
         self, modules: Sequence[str], memory_mb: float, environment: Mapping[str, str]
     ) -> None:
-        self._command = [sys.executable, "-m", spawned.__name__, str(memory_mb), *modules]
-        self._environment = script_environment(environment)
+        """`environment`: what scripts find in `os.environ`."""
+        self._command = [sys.executable, "-m", SPAWNED, str(memory_mb), *modules]
+        self._environment = environment
 
     def launch(self, worker_end: socket.socket) -> Callable[[], None]:
-        """Start a worker on `worker_end`; the returned function kills it and all it started."""
         if sys.platform == "win32":
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 self._command, env=self._environment, stdin=subprocess.PIPE
@@ -70,9 +87,8 @@ class SpawnLauncher:
             )
         return lambda: _kill(process)
 
-    def share(self, references: Sequence[Mapping[str, Any]]) -> bool:
-        """Nothing is shared between processes that weren't forked."""
-        return False
+    def ensure_preload(self, request: bytes) -> None:
+        """Do nothing: processes that weren't forked share no memory."""
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

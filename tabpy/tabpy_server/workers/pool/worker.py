@@ -1,7 +1,7 @@
-"""The web process: one script worker, as seen from here, and the ways to start one.
+"""The web process: one script worker, as seen from here.
 
-To let go of a worker is to kill it: the template process kills the worker's whole process group as
-soon as our end of its socket is closed, so a web process that dies in any way leaves none behind.
+To let go of a worker is to kill it: the fork server kills the worker's whole process group as soon
+as our end of its socket is closed, so a web process that dies in any way leaves none behind.
 """
 
 import asyncio
@@ -9,79 +9,74 @@ import contextlib
 import socket
 from collections.abc import Callable, Sequence
 
-from tabpy.tabpy_server.json_codec import loads
+from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.machine import resident
-from tabpy.tabpy_server.workers import wire
+from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
+from tabpy.tabpy_server.workers.protocol import Death, Hello, Message, ProtocolError
 
 ENDED = "ended"
 READ_SIZE = 1 << 20  # bytes
 JOIN_BELOW = 1 << 18  # bytes: one copy is cheaper than one more call
 
-
-class WorkerDiedError(Exception):
-    """The worker is gone; the text says how, as far as it is known."""
+Received = tuple[Message, bytes]
 
 
 class Worker:
     """A script worker and the private socket to it; runs one job at a time."""
 
-    def __init__(self, launcher: Launcher, on_death: Callable[["Worker"], None]) -> None:
-        """`on_death` is called when it has died by itself, not when it's killed from here."""
+    def __init__(self, launcher: Launcher, on_death: Callable[[], None]) -> None:
+        """Start one. Raises OSError.
+
+        `on_death` is called when it has died by itself, not when it's killed from here.
+        """
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._kill_process = launcher.launch(theirs)
+        try:
+            with theirs:
+                self._kill_process = launcher.launch(theirs)
+        except OSError:
+            ours.close()
+            raise
         ours.setblocking(False)
         self._socket = ours
-        self._received = bytearray()
-        self._frame: asyncio.Future[wire.Frame] = self._loop.create_future()
-        self._expecting_nothing: asyncio.Future[wire.Frame] = self._loop.create_future()
-        self._expecting_nothing.cancel()  # done, so that a frame without a question is noticed
+        self._reader = FrameReader()
+        self._next: asyncio.Future[Received] = self._loop.create_future()
         self._death = ENDED
         self._loop.add_reader(ours, self._readable)
         self.alive = True
         self.grown_too_much = False
-        self.outdated = False  # a better one is there: no more jobs for it
         self.pid = 0
-        self._size_at_start = 0
+        self.origin = ""
 
-    async def ready(self) -> bool:
-        """Until it can take a job; false if it lacks the preload. Raises WorkerDiedError."""
-        hello = (await self._frame).meta
-        self._frame = self._expecting_nothing
-        self.pid = hello["pid"]
+    async def ready(self) -> None:
+        """Wait until it can take a job. Raises WorkerDiedError."""
+        hello, _ = await self._next
+        if not isinstance(hello, Hello):
+            self.kill("did not say hello")
+            raise WorkerDiedError(self._death)
+        self.pid, self.origin = hello.pid, hello.origin
         self._size_at_start = resident(self.pid)
-        return not hello["cold"]
 
-    async def run(self, meta: dict[str, object], body: Sequence[bytes]) -> wire.Frame:
-        """The worker's RESULT, ERROR or NEED frame. Raises WorkerDiedError."""
-        head = wire.head(wire.JOB, meta, sum(map(len, body)))
-        return await self._exchange([head, *body])
-
-    async def answer(self, meta: dict[str, object]) -> wire.Frame:
-        """Answer a NEED frame; the worker's next frame. Raises WorkerDiedError."""
-        return await self._exchange([wire.head(wire.ANSWER, meta, 0)])
-
-    async def _exchange(self, parts: Sequence[bytes]) -> wire.Frame:
-        self._frame = self._loop.create_future()
+    async def ask(self, message: Message, body: Sequence[bytes] = ()) -> Received:
+        """Send it a message, and return what it says next. Raises WorkerDiedError."""
+        self._next = self._loop.create_future()
         if not self.alive:
             raise WorkerDiedError(self._death)
         # A worker that dies in mid-message also ends the wait for its reply, with a better reason.
         with contextlib.suppress(ConnectionError):
-            await self._send(parts)
-        frame = await self._frame
-        self._frame = self._expecting_nothing
-        return frame
+            await self._send([protocol.encode(message, sum(map(len, body))), *body])
+        return await self._next
 
     @property
     def grown(self) -> int:
-        """Bytes in memory beyond what it started with."""
-        return resident(self.pid) - self._size_at_start
+        """Return the bytes in memory beyond what it started with."""
+        return resident(self.pid) - self._size_at_start if self.pid else 0
 
     def kill(self, because: str = ENDED) -> None:
-        """Now, whatever it does: see the module's text."""
+        """End it now, whatever it does: see the module's text."""
         if not self.alive:
             return
         self.alive = False
@@ -91,9 +86,9 @@ class Worker:
         self._kill_process()
         if self._death == ENDED:
             self._death = because
-        if not self._frame.done():
-            self._frame.set_exception(WorkerDiedError(self._death))
-            self._frame.exception()  # nobody may be waiting, which is no error of its own
+        if not self._next.done():
+            self._next.set_exception(WorkerDiedError(self._death))
+            self._next.exception()  # nobody may be waiting, which is no error of its own
 
     async def _send(self, parts: Sequence[bytes]) -> None:
         if sum(map(len, parts)) < JOIN_BELOW:
@@ -107,11 +102,11 @@ class Worker:
                     await self._writable()
 
     async def _writable(self) -> None:
-        """Until the socket takes more, or there's no more use in it."""
+        """Wait until the socket takes more, or there's no more use in it."""
         ready: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_writer(self._socket, _resolve, ready)
         try:
-            await asyncio.wait((ready, self._frame), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((ready, self._next), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if self.alive:
                 self._loop.remove_writer(self._socket)
@@ -124,35 +119,26 @@ class Worker:
         except OSError:
             data = b""
         if not data:
-            self.kill()
-            self._on_death(self)
+            self._lost()
             return
-        self._received += data
-        while self.alive and self._take_frame():
-            pass
+        try:
+            for message, body in self._reader.feed(data):
+                self._take(message, body)
+        except ProtocolError as error:
+            self._lost(f"was stopped: {error}")
 
-    def _take_frame(self) -> bool:
-        """Take the first frame of what has been received; false if it's not complete yet."""
-        if len(self._received) < wire.HEADER.size:
-            return False
-        kind, meta_length, body_length = wire.sizes(self._received[: wire.HEADER.size])
-        body_start = wire.HEADER.size + meta_length
-        body_end = body_start + body_length
-        closing = b"" if kind == wire.DEATH else wire.END
-        end = body_end + len(closing)
-        if len(self._received) < end:
-            return False
-        received = self._received
-        self._received = received[end:]
-        meta = loads(received[wire.HEADER.size : body_start])
-        if kind == wire.DEATH:
-            self._death = meta["reason"]
-        elif received[body_end:end] != closing or self._frame.done():
-            self.kill()  # not our protocol: a script wrote to the socket, or was killed writing
+    def _take(self, message: Message, body: bytes) -> None:
+        if isinstance(message, Death):
+            self._death = message.reason
+        elif self._next.done():
+            raise ProtocolError("a message that nobody asked for")
         else:
-            with memoryview(received) as view:
-                self._frame.set_result(wire.Frame(kind, meta, bytes(view[body_start:body_end])))
-        return True
+            self._next.set_result((message, body))
+
+    def _lost(self, because: str = ENDED) -> None:
+        if self.alive:
+            self.kill(because)
+            self._on_death()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

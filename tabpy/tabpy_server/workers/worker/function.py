@@ -2,13 +2,13 @@
 
 import hashlib
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.json_codec import json_type, loads
+from tabpy.tabpy_server.workers.protocol import Reference
 from tabpy.tabpy_server.workers.worker import failures, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models
 
@@ -41,9 +41,7 @@ class TabPy:
         }
 
 
-def query(
-    body: bytes | memoryview, reference: Mapping[str, Any], models: Models
-) -> tuple[bytes, str]:
+def query(body: bytes | memoryview, reference: Reference, models: Models) -> tuple[bytes, str]:
     """What `POST /query/<name>` answers, and a tag of what the function returned.
 
     Raises RequestError: 400 for a body that isn't right, 500 for whatever the function raised.

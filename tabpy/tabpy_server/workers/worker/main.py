@@ -2,193 +2,174 @@
 
 Nothing that a script does may reach the next one, so what a job leaves behind that can be put
 back is put back, and where something can't (threads, child processes) the worker asks to be
-replaced. Whatever a script raises is caught here and becomes an error frame.
+recycled. What a script raises is caught where it is called; what our own code raises is a `Crash`,
+and never looks like the script's fault.
 """
 
-import builtins
-import gc
 import os
-import signal
 import socket
 import sys
-import threading
+import traceback
 from collections.abc import Mapping
-from typing import Any
 
-from tabpy.tabpy_server.errors import RequestError
-from tabpy.tabpy_server.json_codec import loads
+from tabpy.tabpy_server.errors import (
+    FunctionFailedError,
+    RequestError,
+    ScriptFailedError,
+    TabPyError,
+)
 from tabpy.tabpy_server.machine import trim
-from tabpy.tabpy_server.workers import wire
+from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.protocol import (
+    Answer,
+    CheckArchive,
+    Collect,
+    Crash,
+    Evaluate,
+    Failure,
+    Need,
+    ProtocolError,
+    Query,
+    Reference,
+    Refusal,
+    Reply,
+)
 from tabpy.tabpy_server.workers.worker import function, results, script
 from tabpy.tabpy_server.workers.worker.archive_check import check
 from tabpy.tabpy_server.workers.worker.collect import collect
+from tabpy.tabpy_server.workers.worker.connection import Connection
 from tabpy.tabpy_server.workers.worker.memory import Memory
 from tabpy.tabpy_server.workers.worker.models import Model, Models
 from tabpy.tabpy_server.workers.worker.output import Printed
+from tabpy.tabpy_server.workers.worker.surroundings import Surroundings, ignore_signals
 
 LARGE = 1_000_000  # bytes of a job's body after which freed memory is handed back to the system
-IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def serve(
-    connection: socket.socket,
+    own: socket.socket,
     memory_mb: float,
-    shared: Mapping[str, Model],
-    *,
-    cold: bool = False,
+    origin: str = "",
+    preloaded: Mapping[tuple[str, str], Model] | None = None,
 ) -> None:
-    """Run jobs until the web process closes its end of `connection`.
+    """Run jobs until the web process closes its end of the socket `own`.
 
-    `memory_mb`: what it may take. `shared`: models it starts with, by SHA-256. `cold`: the modules
-    to preload aren't imported here, and another worker would have them.
+    `memory_mb`: what it may take. `origin`: of the fork server that forked it. `preloaded`: models
+    it starts with, by name and SHA-256.
     """
-    _ignore_signals()
+    ignore_signals()
     detach_standard_streams()
-    printed = Printed()
-    sys.stdout = sys.stderr = printed
-    surroundings = _Surroundings()
-    models = Models(lambda name: _ask(connection, name), shared)
-    memory = Memory(memory_mb)
-    memory.limit()
-    _send(connection, wire.HELLO, {"pid": os.getpid(), "cold": cold})
-    while (job := _receive(connection)) is not None:
-        printed.start()
-        kind, meta, body = _run(job, models, memory)
-        models.finish()
-        if job.meta.get("want_printed"):
-            meta["printed"] = printed.text()
-        if surroundings.restore() or memory.worn_out(models.size) or meta.pop("spent", False):
-            meta["retire"] = True
-        _send(connection, kind, meta, body)
-        if len(job.body) + len(body) > LARGE:
-            del job, body
+    connection = Connection(own)
+    worker = Worker(connection, memory_mb, preloaded or {})
+    connection.send(protocol.Hello(os.getpid(), origin))
+    while (received := connection.receive()) is not None:
+        job, body = received
+        if not isinstance(job, protocol.Job):
+            raise ProtocolError("expected a job")
+        try:
+            answer, result = worker.do(job, body)
+        except Exception:  # noqa: BLE001 - ours: a script's own are caught where it is called
+            connection.send(Crash(traceback.format_exc()))
+            return  # whatever state this process is in now
+        connection.send(answer, result)
+        if len(body) + len(result) > LARGE:
+            del body, received, result
             trim()
 
 
-def _run(job: wire.Frame, models: Models, memory: Memory) -> tuple[bytes, dict[str, Any], bytes]:
-    meta = job.meta
-    try:
-        models.start(meta["change_token"], meta.get("model_memory", 0))
-        match meta["do"]:
-            case "evaluate":
-                return wire.RESULT, {}, script.evaluate(job.body, models)
-            case "query":
-                body, etag = function.query(job.body, meta["model"], models)
-                return wire.RESULT, {"etag": etag}, body
-            case "check":
-                return wire.RESULT, {}, results.encode(check(**meta["archive"]))
-            case "collect":
-                return wire.RESULT, {}, results.encode(collect(**meta["folders"]))
-            case unknown:
-                raise ValueError(f"no such job: {unknown}")
-    except RequestError as error:
-        reason: dict[str, Any] = {"status": error.status, "message": error.message}
-        reason["info"] = error.info
-        if "MemoryError" in error.info.partition(":")[0]:
-            allowed = f"{memory.allowed_mb:.0f} MB"
-            reason["info"] += f"\nOne script may take {allowed} here (TABPY_SCRIPT_MEMORY_MB)."
-            reason["spent"] = True
-        return wire.ERROR, reason, b""
+class Worker:
+    """Does jobs, one after the other, in the surroundings that it finds when it is made."""
 
+    def __init__(
+        self, connection: Connection, memory_mb: float, preloaded: Mapping[tuple[str, str], Model]
+    ) -> None:
+        self._connection = connection
+        self._printed = Printed()
+        sys.stdout = sys.stderr = self._printed
+        self._surroundings = Surroundings()
+        self._models = Models(self._ask, preloaded)
+        self._memory = Memory(memory_mb)
+        self._memory.limit()
 
-def _ask(connection: socket.socket, name: str) -> dict[str, Any]:
-    """What the web process knows of a function. Raises RequestError for one that isn't there."""
-    _send(connection, wire.NEED, {"name": name})
-    answer = _receive(connection)
-    if answer is None:
-        raise SystemExit  # the web process is gone
-    if "reference" not in answer.meta:
-        raise RequestError(answer.meta["status"], answer.meta["message"], answer.meta["info"])
-    reference: dict[str, Any] = answer.meta["reference"]
-    return reference
-
-
-def _receive(connection: socket.socket) -> wire.Frame | None:
-    header = _read(connection, wire.HEADER.size)
-    if header is None:
-        return None
-    kind, meta_length, body_length = wire.sizes(header)
-    rest = _read(connection, meta_length + body_length)
-    if rest is None:
-        return None
-    return wire.Frame(kind, loads(rest[:meta_length]), rest[meta_length:])
-
-
-def _read(connection: socket.socket, length: int) -> memoryview | None:
-    buffer = memoryview(bytearray(length))
-    done = 0
-    while done < length:
-        count = connection.recv_into(buffer[done:], length - done, socket.MSG_WAITALL)
-        if count == 0:
-            return None
-        done += count
-    return buffer
-
-
-def _send(
-    connection: socket.socket, kind: bytes, meta: Mapping[str, Any], body: bytes = b""
-) -> None:
-    head = wire.head(kind, meta, len(body))
-    if len(body) < 65536:
-        connection.sendall(head + body + wire.END)
-    else:
-        connection.sendall(head)
-        connection.sendall(body)
-        connection.sendall(wire.END)
-
-
-class _Surroundings:
-    """What a script can change outside its own variables, as it was when the worker started."""
-
-    def __init__(self) -> None:
-        self._builtins = dict(builtins.__dict__)
-        self._folder = os.getcwd()  # noqa: PTH109 - a string to compare, not a path to use
-        self._environment = dict(os.environ)
-        self._streams = (sys.stdout, sys.stderr)
-        self._path = list(sys.path)
-        self._recursion_limit = sys.getrecursionlimit()
-
-    def restore(self) -> bool:
-        """Put back what can be put back; true when something is left that can't."""
-        builtins.__dict__.update(self._builtins)  # first: all of our code needs them
-        for name in builtins.__dict__.keys() - self._builtins.keys():
-            del builtins.__dict__[name]
+    def do(self, job: protocol.Job, body: memoryview) -> tuple[Reply | Failure, bytes]:
+        """Do a job, and put back what it changed around it; return what to send."""
+        self._printed.start()
+        error: TabPyError | None = None
+        etag, result = "", b""
         try:
-            if os.getcwd() != self._folder:  # noqa: PTH109
-                os.chdir(self._folder)
-        except OSError:
-            os.chdir(self._folder)
-        if os.environ != self._environment:
-            os.environ.clear()
-            os.environ.update(self._environment)
-        sys.stdout, sys.stderr = self._streams
-        sys.path[:] = self._path
-        sys.setrecursionlimit(self._recursion_limit)
-        for timer in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"):  # alarm() uses the first
-            if hasattr(signal, timer):
-                signal.setitimer(getattr(signal, timer), 0)
-        if hasattr(signal, "SIGALRM"):
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        gc.enable()
-        _ignore_signals()
-        return threading.active_count() > 1 or _has_children()
+            self._models.start(job.change_token, job.model_memory)
+            etag, result = self._run(job.task, body)
+        except TabPyError as raised:
+            error = raised
+        except RequestError as old:  # TEMPORARY
+            error = _old(old)
+        self._models.finish()
+        printed = self._printed.text() if job.want_printed else ""
+        recycle, trouble = self._clean_up()
+        if error is None:
+            return Reply(etag, printed, recycle, trouble), result
+        if isinstance(error, ScriptFailedError | FunctionFailedError) and error.out_of_memory:
+            recycle = True
+            error = error.with_hint(
+                f"One script may take {self._memory.allowed_mb:.0f} MB here "
+                "(TABPY_SCRIPT_MEMORY_MB)."
+            )
+        return Failure.of(error, Reply("", printed, recycle, trouble)), b""
+
+    def _run(self, task: protocol.Task, body: memoryview) -> tuple[str, bytes]:
+        """Return the reply's etag and body. Raises TabPyError."""
+        match task:
+            case Evaluate():
+                return "", script.evaluate(body, self._models)
+            case Query(reference):
+                answer, etag = function.query(body, reference, self._models)
+                return f"{etag}-{reference.version}", answer
+            case CheckArchive():
+                return "", results.encode(
+                    check(task.path, task.name, task.requirements, task.python, task.packages)
+                )
+            case Collect(models, archives):
+                return "", results.encode(collect(models, archives))
+
+    def _clean_up(self) -> tuple[bool, str]:
+        """Return whether to recycle this worker, and the traceback of what failed here."""
+        try:
+            left_something = self._surroundings.restore()
+            return left_something or self._memory.worn_out(self._models.size), ""
+        except Exception:  # noqa: BLE001 - a result that is there must not be lost
+            return True, traceback.format_exc()
+
+    def _ask(self, name: str, damaged: str = "") -> Reference:
+        """Ask the web process what a name stands for. Raises TabPyError."""
+        self._connection.send(Need(name, damaged))
+        received = self._connection.receive()
+        if received is None:
+            raise SystemExit  # the web process is gone
+        match received[0]:
+            case Answer(reference):
+                return reference
+            case Refusal():
+                raise received[0].error()
+            case other:
+                raise ProtocolError(f"{type(other).__name__} is no answer")
 
 
-def _has_children() -> bool:
-    if not hasattr(os, "WNOHANG"):
-        return False
-    try:
-        pid, _ = os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return pid == 0 or _has_children()
+def _old(e: RequestError) -> TabPyError:  # TEMPORARY
+    from tabpy.tabpy_server import errors
 
-
-def _ignore_signals() -> None:
-    # A stopping dyno sends SIGTERM to every process, but the web process is the one to drain.
-    for name in IGNORED:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    err: TabPyError
+    if e.message == "Error processing script":
+        err = ScriptFailedError(e.info)
+        err.out_of_memory = "MemoryError" in e.info.partition(":")[0]
+    elif e.message.startswith("Error querying"):
+        err = FunctionFailedError(e.message.split("'", 1)[1][:-1], e.info)
+        err.out_of_memory = "MemoryError" in e.info.partition(":")[0]
+    elif e.message.startswith("Function '"):
+        name = e.message[10:].removesuffix("' can't be loaded.")
+        err = errors.NotLoadableError(name, e.info)
+    else:
+        err = errors.InvalidInputError(e.message, e.info)
+    return err
 
 
 def detach_standard_streams() -> None:

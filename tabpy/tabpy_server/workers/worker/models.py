@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.machine import resident
+from tabpy.tabpy_server.workers.protocol import Reference
 
 COMPILED = b"_make_function"  # cloudpickle's word before the code of a function it takes along
 
@@ -30,7 +31,7 @@ class Models:
     """Finds models by name, asking the web process what a name stands for now."""
 
     def __init__(
-        self, ask: Callable[[str], Mapping[str, Any]], shared: Mapping[str, Model]
+        self, ask: Callable[[str], Reference], shared: Mapping[tuple[str, str], Model]
     ) -> None:
         """`ask`: a name's reference (`Catalog.reference`), or RequestError. `shared`: models that
         were there before the fork, by SHA-256; they take no memory of this worker's."""
@@ -39,7 +40,7 @@ class Models:
         self._asking = threading.Lock()  # a script's threads share one socket
         self._over = False
         self._change_token = ""
-        self._names: dict[str, Mapping[str, Any]] = {}
+        self._names: dict[str, Reference] = {}
         self._loaded: OrderedDict[str, Model] = OrderedDict()  # by SHA-256, the last used last
         self._limit = 0
 
@@ -67,10 +68,10 @@ class Models:
                 self._names[name] = self._ask(name)
         return self.load(self._names[name])
 
-    def load(self, reference: Mapping[str, Any]) -> Model:
+    def load(self, reference: Reference) -> Model:
         """Raises RequestError, in words, for an archive that can't be loaded here."""
-        sha256 = reference["sha256"]
-        model = self._shared.get(sha256) or self._loaded.get(sha256)
+        sha256 = reference.sha256
+        model = self._shared.get((reference.name, sha256)) or self._loaded.get(sha256)
         if model is None:
             model = load(reference)
             self._loaded[sha256] = model
@@ -78,7 +79,7 @@ class Models:
         if sha256 in self._loaded:
             self._loaded.move_to_end(sha256)
         # The same code can serve under several names and versions.
-        return replace(model, name=reference["name"], version=reference["version"])
+        return replace(model, name=reference.name, version=reference.version)
 
     @property
     def size(self) -> int:
@@ -90,18 +91,18 @@ class Models:
             self._loaded.popitem(last=False)
 
 
-def load(reference: Mapping[str, Any]) -> Model:
+def load(reference: Reference) -> Model:
     """Raises RequestError, in words, for an archive that can't be loaded here."""
     before = resident()
-    name = reference["name"]
-    with Path(reference["path"]).open("rb") as archive:
-        if hashlib.file_digest(archive, "sha256").hexdigest() != reference["sha256"]:
+    name = reference.name
+    with Path(reference.path).open("rb") as archive:
+        if hashlib.file_digest(archive, "sha256").hexdigest() != reference.sha256:
             raise RequestError(
                 500, f"Function '{name}' can't be loaded.", "Its archive is damaged."
             )
-        check_python(archive, name, reference["python"])
+        check_python(archive, name, reference.python)
         query = unpickle(archive, name)
-    return Model(name, reference["version"], query, max(0, resident() - before))
+    return Model(name, reference.version, query, max(0, resident() - before))
 
 
 def unpickle(archive: IO[bytes], name: str) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ def main() -> None:
         connection = socket.socket(fileno=os.dup(0))
     memory_mb, *modules = sys.argv[1:]
     preload(modules)
-    serve(connection, float(memory_mb), shared={})
+    serve(connection, float(memory_mb))
 
 
 if __name__ == "__main__":

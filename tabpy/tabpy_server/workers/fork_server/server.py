@@ -1,0 +1,208 @@
+"""The fork server: forks script workers, and ends them.
+
+It is the only parent of its workers, and so the one that may kill them: while a worker lives it
+watches a duplicate of the worker's socket. When the web process lets go of its end, whether on
+purpose or by dying, the worker's process group is killed. When the worker dies, the fork server
+says so on that socket and shuts it, whoever else may still hold it. It is single-threaded, which
+is what makes its forks safe.
+"""
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tabpy.tabpy_server.workers.fork_server.linux import (
+    die_with_parent,
+    kill_group,
+    reason_of_death,
+    wait_for_any_child,
+)
+from tabpy.tabpy_server.workers.fork_server.report import report
+from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
+from tabpy.tabpy_server.workers.protocol import LEAVE, PRELOAD_LIMIT, Death, encode
+from tabpy.tabpy_server.workers.worker import main as worker
+from tabpy.tabpy_server.workers.worker.models import Model
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all fork servers of a machine have in common.
+
+    `requests` is the socket that all web processes ask through; `memory_mb` is what each worker
+    may take in addition to what it starts with.
+    """
+
+    requests: socket.socket
+    state: ForkServerState
+    memory_mb: float
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the workers of one fork server start with: `models` by name and SHA-256."""
+
+    name: str
+    models: Mapping[tuple[str, str], Model] = field(default_factory=dict)
+
+
+class ForkServer:
+    """Waits for requests to fork, for web processes to let go, and for workers to die."""
+
+    def __init__(self, common: Common, origin: Origin, to_parent: int | None = None) -> None:
+        """`to_parent`: descriptor on which the fork server that forked this one reads the preload
+        requests that come here."""
+        self._common = common
+        self._requests = common.requests
+        self._origin = origin
+        self._to_parent = to_parent
+        self._leaving = False
+        self._sockets: dict[int, socket.socket] = {}  # worker's pid: our duplicate of its socket
+        self._pids: dict[int, int] = {}  # that duplicate's file descriptor: the worker's pid
+        self._poll = select.epoll()
+        self._poll.register(self._requests, select.EPOLLIN)
+        wakeup_read, wakeup_write = os.pipe()
+        os.set_blocking(wakeup_read, False)
+        os.set_blocking(wakeup_write, False)
+        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(LEAVE, self._leave)
+        self._wakeup = (wakeup_read, wakeup_write)
+        self._poll.register(wakeup_read, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Serve until no process is left that could ask, or until told to leave and the last
+        worker has gone."""
+        while self._sockets or not self._leaving:
+            for fd, _ in self._poll.poll(self._patience()):
+                if fd == self._requests.fileno():
+                    if not self._take_request():
+                        return
+                elif fd == self._wakeup[0]:
+                    os.read(fd, 4096)
+                elif fd in self._pids:
+                    self._poll.modify(fd, 0)  # level-triggered: once is enough
+                    kill_group(self._pids[fd])
+                else:
+                    self._read_other(fd)
+            self._reap()
+
+    def _patience(self) -> float | None:
+        """Return the seconds until something has to be looked at, whatever happens."""
+        return None
+
+    def _read_other(self, fd: int) -> None:
+        """Read what is neither a request nor a worker's."""
+
+    def _non_workers(self) -> set[int]:
+        """Return the pids of children that aren't workers, and are to live."""
+        return set()
+
+    def _child_died(self, pid: int, status: int) -> None:
+        """Take note of a dead child that wasn't a worker."""
+
+    def _leave(self, *_: object) -> None:
+        if not self._leaving:
+            self._leaving = True
+            self._poll.unregister(self._requests)
+
+    def _take_preload_request(self, request: bytes) -> None:
+        """Pass it up: who forked this one makes the next."""
+        if self._to_parent is not None:
+            os.write(self._to_parent, request)
+
+    def _take_request(self) -> bool:
+        try:
+            message, fds, _, _ = socket.recv_fds(
+                self._requests, PRELOAD_LIMIT, 1, socket.MSG_DONTWAIT
+            )
+        except BlockingIOError:
+            return True  # another fork server was woken too, and was faster
+        if not message:
+            return False
+        if fds:
+            self._fork_worker(socket.socket(fileno=fds[0]))
+        else:
+            self._take_preload_request(message)
+        return True
+
+    def _fork_worker(self, worker_socket: socket.socket) -> None:
+        own_pid = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no process or no memory left: the web process tries again
+            report("error", f"A script worker can't be forked: {error.strerror}")
+            _announce_death(worker_socket, f"could not be started: {error.strerror}")
+            return
+        if pid == 0:
+            self._become_worker(worker_socket, own_pid)
+        self._sockets[pid] = worker_socket
+        self._pids[worker_socket.fileno()] = pid
+        # No EPOLLIN: what arrives is the worker's to read.
+        self._poll.register(worker_socket, select.EPOLLRDHUP | select.EPOLLHUP)
+
+    def _become_worker(self, own: socket.socket, parent: int) -> None:
+        status = 1
+        try:
+            os.setsid()
+            self.become_child(parent)
+            self._requests.close()
+            self._common.state.close()
+            worker.serve(own, self._common.memory_mb, self._origin.name, self._origin.models)
+            status = 0
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+            report("error", "A script worker failed.", error)
+        finally:
+            os._exit(status)
+
+    def become_child(self, parent: int) -> None:
+        """In a process just forked: die with the parent, and let go of what is the parent's."""
+        die_with_parent(parent)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(LEAVE, signal.SIG_IGN)
+        self._poll.close()
+        for end in self._wakeup:
+            os.close(end)
+        if self._to_parent is not None:
+            os.close(self._to_parent)
+        for each in self._sockets.values():
+            each.close()
+
+    def _reap(self) -> None:
+        died = False
+        while pid_and_status := wait_for_any_child():
+            pid, status = pid_and_status
+            died = True
+            if pid not in self._sockets:
+                self._child_died(pid, status)
+                continue
+            kill_group(pid)  # what the script started and left behind
+            worker_socket = self._sockets.pop(pid)
+            del self._pids[worker_socket.fileno()]
+            self._poll.unregister(worker_socket)  # closing isn't enough: others may hold it open
+            _announce_death(worker_socket, reason_of_death(status))
+        if died:
+            self._kill_strays()
+
+    def _kill_strays(self) -> None:
+        """Kill what a script started in a session of its own: it became our child when its parent
+        died."""
+        children = Path(f"/proc/self/task/{os.getpid()}/children")
+        for pid in map(int, children.read_text().split() if children.exists() else ()):
+            if pid not in self._sockets and pid not in self._non_workers():
+                kill_group(pid)
+
+
+def _announce_death(worker_socket: socket.socket, reason: str) -> None:
+    """Say it to the web process, and close the worker's end for all that hold it."""
+    try:
+        worker_socket.send(encode(Death(reason)), socket.MSG_DONTWAIT)
+        worker_socket.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # the web process is gone, or the worker died in the middle of a full socket
+    finally:
+        worker_socket.close()
