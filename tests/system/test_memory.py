@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -225,7 +226,7 @@ def test_a_long_answer_that_the_client_has_already_is_sent_in_full(patient: Serv
     assert patient.query("slow", 0.5, headers=headers).json["response"] == 7
 
 
-# --- a restart, which doesn't wait for scripts that haven't begun ---
+# --- a restart ---
 
 
 def begin(threads: concurrent.futures.ThreadPoolExecutor, server: Server, script: str) -> Any:
@@ -249,17 +250,30 @@ def queue(
     return replies
 
 
-def test_what_waits_when_the_server_stops_is_told_to_come_again(
-    start: Start, tmp_path: Path
-) -> None:
+def test_what_waits_when_the_server_stops_is_run_if_there_is_time(start: Start) -> None:
     server = start({"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1"})
-    gate = tmp_path / "gate"
+    gate = server.folder / "gate"
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        running = begin(
-            threads,
-            server,
-            f"gate = pathlib.Path({str(gate)!r})\nwhile not gate.exists(): pass\nreturn 'done'",
-        )
+        script = f"gate = pathlib.Path({str(gate)!r})\nwhile not gate.exists(): pass\nreturn 'done'"
+        running = begin(threads, server, script)
+        waiting = queue(threads, server, 3)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: refuses_connections(server), "it stops")
+        assert not any(each.done() for each in (running, *waiting))
+        gate.touch()
+        assert running.result().json == "done"
+        for each in waiting:
+            assert each.result().json == 1
+            assert each.result().headers["Connection"] == "close"
+    assert server.end()[0] == 0
+
+
+def test_what_still_waits_when_time_is_up_is_told_to_come_again(start: Start) -> None:
+    settings = {"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1", "TABPY_EVALUATE_TIMEOUT": "25"}
+    command = server_with("tabpy.tabpy_server.settings.Settings.drain_timeout", 0.5)
+    server = start(settings, command=command)
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        begin(threads, server, "while True: pass")
         waiting = queue(threads, server, 3)
         server.process.send_signal(signal.SIGTERM)
         for each in waiting:
@@ -267,10 +281,15 @@ def test_what_waits_when_the_server_stops_is_told_to_come_again(
             assert reply.error[:2] == (503, "The server is restarting.")
             assert int(reply.headers["Retry-After"]) > 0
             assert reply.headers["Connection"] == "close"
-        assert not running.done()
-        gate.touch()
-        assert running.result().json == "done"
     assert server.end()[0] == 0
+
+
+def refuses_connections(server: Server) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_a_script_that_is_still_running_when_time_is_up_is_told_too(start: Start) -> None:

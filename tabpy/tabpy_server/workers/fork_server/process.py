@@ -77,8 +77,14 @@ class ForkServerProcess:
         self._start()
 
     def stop(self) -> None:
-        """Kill it, and with it all of its workers."""
+        """Kill it, and with it all of its workers; nobody can ask it any more."""
         self._process.kill()
+        self._process.wait()
+        self._close_ready()
+        self.requests.close()
+        self._theirs.close()
+        self.state.close()
+        os.close(self.state.descriptor)
 
     def _close_ready(self) -> None:
         if self._ready is not None:

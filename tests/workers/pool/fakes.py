@@ -1,0 +1,184 @@
+"""Script workers that are no processes, and a pool that checks itself after every event."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tabpy.tabpy_server.errors import UnknownFunctionError
+from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
+from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
+from tabpy.tabpy_server.workers.pool.pool import SURGE, Functions, Limits, Pool
+from tabpy.tabpy_server.workers.protocol import Hello, Message, Reference, Reply
+
+REFERENCE = Reference("known", 3, "5ha", "/archive", "3.11.7")
+
+
+class FakeWorker:
+    """The other end of a worker's socket. By default says hello, and answers a job with its body;
+    a job `hang` is never answered, and `die` ends the worker."""
+
+    def __init__(self, end: socket.socket, origin: str) -> None:
+        end.setblocking(False)
+        self._end = end
+        self.origin = origin
+        self.received: list[tuple[Message, bytes]] = []
+        self.let_go = asyncio.Event()
+
+    async def serve(self, may_say_hello: asyncio.Event) -> None:
+        await may_say_hello.wait()
+        self.send(Hello(os.getpid(), self.origin))
+        reader, loop = FrameReader(), asyncio.get_running_loop()
+        while data := await self._receive(loop):
+            # Jobs come without the END that workers close with.
+            for message, body in reader.feed(data + protocol.END):
+                self.received.append((message, body))
+                if body == b"die":
+                    self.die()
+                elif body != b"hang" and isinstance(message, protocol.Job):
+                    self.send(Reply(), body)
+        self.let_go.set()
+
+    async def _receive(self, loop: asyncio.AbstractEventLoop) -> bytes:
+        try:
+            return await loop.sock_recv(self._end, 1 << 16)
+        except OSError:
+            return b""
+
+    def send(self, message: Message, body: bytes = b"") -> None:
+        self.send_raw(protocol.encode(message, len(body)) + body + protocol.END)
+
+    def send_raw(self, data: bytes) -> None:
+        self._end.send(data)
+
+    def die(self) -> None:
+        self._end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._end.close()
+
+
+class FakeLauncher:
+    """Makes fake workers of the present `origin`; while `refuses`, none can be made."""
+
+    def __init__(self, origin: str = "one") -> None:
+        self.origin = origin
+        self.refuses = False
+        self.started: list[FakeWorker] = []
+        self.preload_requests: list[bytes] = []
+        self.may_say_hello = asyncio.Event()
+        self.may_say_hello.set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def launch(self, worker_end: socket.socket) -> Callable[[], None]:
+        if self.refuses:
+            raise BlockingIOError("its socket is full")
+        worker = FakeWorker(worker_end.dup(), self.origin)
+        self.started.append(worker)
+        loop = asyncio.get_running_loop()
+        self._tasks.append(loop.create_task(worker.serve(self.may_say_hello)))
+        return lambda: None
+
+    def ensure_preload(self, request: bytes) -> None:
+        self.preload_requests.append(request)
+
+    @property
+    def there(self) -> list[FakeWorker]:
+        return [each for each in self.started if not each.let_go.is_set()]
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for worker in self.started:
+            worker.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class FakeFunctions(Functions):
+    """Knows one function, `known`, and never finds `slow`."""
+
+    change_token = "token"
+
+    def __init__(self) -> None:
+        self.damaged: list[str] = []
+
+    async def reference(self, name: str, *, damaged: str = "") -> Reference:
+        if name == "slow":
+            await asyncio.Event().wait()
+        if name != "known":
+            raise UnknownFunctionError("not there")
+        self.damaged.append(damaged)
+        return REFERENCE
+
+
+class CheckedPool(Pool):
+    """Asserts after every event that the pool hasn't lost count."""
+
+    def _reconcile(self) -> None:
+        super()._reconcile()
+        self.check()
+
+    def check(self) -> None:
+        if self._closed:
+            return
+        everybody = [*self._starting, *self._idle, *self._busy]
+        assert len(everybody) == len(set(everybody)), "a worker is in one place only"
+        assert len(self._busy) <= self._size
+        assert len(everybody) <= self._size + SURGE
+        current = len(self._starting) + sum(
+            not self._outdated(each) for each in (*self._idle, *self._busy)
+        )
+        assert current <= self._size
+        complete = current == self._size or len(everybody) == self._size + SURGE
+        assert complete or self._failed_starts, "a pool of N has N, or tries to"
+        assert all(each.alive for each in self._idle)
+
+
+class Bench:
+    """A pool of fake workers, and what a test looks at."""
+
+    def __init__(self, size: int) -> None:
+        self.launcher = FakeLauncher()
+        self.functions = FakeFunctions()
+        self.counters = Counters()
+        self.pool = CheckedPool(
+            self.launcher,
+            self.functions,
+            self.counters,
+            Limits(size, memory_mb=100.0, model_memory=7),
+        )
+
+    async def run(self, body: bytes, seconds: float = 5.0, function: str | None = None) -> Outcome:
+        return await self.pool.run(Job([body], seconds, function, request_id="r-1"), Timing())
+
+    def begin(self, body: bytes, seconds: float = 5.0) -> "asyncio.Task[Outcome]":
+        return asyncio.get_running_loop().create_task(self.run(body, seconds))
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for a condition; the pool is asked to look, as it does once a second."""
+        async with asyncio.timeout(5):
+            while not condition():
+                self.pool._look()
+                await asyncio.sleep(0.001)
+
+    async def settle(self) -> None:
+        await self.until(lambda: not self.pool._starting)
+
+
+def with_bench(size: int, test: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
+    """Run a test's coroutine on a pool that is ready."""
+
+    async def run() -> None:
+        bench = Bench(size)
+        await bench.pool.start()
+        try:
+            await test(bench)
+            bench.pool.check()
+        finally:
+            bench.pool.close()
+            await bench.launcher.end()
+
+    asyncio.run(run())

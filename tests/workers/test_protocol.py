@@ -1,0 +1,135 @@
+"""Messages survive the way, and nothing else is taken for one."""
+
+import random
+from typing import get_type_hints
+
+import pytest
+
+from tabpy.tabpy_server.errors import TabPyError
+from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.protocol import (
+    CLASSES,
+    Answer,
+    CheckArchive,
+    Collect,
+    Crash,
+    Death,
+    Evaluate,
+    Failure,
+    Hello,
+    Job,
+    Message,
+    Need,
+    ProtocolError,
+    Query,
+    Reference,
+    Refusal,
+    Reply,
+)
+
+REFERENCE = Reference("a name", 2, "5ha", "/archive", "3.11.7")
+MESSAGES: list[Message] = [
+    Hello(7, "origin"),
+    Job(Evaluate(), "token"),
+    Job(Query(REFERENCE), "token", model_memory=1 << 40, want_printed=True),
+    Job(Collect("/models", "/archives"), "token"),
+    Reply("etag", "printed \ud800 text", True, "trouble"),
+    Failure("FunctionFailedError", ["a name", "why"], "printed", True),
+    Crash("a traceback"),
+    Need("a name\ud800", "5ha"),
+    Answer(REFERENCE),
+    Refusal("UnknownFunctionError", ["why"]),
+    Death("ended with exit code 3"),
+]
+
+
+def decoded(encoded: bytes) -> Message:
+    kind, meta_length, _ = protocol.HEADER.unpack_from(encoded)
+    meta = encoded[protocol.HEADER.size :]
+    assert len(meta) == meta_length
+    return protocol.decode(kind, meta)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda each: type(each).__name__)
+def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
+    assert decoded(protocol.encode(message)) == message
+
+
+def test_every_kind_of_message_is_tried_here() -> None:
+    assert {type(each) for each in MESSAGES} == set(CLASSES.values())
+    assert CheckArchive in protocol.TASK_NAMES
+
+
+def test_a_message_has_the_length_of_its_body_in_front() -> None:
+    assert protocol.HEADER.unpack_from(protocol.encode(Crash(""), 1 << 40))[2] == 1 << 40
+
+
+@pytest.mark.parametrize(
+    ("kind", "meta"),
+    [
+        (b"?", b"{}"),
+        (b"C", b"[]"),
+        (b"C", b"null"),
+        (b"C", b"{}"),
+        (b"C", b'{"trace": 5}'),
+        (b"C", b'{"trace": "", "more": 1}'),
+        (b"R", b'{"recycle": 1}'),
+        (b"R", b'{"etag": null}'),
+        (b"J", b'{"task": {"": "nosuch"}, "change_token": ""}'),
+        (b"J", b'{"task": [], "change_token": ""}'),
+        (b"J", b'{"change_token": ""}'),
+        (b"A", b'{"reference": {"name": 5}}'),
+        (b"A", b'{"reference": null}'),
+        (b"C", b"\xff\xfe"),
+        (b"C", b"[" * 100_000),
+    ],
+)
+def test_what_is_not_a_message_is_refused(kind: bytes, meta: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        protocol.decode(kind, meta)
+
+
+def test_nothing_that_comes_raises_anything_else() -> None:
+    moments = random.Random(7)
+    samples = [protocol.encode(each)[protocol.HEADER.size :] for each in MESSAGES]
+    for _ in range(3_000):
+        meta = bytearray(moments.choice(samples))
+        for _ in range(moments.randrange(1, 4)):
+            meta[moments.randrange(len(meta))] = moments.randrange(256)
+        try:
+            protocol.decode(moments.choice([*CLASSES]), bytes(meta))
+        except ProtocolError:
+            continue
+
+
+@pytest.mark.parametrize("name", sorted(TabPyError.by_name))
+def test_every_error_arrives_with_its_words(name: str) -> None:
+    cls = TabPyError.by_name[name]
+    error = example(cls)
+    failure = decoded(protocol.encode(Failure.of(error, Reply("", "printed"))))
+    assert isinstance(failure, Failure)
+    arrived = failure.error()
+    assert type(arrived) is cls
+    assert (arrived.message, arrived.info) == (error.message, error.info)
+    assert arrived.message
+    assert failure.printed == "printed"
+
+
+FACTS = {float: 1.5, int: 2, str: "text", list[int]: [1, 2]}
+
+
+def example(cls: type[TabPyError]) -> TabPyError:
+    """One with facts of the right types."""
+    hints = get_type_hints(cls.__init__) if "__init__" in vars(cls) else {}
+    return cls(*(FACTS[hint] for name, hint in hints.items() if name != "return"))
+
+
+def test_an_error_that_there_is_not_is_refused() -> None:
+    for name, facts in [("nosuch", []), ("JobTimeoutError", []), ("JobTimeoutError", [1, "x", 1])]:
+        with pytest.raises(ProtocolError):
+            Refusal(name, list(facts)).error()
+
+
+def test_a_preload_request_says_what_to_load() -> None:
+    request = protocol.preload_request([REFERENCE])
+    assert protocol.preloaded_references(request) == [REFERENCE]
