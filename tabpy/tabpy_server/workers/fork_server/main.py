@@ -312,7 +312,9 @@ def main() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     state = ForkServerState(int(state_fd))
     os.close(int(state_fd))
-    common = Common(socket.socket(fileno=int(requests_fd)), state, float(memory_mb))
+    requests = socket.socket(fileno=int(requests_fd))
+    requests.setblocking(False)  # of two fork servers that a request wakes, one finds nothing
+    common = Common(requests, state, float(memory_mb))
     # Before any fork: the pipe says "ready" when the last process that holds it has closed it.
     os.write(int(ready_fd), READY)
     os.close(int(ready_fd))

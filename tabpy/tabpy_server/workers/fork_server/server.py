@@ -32,8 +32,8 @@ from tabpy.tabpy_server.workers.worker.models import Model
 class Common:
     """What all fork servers of a machine have in common.
 
-    `requests` is the socket that all web processes ask through; `memory_mb` is what each worker
-    may take in addition to what it starts with.
+    `requests` is the socket that all web processes ask through, and doesn't block; `memory_mb` is
+    what each worker may take in addition to what it starts with.
     """
 
     requests: socket.socket
@@ -116,9 +116,8 @@ class ForkServer:
 
     def _take_request(self) -> bool:
         try:
-            message, fds, _, _ = socket.recv_fds(
-                self._requests, PRELOAD_LIMIT, 1, socket.MSG_DONTWAIT
-            )
+            # The socket itself does not block: recv_fds ignores its flags (Python 3.13).
+            message, fds, _, _ = socket.recv_fds(self._requests, PRELOAD_LIMIT, 1)
         except BlockingIOError:
             return True  # another fork server was woken too, and was faster
         if not message:
