@@ -98,7 +98,7 @@ class FakeLauncher:
 
 
 class FakeFunctions(Functions):
-    """Knows one function, `known`, and never finds `slow`."""
+    """Knows one function, `known`, which it is slow to find as `late`, and never finds `slow`."""
 
     change_token = "token"
 
@@ -108,6 +108,9 @@ class FakeFunctions(Functions):
     async def reference(self, name: str, *, damaged: str = "") -> Reference:
         if name == "slow":
             await asyncio.Event().wait()
+        if name == "late":
+            await asyncio.sleep(0.2)
+            return REFERENCE
         if name != "known":
             raise UnknownFunctionError("not there")
         self.damaged.append(damaged)

@@ -228,6 +228,16 @@ def test_looking_up_the_function_counts_against_the_deadline_and_takes_no_worker
     with_bench(1, test)
 
 
+def test_what_looking_up_took_is_not_there_for_running() -> None:
+    async def test(bench: Bench) -> None:
+        begun = time.monotonic()
+        with pytest.raises(JobTimeoutError, match=r"ran for 0\.[12] s"):
+            await bench.run(b"hang", 0.35, "late")
+        assert time.monotonic() - begun < 0.5
+
+    with_bench(1, test)
+
+
 def test_a_worker_is_let_go_when_its_job_takes_too_long() -> None:
     async def test(bench: Bench) -> None:
         with pytest.raises(JobTimeoutError):
