@@ -37,7 +37,7 @@ class WebWorker(Worker):
         web = self.app.web_process()
 
         def stop_at_once() -> None:
-            web.hurry()
+            web.stop_at_once()
             stop.set()
 
         loop.add_signal_handler(signal.SIGTERM, stop.set)

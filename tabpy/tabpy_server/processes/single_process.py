@@ -27,7 +27,7 @@ def run(shared: PreforkState, listener: socket.socket, environment: Mapping[str,
         web = WebProcess(shared, launcher)
 
         def stop_at_once() -> None:  # Ctrl-C: somebody is waiting
-            web.hurry()
+            web.stop_at_once()
             stop.set()
 
         signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop.set))

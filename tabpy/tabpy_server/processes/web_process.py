@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
@@ -14,6 +14,7 @@ from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.model_sharing import share_models
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.processes.acceptor import Acceptor
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import DRAIN_FACTOR
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ACCEPT_PAUSE = 0.001  # seconds
-LAST_WORDS = 2.0  # seconds to send "restarting" to whose scripts didn't end in time
+ANSWER_SECONDS = 2.0  # to send "restarting" to whose scripts didn't end in time
 KEEP_ALIVE = 95.0  # seconds; Heroku's router keeps idle connections for 90
 BODY_TIMEOUT = 300.0  # seconds in which a request's body has to have come
-CHUNK_SIZE = (
-    1 << 18
-)  # bytes; a million numbers are 20 MB, and 64 KiB would be 300 turns of the loop
+CHUNK_SIZE = 1 << 18  # bytes; a million numbers are 20 MB: 64 KiB would be 300 turns of the loop
 MAX_BUFFER = 1 << 23  # bytes of a request held before a handler takes them; headers fit easily
 
 
@@ -70,8 +68,7 @@ class WebProcess:
             deployer=Deployer(catalog, pool),
             counters=counters,
         )
-        self._hurry = asyncio.Event()
-        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._stop_at_once = asyncio.Event()
         self._server = HTTPServer(
             make_application(self._context),
             idle_connection_timeout=KEEP_ALIVE,
@@ -82,16 +79,15 @@ class WebProcess:
             * max(self._context.max_request_size, self._context.max_upload_size),
         )
 
-    def hurry(self) -> None:
+    def stop_at_once(self) -> None:
         """Stop without waiting for scripts that run."""
-        self._hurry.set()
+        self._stop_at_once.set()
 
     async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
         """Answer requests until `stop`, then finish those that have begun."""
         await self._context.pool.start()
         loop = asyncio.get_running_loop()
-        for listener in sockets:
-            self._listen(listener)
+        acceptors = [Acceptor(each, self._take) for each in sockets]
         logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
         booting = loop.create_task(self._boot.run(self._context))
         booting.add_done_callback(_report)
@@ -100,8 +96,8 @@ class WebProcess:
         await stop.wait()
         sharing.cancel()
         booting.cancel()
-        for listener in sockets:
-            self._stop_listening(listener)
+        for acceptor in acceptors:
+            acceptor.close()
         await self._drain()
         await self._server.close_all_connections()
         publishing.cancel()
@@ -111,42 +107,17 @@ class WebProcess:
         """Answer the requests that have begun, those that wait for a worker too: with their
         results while there's time."""
         drained = asyncio.ensure_future(self._context.traffic.drained())
-        hurry = asyncio.ensure_future(self._hurry.wait())
+        at_once = asyncio.ensure_future(self._stop_at_once.wait())
         limit = self._context.settings.drain_timeout
-        await asyncio.wait((drained, hurry), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
+        await asyncio.wait((drained, at_once), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        at_once.cancel()
         self._context.pool.close()
-        await asyncio.wait((drained,), timeout=LAST_WORDS)
+        await asyncio.wait((drained,), timeout=ANSWER_SECONDS)
         drained.cancel()
 
-    def _accept(self, listener: socket.socket) -> None:
-        """One connection, and then a moment for the other web processes to take the next: tornado
-        takes all that wait, and of a burst one process would get everything and the others
-        nothing, for as long as the connections are kept alive."""
-        pause = ACCEPT_PAUSE
-        try:
-            connection, address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return  # another web process was faster, or the client has given up
-        except OSError as problem:  # no file descriptor left, for one
-            logger.error("A connection can't be accepted: %s", problem)
-            pause = 1.0
-        else:
-            stream = IOStream(connection, read_chunk_size=CHUNK_SIZE, max_buffer_size=MAX_BUFFER)
-            self._server.handle_stream(stream, address)
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listener)
-        self._pauses[listener] = loop.call_later(pause, self._listen, listener)
-
-    def _listen(self, listener: socket.socket) -> None:
-        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
-
-    def _stop_listening(self, listener: socket.socket) -> None:
-        """Close it too: what nobody will accept is to be refused, and not kept waiting."""
-        if pause := self._pauses.pop(listener, None):
-            pause.cancel()
-        asyncio.get_running_loop().remove_reader(listener)
-        listener.close()
+    def _take(self, connection: socket.socket, address: Any) -> None:
+        stream = IOStream(connection, read_chunk_size=CHUNK_SIZE, max_buffer_size=MAX_BUFFER)
+        self._server.handle_stream(stream, address)
 
 
 def _report(task: asyncio.Task[None]) -> None:
