@@ -43,7 +43,7 @@ def run(when_serving: Any, ppid: int | None = None) -> FakeWebProcess:
     worker: Any = WebWorker.__new__(WebWorker)
     worker.app = SimpleNamespace(web_process=lambda: web)
     worker.log = logging.getLogger("test")
-    worker.log.reopen_files = lambda: None  # type: ignore[attr-defined]
+    worker.log.reopen_files = lambda: None
     worker.sockets = []
     worker.ppid = os.getppid() if ppid is None else ppid
     worker.notify = lambda: None
