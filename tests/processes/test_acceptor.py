@@ -37,9 +37,10 @@ class Taken:
     def __len__(self) -> int:
         return len(self.connections)
 
-    def close(self) -> None:
-        for each in self.connections:
-            each.close()
+
+def close(*connections: socket.socket) -> None:
+    for each in connections:
+        each.close()
 
 
 async def until_taken(count: int, *taken: Taken) -> None:
@@ -57,8 +58,7 @@ def test_a_burst_is_shared_by_all_that_accept(listener: socket.socket) -> None:
         assert min(len(one), len(other)) >= 5
         for accepting in acceptors:
             accepting.close()
-        for each in (*clients, one, other):
-            each.close()
+        close(*clients, *one.connections, *other.connections)
 
     asyncio.run(run())
 
@@ -74,8 +74,7 @@ def test_after_it_is_closed_connections_are_refused(listener: socket.socket) -> 
         await asyncio.sleep(0)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
-        for each in (*clients, taken):
-            each.close()
+        close(*clients, *taken.connections)
 
     asyncio.run(run())
 
@@ -111,8 +110,7 @@ def test_it_goes_on_after_an_error(
         accepting = Acceptor(exhausted, taken)
         await until_taken(2, taken)
         accepting.close()
-        for each in (*clients, taken):
-            each.close()
+        close(*clients, *taken.connections)
 
     with caplog.at_level(logging.ERROR):
         asyncio.run(run())
