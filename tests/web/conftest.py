@@ -5,16 +5,22 @@ from typing import Any
 
 import pytest
 
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tests.web.harness import Web, make_context
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Web]]:
-    """Start servers with settings and fakes of their own: what `make_context` takes."""
+    """Start servers with routes, settings and fakes of their own: what `make_context` takes."""
     running: list[Web] = []
 
-    def serve_one(settings: dict[str, Any] | None = None, **options: Any) -> Web:
-        running.append(Web(make_context(settings, **options)))
+    def serve_one(
+        settings: dict[str, Any] | None = None,
+        *,
+        routes: dict[str, type[BaseHandler]] | None = None,
+        **options: Any,
+    ) -> Web:
+        running.append(Web(make_context(settings, **options), routes))
         return running[-1]
 
     yield serve_one

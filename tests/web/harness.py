@@ -3,15 +3,15 @@
     def test_the_server_tells_its_name(web: Web) -> None:
         assert web.request("GET", "/info").json["name"] == "TabPy Server"
 
-`web` has the settings a server has by default; the fixture `serve` takes others, and fakes in the
-place of what a handler needs (see `make_context`). Requests that a client library wouldn't make
+`web` has the settings a server has by default; the fixture `serve` takes others, fakes in the
+place of what a handler needs (see `make_context`), and `routes` of the test's own. Requests that a client library wouldn't make
 are typed out over a `Connection`, in a coroutine that `Web.run` runs on the server's own loop.
 """
 
 import asyncio
 import http.client
 import io
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast
@@ -23,6 +23,7 @@ from tabpy.tabpy_server import errors
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.server_info import Service
@@ -93,6 +94,16 @@ def make_context(
     )
 
 
+class EchoHandler(BaseHandler):
+    """Sends back what it got, and how many pieces that were."""
+
+    route = "/echo"
+
+    def post(self) -> None:
+        pieces = self.whole_body()
+        self.write_json({"body": b"".join(pieces).decode(), "pieces": len(pieces)})
+
+
 class Connection:
     """A client's connection, on which a test types what it likes."""
 
@@ -124,17 +135,22 @@ class Connection:
 
 
 class Web:
-    """A running server, in this process."""
+    """A running server, in this process. `routes` are added to its own."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self, context: Context, routes: Mapping[str, type[BaseHandler]] | None = None
+    ) -> None:
         self.context = context
+        self._routes = list((routes or {}).items())
         self._runner = asyncio.Runner()
         self._runner.run(self._start())
 
     async def _start(self) -> None:
         [listener] = bind_sockets(0, "127.0.0.1")
         self.port = listener.getsockname()[1]
-        self._server = HTTPServer(make_application(self.context), max_body_size=MAX_BODY)
+        application = make_application(self.context)
+        application.add_handlers(".*", self._routes)
+        self._server = HTTPServer(application, max_body_size=MAX_BODY)
         self._server.add_sockets([listener])
 
     def run(self, exchange: Coroutine[Any, Any, T]) -> T:
@@ -145,6 +161,11 @@ class Web:
                 return await exchange
 
         return self._runner.run(with_patience())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Give the server turns until `condition` holds; `run` ends it when it never does."""
+        while not condition():
+            await asyncio.sleep(0)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
