@@ -4,8 +4,9 @@
         assert web.request("GET", "/info").json["name"] == "TabPy Server"
 
 `web` has the settings a server has by default; the fixture `serve` takes others, fakes in the
-place of what a handler needs (see `make_context`), and `routes` of the test's own. Requests that a client library wouldn't make
-are typed out over a `Connection`, in a coroutine that `Web.run` runs on the server's own loop.
+place of what a handler needs (see `make_context`), and `routes` of the test's own. Requests that a
+client library wouldn't make are typed out over a `Connection`, in a coroutine that `Web.run` runs
+on the server's own loop.
 """
 
 import asyncio
@@ -164,7 +165,7 @@ class Web:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Give the server turns until `condition` holds; `run` ends it when it never does."""
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - a turn of the loop, and no time
             await asyncio.sleep(0)
 
     @asynccontextmanager

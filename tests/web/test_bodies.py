@@ -1,6 +1,7 @@
 """How much of a body is taken in: never more than the limit, and of a refused one not much more."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
@@ -139,9 +140,14 @@ def test_a_refused_body_without_end_is_cut(
     async def exchange() -> None:
         async with small.connection() as connection:
             await connection.send(head({**CHUNKED, **headers}, authorization=authorization))
-            for pieces in range(1, 4):  # one that is refused, one that is discarded, and one more
+            # One that is refused, one that is discarded, and one more.
+            for taken in (
+                lambda: WatchedHandler.pieces >= 1,
+                lambda: WatchedHandler.pieces >= 2,
+                lambda: WatchedHandler.pieces >= 3,
+            ):
                 await connection.send(chunk(b"x" * DISCARD_FACTOR * LIMIT))
-                await small.until(lambda pieces=pieces: WatchedHandler.pieces >= pieces)
+                await small.until(taken)
                 if WatchedHandler.is_finished:
                     break
             assert (await connection.reply()).error[0] == status
@@ -177,7 +183,7 @@ def test_a_refusal_comes_before_any_method(small: Web, method: str, route: str) 
 class KeepingHandler(EchoHandler):
     """Says what it was given to keep."""
 
-    kept: list[bytes] = []
+    kept: ClassVar[list[bytes]] = []
 
     def keep(self, chunk: bytes) -> None:
         self.kept.append(chunk)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
@@ -21,7 +22,7 @@ class SlowHandler(BaseHandler):
     """Answers when it is told to: `begun` has the requests, `go_on` what lets each continue."""
 
     route = "/slow"
-    begun: list["SlowHandler"] = []
+    begun: ClassVar[list["SlowHandler"]] = []
 
     async def post(self) -> None:
         self.go_on = asyncio.Event()

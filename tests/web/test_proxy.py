@@ -14,7 +14,7 @@ def seen(allowed: str, proxy: str | None, **forwarded: str) -> tuple[str | None,
     headers = {f"X-Forwarded-{name.title()}": value for name, value in forwarded.items()}
     sent = HTTPHeaders({"Host": "x", **headers})
     request = HTTPServerRequest(headers=sent, start_line=RequestStartLine("GET", "/", "HTTP/1.1"))
-    request.remote_ip = proxy  # type: ignore[assignment]
+    request.remote_ip = proxy
     TrustedProxies(allowed).apply(request, RequestHeaders(sent))
     return request.remote_ip, request.protocol
 

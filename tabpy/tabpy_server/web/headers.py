@@ -98,7 +98,7 @@ class RequestHeaders:
         """Return the address that the proxy was called from."""
         address = self._headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         try:
-            return str(ipaddress.ip_address(address))
+            return str(ipaddress.ip_address(address)) if address else None
         except ValueError:
             return None
 
