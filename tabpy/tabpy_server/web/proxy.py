@@ -19,10 +19,10 @@ class TrustedProxies:
 
         Raises ValueError for anything else.
         """
-        names = {name.strip() for name in allowed.split(",")} - {""}
-        self._all = "*" in names
+        self._names = {name.strip() for name in allowed.split(",")} - {""}
+        self._all = "*" in self._names
         # An address is a network of one. Bits behind the prefix are ignored: 10.0.0.5/8.
-        self._networks = [ipaddress.ip_network(name, strict=False) for name in names - {"*"}]
+        self._networks = [ipaddress.ip_network(name, strict=False) for name in self._names - {"*"}]
 
     def apply(self, request: HTTPServerRequest, headers: RequestHeaders) -> None:
         """Set the request's `remote_ip` and `protocol` to the original ones.
@@ -36,10 +36,10 @@ class TrustedProxies:
         request.protocol = headers.forwarded_protocol or request.protocol
 
     def _trusts(self, caller: str | None) -> bool:
-        if self._all or caller is None:
-            return self._all
+        if self._all or caller in self._names:  # most are: taking them apart would cost more
+            return True
         try:
-            address = ipaddress.ip_address(caller)
-        except ValueError:  # the path of a socket file, for one
+            address = ipaddress.ip_address(caller or "")
+        except ValueError:  # no address at all: a socket file's caller has none
             return False
         return any(address in network for network in self._networks)
