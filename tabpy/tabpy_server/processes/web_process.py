@@ -17,7 +17,7 @@ from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.processes.acceptor import Acceptor
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.web.context import Context
-from tabpy.tabpy_server.web.handlers.base import DRAIN_FACTOR
+from tabpy.tabpy_server.web.handlers.base import DISCARD_FACTOR
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
@@ -75,7 +75,7 @@ class WebProcess:
             body_timeout=BODY_TIMEOUT,
             # The handlers' own limit answers in JSON; tornado's only cuts.
             max_body_size=2
-            * DRAIN_FACTOR
+            * DISCARD_FACTOR
             * max(self._context.max_request_size, self._context.max_upload_size),
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tabpy.tabpy_server import errors
-from tabpy.tabpy_server.errors import TabPyError
+from tabpy.tabpy_server.errors import RequestError, TabPyError
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,18 @@ class Answer:
     info: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
+
+class RefusedRequestError(Exception):
+    """A request that HTTP itself has an answer for: it is too large, or goes somewhere else."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.message)
+        self.answer = answer
+
+
+# What a client is told of. Whatever else is raised is an accident: it is logged, and answered 500.
+TOLD = (TabPyError, RefusedRequestError, RequestError)
+Told = TabPyError | RefusedRequestError | RequestError
 
 STATUSES: Mapping[type[TabPyError], int] = {
     errors.InvalidInputError: 400,
@@ -54,12 +66,29 @@ INFOS: Mapping[type[TabPyError], Callable[..., str]] = {
 }
 
 
-def answer_to(error: TabPyError) -> Answer:
+def answer_to(error: Told) -> Answer:
     """Return what the client is told of `error`."""
+    if isinstance(error, RefusedRequestError):
+        return error.answer
+    if isinstance(error, RequestError):
+        return Answer(error.status, error.message, error.info, error.headers)
     kind = type(error)
     return Answer(
         STATUSES[kind],
         error.message,
         INFOS[kind](error) if kind in INFOS else error.info,
         HEADERS[kind](error) if kind in HEADERS else {},
+    )
+
+
+def answer_with(status: int, method: str, path: str) -> Answer:
+    """Return what the client is told when tornado refuses a request, or something broke (500)."""
+    if status == 404:
+        return Answer(404, "Not Found", f"There is nothing at {path}.")
+    if status == 405:
+        return Answer(405, "Method Not Allowed", f"{path} has no {method}.")
+    if status < 500:
+        return Answer(status, "Bad Request", "The request can't be understood.")
+    return Answer(
+        status, "Internal error", "It is in the server's log, under this request's X-Request-Id."
     )

@@ -17,6 +17,8 @@ from tabpy.tabpy_server.workers.pool.pool import Pool
 
 @dataclass(frozen=True)
 class Context:
+    """Everything that a route may ask for; made once, when a web process begins."""
+
     settings: Settings
     service: Service
     gate: Gate | OpenGate
@@ -29,22 +31,22 @@ class Context:
 
     @property
     def max_request_size(self) -> int:
-        """Bytes."""
+        """Return how large a request's body may be, in bytes."""
         return int(self.settings.max_request_size_mb * 1024 * 1024)
 
     @property
     def max_upload_size(self) -> int:
-        """Bytes."""
+        """Return how large an upload may be, in bytes."""
         return int(self.settings.max_upload_size_mb * 1024 * 1024)
 
     @property
     def upload_destination(self) -> Path:
-        """Where clients on this machine may put archives."""
+        """Return the folder in which clients on this machine may put archives."""
         return self.settings.state_path / "uploads"
 
     @property
     def loses_functions(self) -> str | None:
-        """Said wherever it matters: a dyno's disk starts afresh every day."""
+        """Return a warning where a dyno's disk keeps the functions: it starts afresh every day."""
         if not self.settings.on_heroku or self.settings.database_url:
             return None
         return (
@@ -53,7 +55,7 @@ class Context:
         )
 
     def info(self) -> dict[str, Any]:
-        """What `GET /info` answers."""
+        """Return what `GET /info` answers."""
         return self.service.info(
             authentication=self.gate.required,
             evaluate=self.settings.evaluate_enable,

@@ -19,16 +19,18 @@ class Traffic:
         self._trim: asyncio.TimerHandle | None = None
 
     def enter(self) -> None:
+        """Count one request in."""
         self._busy += 1
         self._quiet.clear()
 
     def leave(self) -> None:
+        """Count one request out. Each that has entered leaves once."""
         self._busy -= 1
         if self._busy == 0:
             self._quiet.set()
 
     def passed(self, size: int) -> None:
-        """A request of `size` bytes, in and out, is over: give its memory back, once for many."""
+        """Give back the memory of a request of `size` bytes, in and out: soon, once for many."""
         if size > LARGE and self._trim is None:
             self._trim = asyncio.get_running_loop().call_later(TRIM_AFTER, self._give_back)
 
@@ -37,6 +39,7 @@ class Traffic:
         machine.trim()
 
     async def drained(self) -> None:
-        """Until the last request that has begun is answered; new ones close their connection."""
+        """Wait until every request that has begun is over. From now on a reply closes its
+        connection."""
         self.draining = True
         await self._quiet.wait()

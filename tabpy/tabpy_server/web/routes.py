@@ -1,10 +1,12 @@
 """The routes."""
 
+import re
 from typing import Any
 
 from tornado.web import Application, RequestHandler
 
 from tabpy.tabpy_server.settings import OUR_PAGE
+from tabpy.tabpy_server.web.application import CarefulApplication
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.endpoints import (
@@ -24,7 +26,8 @@ from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, 
 
 
 def make_application(context: Context) -> Application:
-    """Every route of the server, under the service's prefix if it has one."""
+    """Return every route of the server, under the service's prefix if it has one."""
+    prefix = re.escape(context.service.prefix)
     static = str(context.settings.static_path)
     routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
         ("/info", InfoHandler, {}),
@@ -40,16 +43,13 @@ def make_application(context: Context) -> Application:
         ("/metrics", MetricsHandler, {}),
         ("/healthz", HealthHandler, {}),
     ]
-    if context.settings.static_path == OUR_PAGE:
+    if context.settings.static_path.samefile(OUR_PAGE):
         routes += [("/", PageHandler, {}), ("/static/(.+)", FileHandler, {"path": static})]
     else:  # pages of somebody's own, served as they are
         files = {"path": static, "default_filename": "index.html"}
         routes.append(("/(.*)", FileHandler, files))
-    return Application(
-        [
-            (context.service.prefix + path, handler, arguments)
-            for path, handler, arguments in routes
-        ],
+    return CarefulApplication(
+        [(prefix + path, handler, arguments) for path, handler, arguments in routes],
         context=context,
         default_handler_class=UnknownHandler,
         log_function=_log,
@@ -59,5 +59,6 @@ def make_application(context: Context) -> Application:
 
 
 def _log(handler: RequestHandler) -> None:
+    """Write the line of a request, instead of tornado."""
     if isinstance(handler, BaseHandler):
         handler.log()

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabpy import __version__
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.web.headers import header_text
 
 CORS = (
     "Access-Control-Allow-Origin",
@@ -18,7 +19,10 @@ CORS = (
 
 @dataclass(frozen=True)
 class Service:
-    """`creation_time` is a string of seconds since 1970; `prefix` is "" or "/something"."""
+    """What a server is called, where it lies, and which other sites may use it.
+
+    `creation_time` is a string of seconds since 1970; `prefix` is "" or "/something".
+    """
 
     name: str = "TabPy Server"
     description: str = ""
@@ -26,8 +30,14 @@ class Service:
     prefix: str = ""
     cors: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def challenge(self) -> str:
+        """Return the WWW-Authenticate header of a 401 (RFC 7617), which names the service."""
+        realm = header_text(self.name).replace("\\", "\\\\").replace('"', "'")
+        return f'Basic realm="{realm}"'
+
     def info(self, *, authentication: bool, evaluate: bool, gzip: bool) -> dict[str, Any]:
-        """What `GET /info` answers. That `authentication` is there makes Tableau ask for a
+        """Return what `GET /info` answers. That `authentication` is there makes Tableau ask for a
         password, so it must not be where none is needed."""
         features: dict[str, Any] = {
             "evaluate_enabled": evaluate,
@@ -47,16 +57,16 @@ class Service:
 
 
 def read(state_path: Path) -> Service:
-    """The service as `state.ini` in `state_path` describes it, if there is one.
+    """Return the service as `state.ini` in `state_path` describes it, if there is one.
 
-    Raises StartError for a file that can't be read.
+    Raises StartError for a file that can't be read or used.
     """
     file = state_path / "state.ini"
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read(file, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, configparser.Error) as problem:
-        reason = str(problem).replace("\n", " ")
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        reason = str(error).replace("\n", " ")
         raise StartError(f"TABPY_STATE_PATH: {file} can't be read: {reason}") from None
     if not parser.has_section("Service Info"):
         return Service()
@@ -67,5 +77,18 @@ def read(state_path: Path) -> Service:
         description=section.get("Description", ""),
         creation_time=section.get("Creation Time") or "0",
         prefix=f"/{prefix}" if prefix else "",
-        cors={header: section[header] for header in CORS if section.get(header)},
+        cors={
+            header: _cors(section[header], header, file) for header in CORS if section.get(header)
+        },
     )
+
+
+def _cors(value: str, header: str, file: Path) -> str:
+    """Return `value` on one line. Raises StartError for what no header can carry."""
+    text = value.replace("\n", " ")
+    if text != header_text(text):
+        raise StartError(
+            f"TABPY_STATE_PATH: {header} is '{header_text(text)}' in {file}: expected printable "
+            "Latin-1 characters."
+        )
+    return text

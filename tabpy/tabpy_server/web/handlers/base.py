@@ -11,19 +11,20 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, Finish, HTTPError, RequestHandler, stream_request_body
 
-from tabpy.tabpy_server.errors import RequestError, TabPyError
 from tabpy.tabpy_server.json_codec import dumps
-from tabpy.tabpy_server.web.answers import answer_to
+from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
 from tabpy.tabpy_server.web.handlers import refusals
+from tabpy.tabpy_server.web.headers import RequestHeaders
 from tabpy.tabpy_server.workers.pool.job import Timing
 
 logger = logging.getLogger("tabpy.request")
 
-DRAIN_FACTOR = 4  # times the limit: so much of a refused body is read, to be able to say why
+DISCARD_FACTOR = 4  # times the limit: so much of a refused body is read, to be able to say why
 CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log only
 
 
@@ -38,10 +39,13 @@ class BaseHandler(RequestHandler):
     route = "other"  # how `/metrics` calls it
     open_to_all = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        request = args[1]
-        self.request_id: str = request.headers.get("X-Request-Id", "")[:200] or new_request_id()
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, application: Application, request: HTTPServerRequest, **arguments: Any
+    ) -> None:
+        # Before tornado asks for the default headers, which it does before it calls `initialize`.
+        self.request_headers = RequestHeaders(request.headers)
+        self.request_id = self.request_headers.request_id or new_request_id()
+        super().__init__(application, request, **arguments)
 
     def initialize(self) -> None:
         self.body: list[bytes] = []
@@ -51,10 +55,10 @@ class BaseHandler(RequestHandler):
         self.timing = Timing()
         self.user: str | None = None
         self._started = time.monotonic()
-        self._refusal: RequestError | TabPyError | None = None
+        self._refusal: Told | None = None
         self._under_way = False
-        encoding = self.request.headers.get("Content-Encoding", "")
-        self._gunzip = Gunzip() if encoding.lower() == "gzip" else None
+        self._is_admitted = False
+        self._gunzip = Gunzip() if self.request_headers.encoding == "gzip" else None
 
     @property
     def context(self) -> Context:
@@ -66,44 +70,59 @@ class BaseHandler(RequestHandler):
     def prepare(self) -> Awaitable[None] | None:
         self.context.traffic.enter()
         self._under_way = True
-        self.context.proxies.apply(self.request)
+        self.context.proxies.apply(self.request, self.request_headers)
         try:
-            refusals.plain_http(self.request, self.context)
+            refusals.plain_http(self.request, self.request_headers, self.context)
             if self.open_to_all or self.request.method == "OPTIONS":  # preflights: no credentials
                 return None
-            self.user = self.context.gate.remembered(self.request.headers.get("Authorization"))
+            self.user = self.context.gate.remembered(self.request_headers.authorization)
             if self.user is None:
                 return self._admit()
             self._check_body()
-        except (RequestError, TabPyError) as refusal:
-            self._refuse(refusal)
+        except TOLD as error:
+            self._refuse(error)
         return None
 
     async def _admit(self) -> None:
-        request = self.request
         try:
             self.user = await self.context.gate.admit(
-                request.headers.get("Authorization"), request.remote_ip or ""
+                self.request_headers.authorization, self.request.remote_ip or ""
             )
             self._check_body()
-        except (RequestError, TabPyError) as refusal:
-            self._refuse(refusal)
+        except TOLD as error:
+            self._refuse(error)
 
     def _check_body(self) -> None:
-        refusals.other_sites(self.request, self.context)
-        refusals.unknown_encoding(self.request, self.context)
-        refusals.too_large(self._declared_size(), self.body_limit)
+        refusals.other_sites(self.request, self.request_headers, self.context)
+        refusals.unknown_encoding(self.request_headers, self.context)
+        refusals.too_large(self.request_headers.declared_size, self.body_limit)
+        self._is_admitted = True
 
-    def _refuse(self, refusal: RequestError | TabPyError) -> None:
-        headers = self.request.headers
-        has_body = "Content-Length" in headers or "Transfer-Encoding" in headers
-        waits = "Expect" in headers  # sends the body only if we like the headers
-        if not has_body or waits or self._declared_size() > DRAIN_FACTOR * self.body_limit:
-            raise refusal
-        self._refuse_after_body(refusal)
+    def _refuse(self, error: Told) -> None:
+        """Answer at once if no body comes, or one too large to wait for its end."""
+        sent = self.request_headers
+        far_too_large = sent.declared_size > DISCARD_FACTOR * self.body_limit
+        if not sent.has_body or sent.asks_first or far_too_large:
+            raise error
+        self._refuse_after_body(error)
+
+    def _refuse_after_body(self, error: Told) -> None:
+        """Read and drop the rest of the body, then answer `error` in place of the method.
+
+        Answering at once would cut the connection while the client still sends, and show it a
+        broken pipe. tornado calls nothing of ours between the body's end and the method, which it
+        looks up by its name then: that has to lead to the answer.
+        """
+        self._refusal = error
+        self.body.clear()
+        setattr(self, (self.request.method or "").lower(), self._answer_refusal)
+
+    async def _answer_refusal(self, *_: str) -> None:
+        assert self._refusal is not None
+        raise self._refusal
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        if self._refusal is None and self._gunzip is not None:
+        if self._gunzip is not None and self._is_admitted and self._refusal is None:
             return self._take_compressed(chunk)
         self._take(chunk)
         return None
@@ -116,45 +135,38 @@ class BaseHandler(RequestHandler):
                 if self._refusal is not None:
                     return
                 await asyncio.sleep(0)  # a small chunk can hold very much: others get a turn
-        except (RequestError, TabPyError) as refusal:
-            self._refuse_after_body(refusal)
+        except TOLD as error:
+            self._refuse_after_body(error)
 
-    def _take(self, chunk: bytes) -> None:
-        self.body_size += len(chunk)
-        if self._refusal is None:
-            try:  # again: the declared size may be missing, or that of the compressed body
-                refusals.too_large(self.body_size, self.body_limit)
-                self.keep(chunk)
-            except (RequestError, TabPyError) as refusal:
-                self._refuse_after_body(refusal)
-        elif self.body_size > DRAIN_FACTOR * self.body_limit and not self._finished:
-            self.send_error(exc_info=(RequestError, self._refusal, None))
+    def _take(self, piece: bytes) -> None:
+        self.body_size += len(piece)
+        if self._refusal is not None:
+            self._discard()
+            return
+        try:  # again: the declared size may be missing, or that of the compressed body
+            refusals.too_large(self.body_size, self.body_limit)
+            if self._is_admitted:  # what nobody had to sign in for has no use for a body
+                self.keep(piece)
+        except TOLD as error:
+            self._refuse_after_body(error)
+
+    def _discard(self) -> None:
+        """Drop a piece of a refused body, and cut the connection if it has no end."""
+        if self.body_size > DISCARD_FACTOR * self.body_limit and not self._finished:
+            assert self._refusal is not None
+            self._answer(answer_to(self._refusal))
 
     def keep(self, chunk: bytes) -> None:
-        """What becomes of the body's next piece. Raises RequestError to refuse the request."""
+        """Keep the body's next piece. An error raised here refuses the request."""
         self.body.append(chunk)
 
     def whole_body(self) -> list[bytes]:
-        """The body's pieces. Raises RequestError 400 if it was cut off."""
+        """Return the body's pieces. Raises InvalidInputError if it was cut off."""
+        if not self._under_way:
+            raise Finish  # the client has gone, and its body has been dropped
         if self._gunzip is not None:
             self._gunzip.finish()
         return self.body
-
-    def _refuse_after_body(self, refusal: RequestError | TabPyError) -> None:
-        """Answering at once would cut the connection while the client still sends, and show it a
-        broken pipe. So its body is read and dropped, then this is answered in the method's place.
-        """
-        self._refusal = refusal
-        self.body.clear()
-
-        async def answer(*_: str) -> None:
-            raise refusal
-
-        setattr(self, (self.request.method or "").lower(), answer)
-
-    def _declared_size(self) -> int:
-        declared = self.request.headers.get("Content-Length", "")
-        return int(declared) if declared.isdecimal() else 0
 
     def options(self, *_: str) -> None:
         self.write_json({})
@@ -186,34 +198,32 @@ class BaseHandler(RequestHandler):
         return None  # tornado would hash each reply, on the event loop
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        problem = kwargs.get("exc_info", (None, None, None))[1]
-        if isinstance(problem, TabPyError):
-            status = answer_to(problem).status
+        """Answer what was raised; of what isn't meant for clients they only learn the status."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, TOLD):
+            self._answer(answer_to(error))
         else:
-            status = problem.status if isinstance(problem, RequestError) else status_code
+            self._answer(answer_with(status_code, self.request.method or "", self.request.path))
+
+    def _answer(self, answer: Answer) -> None:
         if self._headers_written and not self._finished:
-            self.write_error(status, **kwargs)  # a long script's: only the body can still say it
+            # A long script's reply has begun: only its body can still say it.
+            self.write_error(answer.status, answer=answer)
         else:
-            super().send_error(status, **kwargs)
+            super().send_error(answer.status, answer=answer)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """The one place where errors become answers."""
-        problem = kwargs.get("exc_info", (None, None, None))[1]
-        if isinstance(problem, TabPyError):
-            problem = answer_to(problem)
-        elif not isinstance(problem, RequestError):
-            problem = refusals.ordinary(status_code, self.request)
-        for header, value in problem.headers.items():
-            self.set_header(header, value)
-        if status_code == 401:
-            realm = self.context.service.name.replace('"', "'")
-            self.set_header("WWW-Authenticate", f'Basic realm="{realm}"')
-        self.write_json({"message": problem.message, "info": problem.info}, status_code)
+        """Write `answer`: the one place where errors become replies."""
+        answer: Answer = kwargs["answer"]
+        for header, text in answer.headers.items():
+            self.set_header(header, text)
+        if answer.status == 401:
+            self.set_header("WWW-Authenticate", self.context.service.challenge)
+        self.write_json({"message": answer.message, "info": answer.info}, answer.status)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(
-            value, TabPyError | RequestError | HTTPError
-        ):  # those are answers, not accidents
+        """Log accidents; errors that clients are told are none."""
+        if not isinstance(value, (*TOLD, HTTPError)):
             fields = {"request_id": self.request_id}
             logger.error("failure", exc_info=(typ, value, tb), extra={"fields": fields})
 
@@ -221,10 +231,12 @@ class BaseHandler(RequestHandler):
         self._leave()
 
     def on_connection_close(self) -> None:
+        super().on_connection_close()  # or the handler would wait for the rest of the body
         self._log_line(CLIENT_CLOSED)
         self._leave()
 
     def _leave(self) -> None:
+        """Count the request out, once: one whose client has gone may still finish."""
         if self._under_way:
             self._under_way = False
             self.body.clear()  # tornado's objects refer to each other in circles, and so live on
@@ -232,7 +244,7 @@ class BaseHandler(RequestHandler):
             self.context.traffic.passed(self.body_size + self.reply_size)
 
     def log(self) -> None:
-        """One line a request; tornado calls this when the answer is complete."""
+        """Write a line for this request; tornado calls this when the answer is complete."""
         self._log_line(self.get_status())
 
     def _log_line(self, status: int) -> None:
@@ -254,11 +266,10 @@ class BaseHandler(RequestHandler):
             "bytes_out": self.reply_size or int(self._headers.get("Content-Length", 0)),
         }
         if self.context.settings.log_details:
-            headers = self.request.headers
             fields |= {
                 "caller": self.request.remote_ip,
                 "url": f"{self.request.protocol}://{self.request.host}{self.request.uri}",
-                "client": headers.get("TabPy-Client") or headers.get("User-Agent"),
-                "tableau_user": headers.get("TabPy-User"),
+                "client": self.request_headers.client,
+                "tableau_user": self.request_headers.tableau_user,
             }
         logger.info("request", extra={"fields": fields})

@@ -16,6 +16,6 @@ class PackagesHandler(BaseHandler):
 
 @lru_cache(maxsize=1)
 def installed() -> dict[str, str]:
-    """Distributions and their versions; they don't change while a server runs."""
+    """Return distributions and their versions; they don't change while a server runs."""
     found = {each.metadata["Name"]: each.version for each in metadata.distributions()}
     return dict(sorted((name, version) for name, version in found.items() if name))

@@ -2,12 +2,15 @@
 
 import platform
 from importlib import metadata
-from urllib.parse import urlsplit
+from pathlib import Path
 
-from tornado.web import StaticFileHandler
+from tornado.web import HTTPError, StaticFileHandler
 
+from tabpy.tabpy_server.settings import OUR_PAGE
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.headers import host_and_port
 
+TEMPLATE = "index.html"
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -18,15 +21,15 @@ class PageHandler(BaseHandler):
     route = "/"
 
     def get(self) -> None:
-        address = urlsplit(f"//{self.request.host}")
+        host, port = host_and_port(self.request.host)
         ssl = self.request.protocol == "https"
         settings = self.context.settings
         self.set_header("Content-Security-Policy", POLICY)
         self.render(
-            "index.html",
+            TEMPLATE,
             info=self.context.info(),
-            host=address.hostname or "",
-            port=address.port or (443 if ssl else 80),
+            host=host,
+            port=port or (443 if ssl else 80),
             ssl=ssl,
             user=self.user,
             python_version=platform.python_version(),
@@ -45,6 +48,16 @@ class FileHandler(BaseHandler, StaticFileHandler):
     def initialize(self, path: str, default_filename: str | None = None) -> None:  # type: ignore[override]
         BaseHandler.initialize(self)
         StaticFileHandler.initialize(self, path, default_filename)
+
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
+        """Return the file to send. Raises HTTPError 404 for none, and for the page's template."""
+        try:
+            file = super().validate_absolute_path(root, absolute_path)
+        except ValueError:  # no file can have such a name: it has a NUL in it
+            raise HTTPError(404) from None
+        if file is not None and Path(file).samefile(OUR_PAGE / TEMPLATE):
+            raise HTTPError(404)
+        return file
 
 
 def _with_version(module: str) -> str:

@@ -1,0 +1,147 @@
+"""What the headers of a request say: this module reads them, and no other does.
+
+A client may write anything into them, so nothing here raises; what can't be understood counts as
+not sent. tornado lets no control character through, and decodes the rest as Latin-1.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+REQUEST_ID_LIMIT = 200  # characters
+NUMBER = re.compile("0*([0-9]{1,18})")
+TOO_MANY_DIGITS = 10**18  # bytes: what a size of more digits counts as
+ENDLESS_PORT = re.compile(":[0-9]{100,}$")
+# RFC 9110, section 8.8.3. A W/ in front doesn't matter to If-None-Match.
+ETAG = re.compile('"[^"]*"')
+
+
+class RequestHeaders:
+    """The headers that the server looks at, with a type each."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        """Take `headers` as tornado has them: names in any case, lines of a name joined by ","."""
+        self._headers = headers
+
+    # The request
+
+    @property
+    def request_id(self) -> str:
+        """Return the id that the client gave the request, or ""."""
+        return self._headers.get("X-Request-Id", "")[:REQUEST_ID_LIMIT]
+
+    @property
+    def authorization(self) -> str | None:
+        return self._headers.get("Authorization")
+
+    @property
+    def origin(self) -> str | None:
+        """Return the site whose page makes the request; None outside a browser."""
+        return self._headers.get("Origin")
+
+    @property
+    def client(self) -> str | None:
+        """Return the name of the program: Tableau's own header, else the usual one."""
+        return self._headers.get("TabPy-Client") or self._headers.get("User-Agent")
+
+    @property
+    def tableau_user(self) -> str | None:
+        return self._headers.get("TabPy-User")
+
+    def etag_matches(self, tag: str) -> bool:
+        """Tell whether If-None-Match names `tag`, a strong ETag in its quotes, or any by `*`.
+
+        The comparison is the weak one (RFC 9110, section 13.1.2).
+        """
+        sent = self._headers.get("If-None-Match", "")
+        return sent.strip() == "*" or tag in ETAG.findall(sent)
+
+    # The body
+
+    @property
+    def has_body(self) -> bool:
+        return "Content-Length" in self._headers or "Transfer-Encoding" in self._headers
+
+    @property
+    def asks_first(self) -> bool:
+        """Tell whether the client sends the body only if it is told to go on."""
+        return "Expect" in self._headers
+
+    @property
+    def declared_size(self) -> int:
+        """Return the body's size in bytes, or 0 if that isn't said."""
+        declared = self._headers.get("Content-Length", "")
+        if number := NUMBER.fullmatch(declared):
+            return int(number[1])
+        # Python reads no number of thousands of digits, and writes none.
+        return TOO_MANY_DIGITS if re.fullmatch("[0-9]+", declared) else 0
+
+    @property
+    def content_type(self) -> str:
+        return self._headers.get("Content-Type", "")
+
+    @property
+    def encoding(self) -> str:
+        """Return what the body is packed with, in lower case: `identity` if nothing is said."""
+        return self._headers.get("Content-Encoding", "identity").lower()
+
+    # What a proxy adds. Of several values the last is the nearest proxy's, those before it are
+    # whatever it was told.
+
+    @property
+    def came_by_proxy(self) -> bool:
+        return "X-Forwarded-Proto" in self._headers
+
+    @property
+    def forwarded_for(self) -> str | None:
+        """Return the address that the proxy was called from."""
+        address = self._headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        try:
+            return str(ipaddress.ip_address(address)) if address else None
+        except ValueError:
+            return None
+
+    @property
+    def forwarded_protocol(self) -> str | None:
+        """Return how the proxy was called: http or https."""
+        protocol = self._headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
+        return protocol if protocol in ("http", "https") else None
+
+
+def site_of(origin: str) -> str | None:
+    """Return host and port of an origin, as they stand in a Host header."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def host_and_port(host: str) -> tuple[str, int | None]:
+    """Return name and port of a Host header; "" and None for what isn't there or isn't right."""
+    try:
+        parts = urlsplit(f"//{host}")
+        name = parts.hostname or ""
+    except ValueError:
+        return "", None
+    try:
+        return name, parts.port
+    except ValueError:
+        return name, None
+
+
+def is_readable_host(host: str) -> bool:
+    """Tell whether tornado can take `host` apart: a port of thousands of digits makes it fail."""
+    return not ENDLESS_PORT.search(host)
+
+
+def header_text(text: str) -> str:
+    """Return `text` as a header can carry it.
+
+    Control characters, ends of lines included, become a blank, and what Latin-1 doesn't have `?`.
+    """
+    return (
+        re.sub(r"[\x00-\x08\x0a-\x1f\x7f]", " ", text)
+        .encode("latin-1", "replace")
+        .decode("latin-1")
+    )

@@ -1,0 +1,218 @@
+"""The routes in this process: a request takes a millisecond, and no other process is started.
+
+    def test_the_server_tells_its_name(web: Web) -> None:
+        assert web.request("GET", "/info").json["name"] == "TabPy Server"
+
+`web` has the settings a server has by default; the fixture `serve` takes others, fakes in the
+place of what a handler needs (see `make_context`), and `routes` of the test's own. Requests that a
+client library wouldn't make are typed out over a `Connection`, in a coroutine that `Web.run` runs
+on the server's own loop.
+"""
+
+import asyncio
+import http.client
+import io
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar, cast
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from tabpy.tabpy_server import errors
+from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.proxy import TrustedProxies
+from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.server_info import Service
+from tests.running import PASSWORD, USER, Reply, basic
+
+T = TypeVar("T")
+
+SIGNED_IN = basic(USER, PASSWORD)
+PATIENCE = 5.0  # seconds for what takes milliseconds, unless it never comes
+MAX_BODY = 1 << 30  # bytes; tornado's own limit is to be out of the way
+
+
+@dataclass
+class FakeGate:
+    """Knows one credential, from the start or only once it has been verified."""
+
+    remembers: bool = True
+    required: bool = True
+
+    def remembered(self, header: str | None) -> str | None:
+        return USER if self.remembers and header == SIGNED_IN else None
+
+    async def admit(self, header: str | None, address: str) -> str:
+        if header != SIGNED_IN:
+            raise errors.WrongCredentialsError
+        return USER
+
+
+class FakeCatalog:
+    """Has no function."""
+
+    async def endpoints(self) -> dict[str, Any]:
+        return {}
+
+    async def reference(self, name: str) -> NoReturn:
+        raise errors.UnknownFunctionError(f"There is no function '{name}' on this server.")
+
+
+class FakePool:
+    """Has no worker."""
+
+    async def run(self, *_: object) -> NoReturn:
+        raise errors.AllBusyError(1.0)
+
+
+def make_context(
+    settings: Mapping[str, Any] | None = None,
+    *,
+    service: Service | None = None,
+    proxies: str = "127.0.0.1",
+    **fakes: Any,
+) -> Context:
+    """A context with some settings (by their names in `Settings`) and with fakes in place of
+    `gate`, `catalog`, `pool` and `deployer`."""
+    made = {
+        "gate": FakeGate(),
+        "catalog": FakeCatalog(),
+        "pool": FakePool(),
+        "deployer": None,
+        **fakes,
+    }
+    return Context(
+        settings=Settings(**{"workers": 1, "model_memory_mb": 1.0, **(settings or {})}),
+        service=service or Service(),
+        proxies=TrustedProxies(proxies),
+        counters=Counters(),
+        **cast(Any, made),
+    )
+
+
+class EchoHandler(BaseHandler):
+    """Sends back what it got, and how many pieces that were."""
+
+    route = "/echo"
+
+    def post(self) -> None:
+        pieces = self.whole_body()
+        self.write_json({"body": b"".join(pieces).decode(), "pieces": len(pieces)})
+
+
+class Connection:
+    """A client's connection, on which a test types what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        """Hand `data` to the kernel. What the server no longer takes is dropped."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def reply(self, method: str = "POST") -> Reply:
+        """Read one reply to a request of `method`. Raises IncompleteReadError if none comes."""
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        first, _, rest = head.partition(b"\r\n")
+        headers = http.client.parse_headers(io.BytesIO(rest))
+        body = b""
+        if method != "HEAD":
+            body = await self._reader.readexactly(int(headers.get("Content-Length", 0)))
+        return Reply(int(first.split()[1]), headers, body)
+
+    async def rest(self) -> bytes:
+        """Read whatever still comes until the server closes the connection."""
+        return await self._reader.read()
+
+    def cut(self) -> None:
+        """End the connection as a client does that crashes."""
+        self._writer.transport.abort()
+
+
+class Web:
+    """A running server, in this process. `routes` are added to its own."""
+
+    def __init__(
+        self, context: Context, routes: Mapping[str, type[BaseHandler]] | None = None
+    ) -> None:
+        self.context = context
+        self._routes = list((routes or {}).items())
+        self._runner = asyncio.Runner()
+        self._runner.run(self._start())
+
+    async def _start(self) -> None:
+        [listener] = bind_sockets(0, "127.0.0.1")
+        self.port = listener.getsockname()[1]
+        application = make_application(self.context)
+        application.add_handlers(".*", self._routes)
+        self._server = HTTPServer(application, max_body_size=MAX_BODY)
+        self._server.add_sockets([listener])
+
+    def run(self, exchange: Coroutine[Any, Any, T]) -> T:
+        """Run `exchange` on the server's loop. Raises TimeoutError when it doesn't end."""
+
+        async def with_patience() -> T:
+            async with asyncio.timeout(PATIENCE):
+                return await exchange
+
+        return self._runner.run(with_patience())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Give the server turns until `condition` holds; `run` ends it when it never does."""
+        while not condition():  # noqa: ASYNC110 - a turn of the loop, and no time
+            await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield Connection(reader, writer)
+        finally:
+            writer.close()
+
+    def send(self, text: bytes, method: str = "POST") -> Reply:
+        """Send `text`, a whole request, and return the reply."""
+
+        async def exchange() -> Reply:
+            async with self.connection() as connection:
+                await connection.send(text)
+                return await connection.reply(method)
+
+        return self.run(exchange())
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        authorization: str | None = SIGNED_IN,
+    ) -> Reply:
+        """Make a request; header values may be whatever Latin-1 can write."""
+        sent = {"Host": f"127.0.0.1:{self.port}"}
+        if authorization is not None:
+            sent["Authorization"] = authorization
+        if body:
+            sent["Content-Length"] = str(len(body))
+        return self.send(request_text(method, path, sent | dict(headers or {})) + body, method)
+
+    def close(self) -> None:
+        self._runner.run(self._stop())
+        self._runner.close()
+
+    async def _stop(self) -> None:
+        self._server.stop()
+        await self._server.close_all_connections()
+
+
+def request_text(method: str, path: str, headers: Mapping[str, str]) -> bytes:
+    """A request up to its body, as it goes over the wire."""
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

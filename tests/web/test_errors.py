@@ -1,0 +1,94 @@
+"""What becomes of an error in a handler: one form of reply, whatever it was."""
+
+from collections.abc import Callable
+
+import pytest
+from tornado.web import HTTPError
+
+from tabpy.tabpy_server import errors
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tests.web.harness import SIGNED_IN, Web, request_text
+
+Serve = Callable[..., Web]
+Failures = Callable[[], list[str]]
+
+INTERNAL = "It is in the server's log, under this request's X-Request-Id."
+
+
+class FailingHandler(BaseHandler):
+    """Raises what the test says, in the middle of its reply if it is told so."""
+
+    route = "/fail"
+    error: BaseException
+    has_begun = False
+
+    async def post(self) -> None:
+        if self.has_begun:
+            self.set_header("Content-Type", "application/json")
+            self.write(b" ")
+            await self.flush()
+        raise self.error
+
+
+@pytest.fixture
+def failing(serve: Serve) -> Web:
+    FailingHandler.has_begun = False
+    return serve(routes={"/fail": FailingHandler})
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (errors.InvalidInputError("no", "so"), (400, "no", "so")),
+        (HTTPError(404), (404, "Not Found", "There is nothing at /fail.")),
+        (HTTPError(400, "a secret"), (400, "Bad Request", "The request can't be understood.")),
+    ],
+)
+def test_what_a_client_is_told_is_no_failure(
+    failing: Web, failures: Failures, error: Exception, answer: tuple[int, str, str]
+) -> None:
+    FailingHandler.error = error
+    assert failing.request("POST", "/fail").error == answer
+    assert failing.context.counters.requests == {("/fail", "POST", answer[0]): 1}
+    assert failures() == []
+
+
+def test_an_answers_headers_go_out_with_it(failing: Web) -> None:
+    FailingHandler.error = errors.AllBusyError(1.0)
+    reply = failing.request("POST", "/fail")
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
+
+
+def test_an_accident_is_logged_and_not_told(failing: Web, caplog: pytest.LogCaptureFixture) -> None:
+    FailingHandler.error = ValueError("a secret")
+    reply = failing.request("POST", "/fail", headers={"X-Request-Id": "mine"})
+    assert reply.error == (500, "Internal error", INTERNAL)
+    assert reply.headers["X-Request-Id"] == "mine"
+    [record] = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.getMessage() == "failure"
+    assert record.fields == {"request_id": "mine"}  # type: ignore[attr-defined]
+    assert record.exc_info is not None
+    assert record.exc_info[1] is FailingHandler.error
+
+
+@pytest.mark.parametrize(
+    ("error", "body"),
+    [
+        (errors.InvalidInputError("no", "so"), b'{"message":"no","info":"so"}'),
+        (ValueError("a secret"), f'{{"message":"Internal error","info":"{INTERNAL}"}}'.encode()),
+    ],
+)
+def test_of_a_reply_that_has_begun_only_the_body_can_say_it(
+    failing: Web, error: Exception, body: bytes
+) -> None:
+    FailingHandler.error, FailingHandler.has_begun = error, True
+    headers = {"Host": "x", "Authorization": SIGNED_IN, "Connection": "close"}
+
+    async def exchange() -> bytes:
+        async with failing.connection() as connection:
+            await connection.send(request_text("POST", "/fail", headers))
+            return await connection.rest()
+
+    head, _, rest = failing.run(exchange()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert rest == b"1\r\n \r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)

@@ -1,0 +1,112 @@
+"""The routes: closed unless they say otherwise, and where they are."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tabpy.tabpy_server.settings import OUR_PAGE
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.handlers.service import UnknownHandler
+from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.server_info import Service
+from tests.web.harness import FakeGate, Web, make_context
+
+Serve = Callable[..., Web]
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+PREFIX = "/a/b"
+
+
+@pytest.fixture
+def own_pages(tmp_path: Path) -> Path:
+    (tmp_path / "index.html").write_text("{{ ours }}")
+    return tmp_path
+
+
+def routes(settings: dict[str, object]) -> list[tuple[str, type[BaseHandler]]]:
+    """A path for every route, with its handler, and one for none of them."""
+    application = make_application(make_context(settings, service=Service(prefix=PREFIX)))
+    found: list[tuple[str, type[BaseHandler]]] = [("/nosuch", UnknownHandler)]
+    for rule in application.wildcard_router.rules:
+        pattern = rule.matcher.regex.pattern  # type: ignore[attr-defined]
+        found.append((re.sub(r"\(.*\)", "x", pattern.removesuffix("$")), rule.target))
+    return found
+
+
+@pytest.mark.parametrize("with_own_pages", [False, True])
+@pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.parametrize("authorization", [None, "", "Basic eDp5", "Bearer x"])
+def test_every_route_is_closed_unless_it_says_otherwise(
+    serve: Serve,
+    own_pages: Path,
+    with_own_pages: bool,
+    remembers: bool,
+    authorization: str | None,
+) -> None:
+    settings: dict[str, object] = {"static_path": own_pages} if with_own_pages else {}
+    web = serve(settings, service=Service(prefix=PREFIX), gate=FakeGate(remembers))
+    for path, handler in routes(settings):
+        for method in METHODS:
+            reply = web.request(method, path, authorization=authorization)
+            if handler.open_to_all:
+                assert reply.status == (200 if method == "GET" else 405), (method, path)
+            else:
+                assert reply.status == 401, (method, path)
+        # A preflight carries no credentials (https://fetch.spec.whatwg.org/#cors-protocol).
+        assert web.request("OPTIONS", path, authorization=authorization).json == {}
+
+
+def test_only_the_sign_of_life_is_open() -> None:
+    assert [path for path, handler in routes({}) if handler.open_to_all] == [f"{PREFIX}/healthz"]
+
+
+def test_every_route_is_one_of_ours() -> None:
+    assert all(issubclass(handler, BaseHandler) for _, handler in routes({}))
+
+
+def test_all_routes_lie_under_the_prefix(serve: Serve) -> None:
+    web = serve(service=Service(prefix=PREFIX))
+    assert web.request("GET", f"{PREFIX}/info").status == 200
+    assert web.request("GET", f"{PREFIX}/").status == 200
+    assert web.request("GET", "/info").error == (404, "Not Found", "There is nothing at /info.")
+
+
+# --- files ---
+
+
+@pytest.mark.parametrize("name", ["page.css", "page.js", "favicon.svg"])
+def test_the_pages_files_are_sent(web: Web, name: str) -> None:
+    reply = web.request("GET", f"/static/{name}")
+    assert (reply.status, reply.body) == (200, (OUR_PAGE / name).read_bytes())
+
+
+@pytest.mark.parametrize("name", ["index.html", "./index.html", "x/../index.html", "/index.html"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_pages_template_is_not(web: Web, method: str, name: str) -> None:
+    reply = web.request(method, f"/static/{name}")
+    assert reply.status in ((404, 403) if name.startswith("/") else (404,))
+    assert b"{%" not in reply.body
+
+
+def test_the_page_is_made_of_it(web: Web) -> None:
+    page = web.request("GET", "/")
+    assert page.status == 200
+    assert b"{%" not in page.body
+    assert b"TabPy Server" in page.body
+
+
+def test_pages_of_somebodys_own_are_sent_as_they_are(serve: Serve, own_pages: Path) -> None:
+    web = serve({"static_path": own_pages})
+    for path in ("/", "/index.html"):
+        assert web.request("GET", path).body == b"{{ ours }}"
+    assert web.request("GET", "/page.js").status == 404
+
+
+def test_our_page_is_ours_however_its_folder_is_called(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(OUR_PAGE)
+    for folder in (tmp_path / "link", OUR_PAGE / ".." / OUR_PAGE.name):
+        page = serve({"static_path": folder}).request("GET", "/")
+        assert page.status == 200
+        assert b"{%" not in page.body
