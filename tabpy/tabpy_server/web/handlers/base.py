@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import time
+from asyncio import Future
 from collections.abc import Awaitable
 from typing import Any
 
@@ -182,8 +183,12 @@ class BaseHandler(RequestHandler):
             self.set_header(header, value)
         if self.context.settings.on_heroku:
             self.set_header("Strict-Transport-Security", "max-age=31536000")
-        if self.context.traffic.draining:
+
+    def finish(self, chunk: "str | bytes | dict[str, Any] | None" = None) -> "Future[None]":
+        """End the reply; a stopping server closes the connection with it."""
+        if self.context.traffic.draining and not self._headers_written:
             self.set_header("Connection", "close")
+        return super().finish(chunk)
 
     def write_json(self, value: Any, status: int = 200) -> None:
         self.write_json_bytes(dumps(value), status)

@@ -1,7 +1,14 @@
 """POST /evaluate: a script and its data, as Tableau sends them for SCRIPT_* and Prep."""
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.handlers.job import JobHandler
+
+DISABLED = Answer(
+    404,
+    "Ad-hoc scripts have been disabled on this analytics extension, please contact your "
+    "administrator.",
+    "TABPY_EVALUATE_ENABLE is false.",
+)
 
 
 class EvaluateHandler(JobHandler):
@@ -12,11 +19,6 @@ class EvaluateHandler(JobHandler):
     async def post(self) -> None:
         settings = self.context.settings
         if not settings.evaluate_enable:
-            raise RequestError(
-                404,
-                "Ad-hoc scripts have been disabled on this analytics extension, please contact "
-                "your administrator.",
-                "TABPY_EVALUATE_ENABLE is false.",
-            )
+            raise RefusedRequestError(DISABLED)
         _, result = await self.run_job(settings.evaluate_timeout)
         self.write_json_bytes(result)

@@ -10,7 +10,7 @@ class QueryHandler(JobHandler):
         reply, result = await self.run_job(self.context.settings.evaluate_timeout, name)
         tag = f'"{reply.etag}"'
         self.set_header("Etag", tag)
-        if tag in self.request.headers.get("If-None-Match", "") and not self._headers_written:
+        if self.request_headers.etag_matches(tag) and not self._headers_written:
             self.set_status(304)
             self.finish()
             return
