@@ -4,17 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test retest lint bench clean
+TESTS ?=
+
+.PHONY: run test coverage lint bench clean
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
-# What failed, once more.
-retest: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+# Which lines ran, in all processes. `make coverage TESTS=tests/access` runs a part.
+coverage: $(VENV)/installed-dev
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/python -m pytest $(TESTS)
+	$(BIN)/coverage combine --quiet build/coverage
+	$(BIN)/coverage report
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
