@@ -170,15 +170,24 @@ class Server:
         return [self.psutil, *self.psutil.children(recursive=True)]
 
     def template(self) -> psutil.Process:
-        """The process that forks workers."""
+        """The process that forks workers: a child of the arbiter that has been given modules."""
         found: psutil.Process = until(
-            lambda: next(filter(is_fork_server, self.psutil.children()), None),
-            "a fork server is there",
+            lambda: next(
+                (
+                    each
+                    for each in self.psutil.children()
+                    if "fork_server" in " ".join(each.cmdline())
+                ),
+                None,
+            ),
+            "a template process is there",
         )
         return found
 
     def web_processes(self) -> list[psutil.Process]:
-        return [each for each in self.psutil.children() if not is_fork_server(each)]
+        return [
+            each for each in self.psutil.children() if "fork_server" not in " ".join(each.cmdline())
+        ]
 
     def workers(self) -> list[psutil.Process]:
         found: list[psutil.Process] = self.template().children()
@@ -216,10 +225,6 @@ class Server:
             self.process.send_signal(signal.SIGINT)
         with contextlib.suppress(AssertionError):
             until(lambda: all(map(is_dead, everybody)), "the server leaves", seconds=5.0)
-
-
-def is_fork_server(process: psutil.Process) -> bool:
-    return "fork_server" in " ".join(process.cmdline())
 
 
 def is_dead(process: psutil.Process) -> bool:

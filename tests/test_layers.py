@@ -1,13 +1,11 @@
 """Imports point down: a room knows the rooms below it, and none beside or above it."""
 
-import ast
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.imports import ROOT, imported, modules
+
 # What may be imported from each floor up. Rooms of the server are named without
 # `tabpy.tabpy_server.`; a module belongs to the room with the longest name that fits.
 LEAVES = {path.stem for path in (ROOT / "tabpy" / "tabpy_server").glob("*.py")} - {"__init__"}
@@ -61,32 +59,15 @@ def short(name: str) -> str:
     return name.removeprefix("tabpy.tabpy_server.")
 
 
-MODULES = {
-    short(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")): path
-    for path in sorted((ROOT / "tabpy").rglob("*.py"))
-}
-
-
-def imports(module: str) -> set[str]:
-    """Everything that `module` imports: at its top, late, or for the type checker only."""
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    return {short(name) for node in ast.walk(tree) for name in names(node)}
-
-
-def names(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        assert node.level == 0, "imports are absolute"
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+MODULES = {short(name): path for name, path in modules().items()}
+IMPORTS = {name: {short(each) for each in imported(path)} for name, path in MODULES.items()}
 
 
 def module_of(name: str) -> str:
     """The module that an imported name is, or is taken from."""
-    return name if name in MODULES else short(name).rpartition(".")[0]
+    return name if name in MODULES else name.rpartition(".")[0]
 
 
-IMPORTS = {module: imports(module) for module in MODULES}
 ARROWS = {
     (module, module_of(name))
     for module in MODULES
