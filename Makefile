@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# What `make test` and `make coverage` run, and in how many processes at a time.
 TESTS ?=
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
 .PHONY: run test coverage lint bench clean
 
@@ -12,13 +15,13 @@ run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(TESTS)
+	$(PYTEST)
 
 # Which lines ran, in all processes. `make coverage TESTS=tests/access` runs a part.
 coverage: $(VENV)/installed-dev
 	rm -rf build/coverage
 	mkdir -p build/coverage
-	PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/python -m pytest $(TESTS)
+	PYTHONPATH=$(CURDIR)/tests/measured $(PYTEST)
 	$(BIN)/coverage combine --quiet build/coverage
 	$(BIN)/coverage report
 
