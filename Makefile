@@ -4,17 +4,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test retest lint bench clean
+# What `make test` and `make coverage` run, and in how many processes at a time.
+TESTS ?=
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
+
+.PHONY: run test coverage lint bench clean
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
-# What failed, once more.
-retest: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+# Which lines ran, in all processes. `make coverage TESTS=tests/access` runs a part.
+coverage: $(VENV)/installed-dev
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	PYTHONPATH=$(CURDIR)/tests/measured $(PYTEST)
+	$(BIN)/coverage combine --quiet build/coverage
+	$(BIN)/coverage report
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -1,9 +1,11 @@
 """A real server in real processes, for tests that talk to it as its users do."""
 
 import base64
+import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,6 +24,7 @@ from tabpy.tabpy_tools.client import Client
 
 USER, PASSWORD = "paolo", "not: a real pässword"
 PATIENCE = 20.0  # seconds that a condition may take on a slow machine
+MEASURED = "coverage" in sys.modules  # by tests/measured
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -206,6 +209,8 @@ class Server:
             everybody = self.tree()
         except psutil.NoSuchProcess:
             everybody = []
+        if MEASURED:
+            self._let_leave(everybody)
         for each in everybody:
             try:
                 each.kill()
@@ -213,6 +218,13 @@ class Server:
                 continue
         self.process.wait(PATIENCE)
         until(lambda: all(map(is_dead, everybody)), "nothing is left of the server")
+
+    def _let_leave(self, everybody: Sequence[psutil.Process]) -> None:
+        """Ctrl-C first, for a moment: a process that is killed can't save what was measured."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        with contextlib.suppress(AssertionError):
+            until(lambda: all(map(is_dead, everybody)), "the server leaves", seconds=5.0)
 
 
 def is_dead(process: psutil.Process) -> bool:
@@ -228,10 +240,13 @@ def basic(user: str, password: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that nobody listens on, below those that the kernel gives to clients: a connection of
+    another test can't take it before the server does."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def clean_environment() -> dict[str, str]:

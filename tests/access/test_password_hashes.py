@@ -49,7 +49,7 @@ def test_hashes_of_tabpy_are_verified_and_known_as_outdated(name: str) -> None:
     assert password_hashes.is_outdated(PAOLO_PBKDF2)
 
 
-@pytest.mark.parametrize("encoded", [PAOLO_PBKDF2, ARGON2ID])
+@pytest.mark.parametrize("encoded", [PAOLO_PBKDF2, ARGON2ID], ids=["PBKDF2", "argon2id"])
 def test_a_password_that_no_client_can_send_is_wrong_and_no_error(encoded: str) -> None:
     assert not password_hashes.verify(encoded, "paolo", "\udcff")
     assert not password_hashes.verify(encoded, "\udcff", "fake password")

@@ -1,0 +1,123 @@
+"""Imports point down: a room knows the rooms below it, and none beside or above it."""
+
+from graphlib import TopologicalSorter
+
+import pytest
+
+from tests.imports import ROOT, imported, modules
+
+# What may be imported from each floor up. Rooms of the server are named without
+# `tabpy.tabpy_server.`; a module belongs to the room with the longest name that fits.
+LEAVES = {path.stem for path in (ROOT / "tabpy" / "tabpy_server").glob("*.py")} - {"__init__"}
+PROTOCOL = {*LEAVES, "workers.protocol"}
+POOL = {*PROTOCOL, "metrics", "workers.pool"}
+FUNCTIONS = {*POOL, "tabpy.tabpy_tools", "functions.store", "functions"}
+WEB = {*FUNCTIONS, "tabpy", "access", "web"}
+PROCESSES = {*WEB, "functions.startup", "workers.fork_server", "processes"}
+
+# Each room, and what it may import besides itself.
+BELOW: dict[str, set[str]] = {
+    "tabpy": set(),
+    "tabpy.models": set(),
+    "tabpy.tabpy_tools": set(),  # above all not the server: notebooks have the client alone
+    "tabpy.check": {"tabpy"},
+    "tabpy.commands": {*PROCESSES, "tabpy.models", "tabpy.check", "tabpy.tabpy_server"},
+    "tabpy.__main__": {"tabpy.commands"},
+    "tabpy.tabpy_server": set(),
+    **dict.fromkeys(LEAVES, LEAVES),
+    "access": LEAVES,
+    "metrics": LEAVES,
+    "workers": set(),
+    "workers.protocol": LEAVES,
+    "workers.worker": {*PROTOCOL, "tabpy.tabpy_tools"},
+    "workers.fork_server": {*PROTOCOL, "workers.worker"},
+    "workers.pool": POOL,
+    "functions.store": LEAVES,
+    "functions": FUNCTIONS,
+    "functions.legacy": FUNCTIONS,
+    "functions.startup": {*FUNCTIONS, "functions.legacy"},
+    "web": WEB,
+    "processes": PROCESSES,
+}
+
+# Arrows that still point the wrong way. Mend one, and remove its line; add none.
+EXCEPTIONS = {
+    ("functions.metadata", "functions.legacy.state_folder"),
+    ("functions.model_sharing", "web.context"),
+    ("functions.startup", "web.context"),
+    ("metrics.prometheus", "web.context"),
+    ("workers.pool.launchers", "workers.fork_server.environment"),
+    ("workers.pool.launchers", "workers.fork_server.forker"),
+    ("workers.pool.launchers", "workers.fork_server.preloaded_models"),
+    ("workers.pool.launchers", "workers.worker.spawned"),
+}
+
+HTTP = ("http", "tornado.web", "tornado.httputil", "tornado.httpserver", "gunicorn")
+
+
+def short(name: str) -> str:
+    return name.removeprefix("tabpy.tabpy_server.")
+
+
+MODULES = {short(name): path for name, path in modules().items()}
+IMPORTS = {name: {short(each) for each in imported(path)} for name, path in MODULES.items()}
+
+
+def module_of(name: str) -> str:
+    """The module that an imported name is, or is taken from."""
+    return name if name in MODULES else name.rpartition(".")[0]
+
+
+ARROWS = {
+    (module, module_of(name))
+    for module in MODULES
+    for name in IMPORTS[module]
+    if module_of(name) in MODULES
+}
+
+
+def room(module: str) -> str:
+    return max((each for each in BELOW if is_in(module, each)), key=len, default="")
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def points_down(module: str, other: str) -> bool:
+    return room(other) in {room(module), *BELOW.get(room(module), ())}
+
+
+def test_every_module_is_in_a_room() -> None:
+    assert [module for module in MODULES if not room(module)] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_rooms_below_it(module: str) -> None:
+    up = {(module, other) for (by, other) in ARROWS if by == module and not points_down(by, other)}
+    assert up - EXCEPTIONS == set()
+
+
+def test_no_exception_is_outlived() -> None:
+    wrong = {(module, other) for module, other in ARROWS if not points_down(module, other)}
+    assert EXCEPTIONS - wrong == set(), "mended: remove these lines"
+
+
+def test_imports_have_no_circle() -> None:
+    packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+    arrows = {
+        module: {other for by, other in ARROWS if by == module} - packages for module in MODULES
+    }
+    TopologicalSorter(arrows).prepare()  # raises CycleError, which names the circle
+
+
+BELOW_WEB = [
+    module
+    for module in MODULES
+    if not is_in(module, "tabpy") and room(module) not in {"web", "processes"}
+]
+
+
+@pytest.mark.parametrize("module", BELOW_WEB)
+def test_nothing_below_web_knows_http(module: str) -> None:
+    assert [each for each in IMPORTS[module] if any(is_in(each, name) for name in HTTP)] == []
