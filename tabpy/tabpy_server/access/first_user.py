@@ -11,7 +11,8 @@ from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.throttle import Throttle
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import StartError
-from tabpy.tabpy_server.settings import CHECKOUT, Settings
+from tabpy.tabpy_server.package_files import checkout
+from tabpy.tabpy_server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def find_password_file(settings: Settings) -> Path | None:
     """
     if settings.pwd_file is None:
         return None
-    candidates = [settings.pwd_file, CHECKOUT / settings.pwd_file]
+    roots = [Path(), *filter(None, [checkout()])]
+    candidates = [root / settings.pwd_file for root in roots]
     for candidate in candidates:
         if candidate.is_file():
             return candidate.absolute()
