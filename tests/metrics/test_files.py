@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.metrics import files, prometheus
 from tabpy.tabpy_server.metrics.files import FOLDER, KINDS, SIZE
@@ -104,14 +103,3 @@ def test_while_the_disk_is_full_counts_do_not_pile_up(
     assert [each.message for each in caplog.records if each.name == prometheus.__name__] == [
         "Nothing is counted for /metrics: No space left on device."
     ]
-
-
-@pytest.mark.parametrize("name", ["memory.current", "memory/memory.usage_in_bytes"])
-def test_what_the_container_takes_is_read_from_either_version_of_cgroups(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    assert machine.memory_used() == 0
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text("123456\n")
-    assert machine.memory_used() == 123456

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.access import password_hashes
 from tabpy.tabpy_server.access.throttle import LAST_DELAY, Throttle
 from tabpy.tabpy_server.access.users import Users
@@ -98,7 +98,7 @@ class Gate:
 
 def _verify(users: Mapping[str, str], name: str, password: str) -> bool:
     right = password_hashes.verify_any(users, name, password)
-    machine.trim()  # argon2id has just used 19 MiB
+    process_memory.trim()  # argon2id has just used 19 MiB
     return right
 
 

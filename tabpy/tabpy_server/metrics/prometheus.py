@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import machine, process_memory, process_tree
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.web.context import Context
@@ -171,8 +171,8 @@ class _Memory:
             labels=["role"],
         )
         processes = GaugeMetricFamily("tabpy_processes", "The server's processes", labels=["role"])
-        for role, pids in machine.process_tree().items():
-            resident.add_metric([role], sum(map(machine.resident, pids)))
+        for role, pids in process_tree.processes_by_role().items():
+            resident.add_metric([role], sum(map(process_memory.resident, pids)))
             processes.add_metric([role], len(pids))
         yield resident
         yield processes

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import process_memory
 
 LARGE = 1_000_000  # bytes
 TRIM_AFTER = 0.5  # seconds
@@ -34,7 +34,7 @@ class Traffic:
 
     def _give_back(self) -> None:
         self._trim = None
-        machine.trim()
+        process_memory.trim()
 
     async def drained(self) -> None:
         """Until the last request that has begun is answered; new ones close their connection."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.json_codec import loads
-from tabpy.tabpy_server.machine import trim
+from tabpy.tabpy_server.process_memory import trim
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.worker import function, results, script
 from tabpy.tabpy_server.workers.worker.archive_check import check
