@@ -79,7 +79,8 @@ class WebProcess:
 
     async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
         """Answer requests until `stop`, then finish those that have begun."""
-        await self._context.pool.start()
+        context = self._context
+        await context.pool.start()
         loop = asyncio.get_running_loop()
         for listener in sockets:
             self._listen(listener)
@@ -87,7 +88,9 @@ class WebProcess:
         booting = loop.create_task(self._boot.run(self._context))
         booting.add_done_callback(_report)
         sharing = loop.create_task(share_models(self._context))
-        publishing = loop.create_task(prometheus.publish(self._context))
+        publishing = loop.create_task(
+            prometheus.publish(context.counters, context.pool, context.catalog)
+        )
         await stop.wait()
         sharing.cancel()
         booting.cancel()
