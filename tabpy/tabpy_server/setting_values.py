@@ -43,10 +43,8 @@ def proxies(value: str) -> str:
     """Check a list of addresses and networks, or `*` for everybody; empty: nobody."""
     for each in filter(None, map(str.strip, value.split(","))):
         try:
-            if "/" in each:
-                ipaddress.ip_network(each)
-            elif each != "*":
-                ipaddress.ip_address(each)
+            if each != "*":
+                ipaddress.ip_network(each)  # an address is a network of one
         except ValueError:
             raise ValueError(
                 "addresses or networks (such as 10.0.0.0/8) separated by commas, or *"

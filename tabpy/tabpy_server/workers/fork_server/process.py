@@ -44,6 +44,7 @@ class TemplateProcess:
             env=self._environment,
             pass_fds=handed_over,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C at a terminal is for the arbiter to answer, alone
         )
         os.close(ready)
 
