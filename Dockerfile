@@ -8,6 +8,8 @@ COPY requirements.txt /app/
 RUN pip install --no-cache-dir --root-user-action=ignore -r /app/requirements.txt
 COPY tabpy /app/tabpy
 COPY models /app/models
+# By it the server knows that /app/models is its own.
+COPY pyproject.toml /app/
 RUN python -m compileall -q /app
 
 # Users come from /state/tabpypwd.txt or from the environment: none is in the image.

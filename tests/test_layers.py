@@ -9,7 +9,7 @@ from tests.imports import ROOT, imported, modules
 # What may be imported from each floor up. Rooms of the server are named without
 # `tabpy.tabpy_server.`; a module belongs to the room with the longest name that fits.
 LEAVES = {path.stem for path in (ROOT / "tabpy" / "tabpy_server").glob("*.py")} - {"__init__"}
-PROTOCOL = {*LEAVES, "workers.protocol"}
+PROTOCOL = {*LEAVES, "workers.protocol", "workers.fork_server_state"}
 POOL = {*PROTOCOL, "metrics", "workers.pool"}
 FUNCTIONS = {*POOL, "tabpy.tabpy_tools", "functions.store", "functions"}
 WEB = {*FUNCTIONS, "tabpy", "access", "web"}
@@ -29,6 +29,7 @@ BELOW: dict[str, set[str]] = {
     "metrics": LEAVES,
     "workers": set(),
     "workers.protocol": LEAVES,
+    "workers.fork_server_state": LEAVES,
     "workers.worker": {*PROTOCOL, "tabpy.tabpy_tools"},
     "workers.fork_server": {*PROTOCOL, "workers.worker"},
     "workers.pool": POOL,
@@ -45,11 +46,6 @@ EXCEPTIONS = {
     ("functions.metadata", "functions.legacy.state_folder"),
     ("functions.model_sharing", "web.context"),
     ("functions.startup", "web.context"),
-    ("metrics.prometheus", "web.context"),
-    ("workers.pool.launchers", "workers.fork_server.environment"),
-    ("workers.pool.launchers", "workers.fork_server.forker"),
-    ("workers.pool.launchers", "workers.fork_server.preloaded_models"),
-    ("workers.pool.launchers", "workers.worker.spawned"),
 }
 
 HTTP = ("http", "tornado.web", "tornado.httputil", "tornado.httpserver", "gunicorn")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tabpy.tabpy_server import settings
+from tabpy.tabpy_server import machine, package_files
 from tabpy.tabpy_server.errors import StartError
-from tabpy.tabpy_server.settings import Settings, load
+from tabpy.tabpy_server.settings import Settings, load, user_folder
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_without_anything_set_the_defaults_hold() -> None:
     assert not chosen.on_heroku
     assert chosen.workers >= 2
     assert loaded.warnings == []
-    assert loaded.config_file == settings.DEFAULT_CONFIG
+    assert loaded.config_file == package_files.DEFAULT_CONFIG
 
 
 def test_environment_beats_file_beats_default(file: Path) -> None:
@@ -82,6 +82,119 @@ def test_flags_are_read_in_all_their_spellings(text: str, value: bool) -> None:
 def test_a_value_that_makes_no_sense_is_named_with_its_source(key: str, value: str) -> None:
     with pytest.raises(StartError, match=rf"^{key} is '{value}' in the environment: expected "):
         load(None, {key: value})
+
+
+# What a setting means that is there and empty: either it is refused, or this is its value.
+REFUSED = object()
+EMPTY: dict[str, object] = {
+    "TABPY_PORT": REFUSED,
+    "TABPY_ADDRESS": REFUSED,
+    "TABPY_PWD_FILE": None,
+    "TABPY_USERNAME": "",
+    "TABPY_PASSWORD": "",
+    "TABPY_STATE_PATH": REFUSED,
+    "TABPY_QUERY_OBJECT_PATH": None,
+    "TABPY_STATIC_PATH": REFUSED,
+    "TABPY_TRANSFER_PROTOCOL": REFUSED,
+    "TABPY_LOG_DETAILS": REFUSED,
+    "TABPY_LOG_LEVEL": REFUSED,
+    "TABPY_MAX_REQUEST_SIZE_MB": REFUSED,
+    "TABPY_EVALUATE_ENABLE": REFUSED,
+    "TABPY_EVALUATE_TIMEOUT": REFUSED,
+    "TABPY_GZIP_ENABLE": REFUSED,
+    "TABPY_ARROW_ENABLE": REFUSED,
+    "TABPY_OAUTH_ENABLED": REFUSED,
+    "TABPY_PRELOAD": (),
+    "TABPY_WORKERS": REFUSED,
+    "TABPY_SCRIPT_MEMORY_MB": REFUSED,
+    "TABPY_LONG_SCRIPTS": REFUSED,
+    "WEB_CONCURRENCY": REFUSED,
+    "FORWARDED_ALLOW_IPS": "",
+    "DATABASE_URL": "",
+    "TABPY_KEEP_VERSIONS": REFUSED,
+    "TABPY_MAX_UPLOAD_SIZE_MB": REFUSED,
+    "TABPY_MODEL_MEMORY_MB": REFUSED,
+    "TABPY_MODELS_PATH": None,
+}
+FIELDS = {each.metadata["key"]: each.name for each in fields(Settings) if each.metadata}
+
+
+@pytest.mark.parametrize("key", [*FIELDS, *(EMPTY.keys() - FIELDS.keys())])
+@pytest.mark.parametrize("given", ["environment", "file"])
+def test_an_empty_value_is_decided_for_each_setting(key: str, given: str, file: Path) -> None:
+    assert key in FIELDS, "there is no such setting any more"
+    assert key in EMPTY, "decide what it means when it's empty, and say it in docs/settings.md"
+    file.write_text(f"[TabPy]\n{key} =\n" if given == "file" else "[TabPy]\n")
+    environment = {} if given == "file" else {key: ""}
+    if EMPTY[key] is not REFUSED:
+        assert getattr(load(str(file), environment).settings, FIELDS[key]) == EMPTY[key]
+        return
+    source = {"environment": "the environment", "file": str(file)}[given]
+    with pytest.raises(StartError) as refused:
+        load(str(file), environment)
+    line = str(refused.value)
+    assert line.startswith(f"{key} is '' in {source}: expected ")
+    assert "\n" not in line
+
+
+def test_an_empty_port_of_heroku_is_refused() -> None:
+    with pytest.raises(
+        StartError, match=r"^TABPY_PORT is '' in the environment \(PORT\): expected"
+    ):
+        load(None, {"DYNO": "web.1", "PORT": ""})
+
+
+def test_where_the_system_names_no_folder_the_state_is_not_in_the_working_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, "")
+    assert user_folder().is_absolute()
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    ["*", "10.0.0.5", "10.0.0.0/8", "10.0.0.0/8, ::1", "2001:db8::/32,192.0.2.1,", "fe80::1%eth0"],
+)
+def test_proxies_are_addresses_and_networks(allowed: str) -> None:
+    assert load(None, {"FORWARDED_ALLOW_IPS": allowed}).settings.trusted_proxies == allowed
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.5/8", "10.0.0.0/33", "10.0.0", "/8", "proxy", "*/8"])
+def test_what_is_no_network_is_no_proxy(wrong: str) -> None:
+    with pytest.raises(
+        StartError, match=rf"FORWARDED_ALLOW_IPS is '.*{wrong[-2:]}' .*10\.0\.0\.0/8"
+    ):
+        load(None, {"FORWARDED_ALLOW_IPS": f"::1, {wrong}"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({"TABPY_EVALUATE_TIMEOUT": "600"}, 600.0),
+        ({"TABPY_EVALUATE_TIMEOUT": "600", "DYNO": "web.1"}, 22.0),  # SIGKILL comes after 30
+        ({"TABPY_EVALUATE_TIMEOUT": "10", "DYNO": "web.1"}, 10.0),
+        ({"DYNO": "web.1"}, 22.0),
+    ],
+)
+def test_a_drain_lasts_as_long_as_a_script_but_not_longer_than_heroku_waits(
+    environment: dict[str, str], seconds: float
+) -> None:
+    assert load(None, environment).settings.drain_timeout == seconds
+
+
+def test_workers_and_their_memory_follow_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "script_workers", lambda web_processes: 10 * web_processes)
+    monkeypatch.setattr(machine, "memory_mb", lambda: 600.0 + machine.SERVER_MB)
+    chosen = load(None, {"WEB_CONCURRENCY": "3"}).settings
+    assert (chosen.workers, chosen.script_memory_mb, chosen.model_memory_mb) == (30, 300.0, 150.0)
+    chosen = load(None, {"TABPY_SCRIPT_MEMORY_MB": "80", "TABPY_WORKERS": "1"}).settings
+    assert (chosen.workers, chosen.script_memory_mb, chosen.model_memory_mb) == (1, 80.0, 40.0)
+
+
+def test_a_secret_that_is_wrong_is_not_shown() -> None:
+    with pytest.raises(StartError, match=r"^DATABASE_URL is not right in the environment"):
+        load(None, {"DATABASE_URL": "mysql://ann:fake@db/x"})
 
 
 def test_values_of_the_file_may_take_in_the_environment(file: Path) -> None:

@@ -13,13 +13,12 @@ import cloudpickle
 import requests
 
 import tabpy.models.scripts
-import tabpy.tabpy_server
 from tabpy.models import PREDEPLOYED
+from tabpy.tabpy_server import config_file
+from tabpy.tabpy_server.package_files import DEFAULT_CONFIG
 from tabpy.tabpy_tools.client import Client
 from tabpy.tabpy_tools.connection import Connection
 from tabpy.tabpy_tools.rest import ResponseError
-
-_DEFAULT_CONFIG = Path(tabpy.tabpy_server.__file__).parent / "common" / "default.conf"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,29 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def server_url(config: Path | None, environ: Mapping[str, str]) -> str:
-    """The address of this machine's server, from `environ`, else the file, else the defaults.
+    """Return this machine's server's address, from `environ`, else the file, else the defaults.
 
     `config` is the server's own configuration file; None stands for the one it uses by itself.
     Raises ValueError, in one line, for a file or a setting that can't be right.
     """
-    # As in TabPy, %(NAME)s in the file is the environment's NAME. Option names know no case, and
-    # an environment can hold HTTP_PROXY and http_proxy: a dictionary takes the last of them.
-    names = {name.lower(): value.replace("%", "%%") for name, value in environ.items()}
-    parser = configparser.ConfigParser(names, strict=False)
-    path = config or _DEFAULT_CONFIG
+    path = config or DEFAULT_CONFIG
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"), source=str(path))
-        section = parser["TabPy"]
-        port, protocol = (
-            environ.get(key) or section.get(key) or default
-            for key, default in (("TABPY_PORT", "9004"), ("TABPY_TRANSFER_PROTOCOL", "http"))
-        )
+        in_file = config_file.read(path, environ)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}.") from None
-    except KeyError:
-        raise ValueError(f"{path} has no section [TabPy].") from None
+    except configparser.NoSectionError as error:
+        raise ValueError(f"{path} has no section [{error.section}].") from None
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} isn't a configuration file: {_one_line(error)}") from None
+    port, protocol = (
+        environ.get(key) or in_file.get(key) or default
+        for key, default in (("TABPY_PORT", "9004"), ("TABPY_TRANSFER_PROTOCOL", "http"))
+    )
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"TABPY_PORT must be a number from 1 to 65535, not {port!r}.")
     if protocol.lower() not in ("http", "https"):

@@ -7,8 +7,13 @@ import orjson
 
 
 def loads(text: bytes | bytearray | memoryview) -> Any:
-    """JSON, the way clients write it: what orjson refuses (integers over 64 bits, lone surrogates,
-    NaN and infinities) is read by the slower `json`."""
+    """Read JSON the way clients write it. Raises ValueError for what isn't JSON, RecursionError for
+    what is nested too deeply.
+
+    What orjson refuses (lone surrogates, NaN and infinities) is read by the slower `json`. Integers
+    over 64 bits orjson doesn't refuse: it reads them as floats, and only in a text that it refuses
+    for another reason they stay exact.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -16,7 +21,11 @@ def loads(text: bytes | bytearray | memoryview) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """JSON of whatever `loads` can read; NaN and infinities become null, as orjson has it."""
+    """Write whatever `loads` can read; NaN and infinities become null, as orjson has it.
+
+    What orjson refuses (integers over 64 bits, lone surrogates) is written by the slower `json`.
+    Raises TypeError for what JSON has no form for.
+    """
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
@@ -25,7 +34,7 @@ def dumps(value: Any) -> bytes:
 
 
 def json_type(value: object) -> str:
-    """What JSON calls it, for people who see their request and not our Python."""
+    """Return what JSON calls a value, for people who see their request and not our Python."""
     if value is None:
         return "null"
     names = {bool: "a boolean", str: "a string", list: "an array", dict: "an object"}

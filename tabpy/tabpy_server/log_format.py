@@ -19,9 +19,10 @@ PLAIN = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class Logfmt(logging.Formatter):
-    """`time=… level=… msg=…`, then what the call gave as `extra={"fields": {...}}`."""
+    """Writes `time=… level=… msg=…`, then what the call gave as `extra={"fields": {...}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line, without its end."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         parts = [
             f"time={moment}.{int(record.msecs):03d}Z level={record.levelname.lower()} "
@@ -39,7 +40,7 @@ def _fields(record: logging.LogRecord) -> str:
 
 
 def _with_fields(record: logging.LogRecord) -> bool:
-    """A filter that refuses nothing, and puts the fields into the message, once."""
+    """Put the fields into the message, once: a filter that refuses nothing."""
     if hasattr(record, "fields"):
         record.msg = f"{record.getMessage()} {_fields(record)}".rstrip()
         record.args = ()
@@ -48,7 +49,8 @@ def _with_fields(record: logging.LogRecord) -> bool:
 
 
 def quote(value: object) -> str:
-    """One logfmt value: as it is, or in quotes with line ends and control characters escaped."""
+    """Return a value as logfmt has it: in quotes, with line ends and control characters escaped, if
+    it has to be."""
     if isinstance(value, int | float):
         return str(value)
     text = str(value)
@@ -65,10 +67,10 @@ def set_up(config_file: Path, level: str) -> None:
     if parser.has_section("loggers"):
         try:
             logging.config.fileConfig(parser, disable_existing_loggers=False)
-        except Exception as problem:  # noqa: BLE001 - it evaluates the file's text, so: anything
+        except Exception as error:  # noqa: BLE001 - it evaluates the file's text, so: anything
             raise StartError(
                 f"The logging sections of {config_file} can't be used: "
-                f"{type(problem).__name__}: {problem}"
+                f"{type(error).__name__}: {error}"
             ) from None
         for handler in logging.getLogger().handlers:
             handler.addFilter(_with_fields)  # their formats know nothing of our fields

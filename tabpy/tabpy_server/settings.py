@@ -6,130 +6,35 @@ The keys are TabPy's, so its config files go on working; `docs/settings.md` list
 import configparser
 import difflib
 import importlib.util
-import ipaddress
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import config_file, machine, package_files
+from tabpy.tabpy_server import setting_values as values
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.package_files import DEFAULT_CONFIG, OUR_PAGE
+from tabpy.tabpy_server.setting_field import optional_path, setting, worked_out
 
-PACKAGE = Path(__file__).parent
-CHECKOUT = PACKAGE.parent.parent
-DEFAULT_CONFIG = PACKAGE / "common" / "default.conf"
-OUR_PAGE = PACKAGE / "static"
-SECTION = "TabPy"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - a server is there to be reached
-TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _flag(value: str) -> bool:
-    if value.lower() not in TRUE + FALSE:
-        raise ValueError("true or false")
-    return value.lower() in TRUE
-
-
-def _port(value: str) -> int:
-    if not value.isdecimal() or not 0 < int(value) < 65536:
-        raise ValueError("a port number from 1 to 65535")
-    return int(value)
-
-
-def _address(value: str) -> str:
-    try:
-        return str(ipaddress.IPv4Address(value))
-    except ValueError:
-        raise ValueError("an IPv4 address, such as 127.0.0.1") from None
-
-
-def _proxies(value: str) -> str:
-    for each in value.split(","):
-        try:
-            if each.strip() not in ("*", ""):
-                ipaddress.ip_address(each.strip())
-        except ValueError:
-            raise ValueError("addresses separated by commas, or *") from None
-    return value
-
-
-def _folder(value: str) -> Path:
-    path = Path(value).expanduser()
-    if not path.is_dir():
-        raise ValueError("a folder that exists")
-    return path
-
-
-def _positive(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ValueError("a number above 0")
-    return number
-
-
-def _count(value: str) -> int:
-    if not value.isdecimal() or not 0 < int(value) < 1000:
-        raise ValueError("a whole number from 1 to 999")
-    return int(value)
-
-
-def _protocol(value: str) -> str:
-    if value.lower() not in ("http", "https"):
-        raise ValueError("http or https")
-    return value.lower()
-
-
-def _level(value: str) -> str:
-    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
-    if value.upper() not in levels:
-        raise ValueError(f"one of {', '.join(levels)}")
-    return value.upper()
-
-
-def _names(value: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in value.split(",") if name.strip())
-    if not all(part.isidentifier() for name in names for part in name.split(".")):
-        raise ValueError("module names separated by commas")
-    return names
-
-
-def _postgres(value: str) -> str:
-    scheme, _, rest = value.partition("://")
-    if value and (scheme not in ("postgres", "postgresql", "postgresql+psycopg") or not rest):
-        raise ValueError("postgres://user:password@host/name, or nothing")
-    return value
-
-
-def _path(value: str) -> Path | None:
-    return Path(value).expanduser() if value else None
+WEB_PROCESSES = 2
 
 
 def user_folder() -> Path:
-    """Where this user's programs keep data, by the custom of the operating system."""
+    """Return where this user's programs keep data, by the custom of the operating system."""
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "tabpy"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tabpy"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "tabpy"
-    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "tabpy"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tabpy"
 
 
-def _setting(
-    key: str, default: Any, parse: Callable[[str], Any], explanation: str, *, secret: bool = False
-) -> Any:
-    made = {"default_factory": default} if callable(default) else {"default": default}
-    return field(
-        **made, metadata={"key": key, "parse": parse, "explanation": explanation}, repr=not secret
-    )
+def own_models() -> Path | None:
+    """Return the checkout's folder of functions; None for an installed package."""
+    checkout = package_files.checkout()
+    return checkout / "models" if checkout is not None else None
 
 
 # Imported by each of four workers for itself, scikit-learn alone would take most of a small dyno.
@@ -149,74 +54,121 @@ def _is_installed(module: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the server was told. `explicit` has the keys that somebody set, not a default; a
-    default of None is worked out from the machine by `load`."""
+    """What the server was told. `explicit` has the keys that somebody set, not a default."""
 
-    port: int = _setting("TABPY_PORT", 9004, _port, "where the server listens")
-    address: str = _setting(
-        "TABPY_ADDRESS", EVERYWHERE, _address, "on which of this machine's addresses it listens"
+    port: int = setting("TABPY_PORT", values.port, 9004, "where the server listens")
+    address: str = setting(
+        "TABPY_ADDRESS",
+        values.own_address,
+        EVERYWHERE,
+        "on which of this machine's addresses it listens",
     )
-    pwd_file: Path | None = _setting(
-        "TABPY_PWD_FILE", Path("tabpypwd.txt"), _path, "the file of users and password hashes"
+    pwd_file: Path | None = optional_path(
+        "TABPY_PWD_FILE", Path("tabpypwd.txt"), "the file of users and password hashes"
     )
-    username: str = _setting("TABPY_USERNAME", "", _text, "one more user, beside the file's")
-    password: str = _setting("TABPY_PASSWORD", "", _text, "that user's password", secret=True)
-    state_path: Path = _setting(
-        "TABPY_STATE_PATH", user_folder, _path, "where the server keeps what it has to remember"
+    username: str = setting("TABPY_USERNAME", values.text, "", "one more user, beside the file's")
+    password: str = setting("TABPY_PASSWORD", values.text, "", "that user's password", secret=True)
+    state_path: Path = worked_out(
+        "TABPY_STATE_PATH",
+        values.path,
+        user_folder,
+        "where the server keeps what it has to remember",
     )
-    query_object_path: Path | None = _setting(
-        "TABPY_QUERY_OBJECT_PATH", None, _path, "TabPy's folder for model files"
+    query_object_path: Path | None = optional_path(
+        "TABPY_QUERY_OBJECT_PATH", None, "TabPy's folder for model files"
     )
-    static_path: Path = _setting("TABPY_STATIC_PATH", OUR_PAGE, _folder, "the page's files")
-    transfer_protocol: str = _setting(
-        "TABPY_TRANSFER_PROTOCOL", "http", _protocol, "http, or https with a certificate of its own"
+    static_path: Path = setting("TABPY_STATIC_PATH", values.folder, OUR_PAGE, "the page's files")
+    transfer_protocol: str = setting(
+        "TABPY_TRANSFER_PROTOCOL",
+        values.protocol,
+        "http",
+        "http, or https with a certificate of its own",
     )
-    log_details: bool = _setting(
-        "TABPY_LOG_DETAILS", False, _flag, "caller, URL and Tableau client in each log line"
+    log_details: bool = setting(
+        "TABPY_LOG_DETAILS",
+        values.flag,
+        False,
+        "caller, URL and Tableau client in each log line",
     )
-    log_level: str = _setting(
-        "TABPY_LOG_LEVEL", "INFO", _level, "DEBUG also logs what scripts print"
+    log_level: str = setting(
+        "TABPY_LOG_LEVEL", values.level, "INFO", "DEBUG also logs what scripts print"
     )
-    max_request_size_mb: float = _setting(
-        "TABPY_MAX_REQUEST_SIZE_MB", 100.0, _positive, "larger requests are refused"
+    max_request_size_mb: float = setting(
+        "TABPY_MAX_REQUEST_SIZE_MB", values.positive, 100.0, "larger requests are refused"
     )
-    evaluate_enable: bool = _setting(
-        "TABPY_EVALUATE_ENABLE", True, _flag, "whether dashboards may send scripts"
+    evaluate_enable: bool = setting(
+        "TABPY_EVALUATE_ENABLE", values.flag, True, "whether dashboards may send scripts"
     )
-    evaluate_timeout: float = _setting(
-        "TABPY_EVALUATE_TIMEOUT", 30.0, _positive, "seconds a script may take, waiting included"
+    evaluate_timeout: float = setting(
+        "TABPY_EVALUATE_TIMEOUT",
+        values.positive,
+        30.0,
+        "seconds a script may take, waiting included",
     )
-    gzip_enable: bool = _setting("TABPY_GZIP_ENABLE", True, _flag, "gzip in requests")
-    arrow_enable: bool = _setting("TABPY_ARROW_ENABLE", False, _flag, "Arrow Flight for Prep")
-    oauth_enabled: bool = _setting("TABPY_OAUTH_ENABLED", False, _flag, "JWT bearer tokens")
-    preload: tuple[str, ...] = _setting(
-        "TABPY_PRELOAD", ("numpy", "pandas"), _names, "modules that workers have already imported"
+    gzip_enable: bool = setting("TABPY_GZIP_ENABLE", values.flag, True, "gzip in requests")
+    arrow_enable: bool = setting("TABPY_ARROW_ENABLE", values.flag, False, "Arrow Flight for Prep")
+    oauth_enabled: bool = setting("TABPY_OAUTH_ENABLED", values.flag, False, "JWT bearer tokens")
+    preload: tuple[str, ...] = setting(
+        "TABPY_PRELOAD",
+        values.modules,
+        ("numpy", "pandas"),
+        "modules that workers have already imported",
     )
-    workers: int = _setting("TABPY_WORKERS", None, _count, "script workers, a web process")
-    script_memory_mb: float = _setting(
-        "TABPY_SCRIPT_MEMORY_MB", None, _positive, "what a script may take"
+    workers: int = worked_out(
+        "TABPY_WORKERS",
+        values.count,
+        lambda: machine.script_workers(WEB_PROCESSES),
+        "script workers, a web process",
     )
-    long_scripts: bool = _setting(
-        "TABPY_LONG_SCRIPTS", False, _flag, "keep the router waiting with blanks in the reply"
+    script_memory_mb: float = worked_out(
+        "TABPY_SCRIPT_MEMORY_MB",
+        values.positive,
+        machine.script_memory_mb,
+        "what a script may take",
     )
-    web_processes: int = _setting("WEB_CONCURRENCY", 2, _count, "web processes")
-    trusted_proxies: str = _setting(
-        "FORWARDED_ALLOW_IPS", "127.0.0.1,::1", _proxies, "whose X-Forwarded headers count, or *"
+    long_scripts: bool = setting(
+        "TABPY_LONG_SCRIPTS",
+        values.flag,
+        False,
+        "keep the router waiting with blanks in the reply",
     )
-    database_url: str = _setting(
-        "DATABASE_URL", "", _postgres, "the Postgres that keeps deployed functions", secret=True
+    web_processes: int = setting("WEB_CONCURRENCY", values.count, WEB_PROCESSES, "web processes")
+    trusted_proxies: str = setting(
+        "FORWARDED_ALLOW_IPS",
+        values.proxies,
+        "127.0.0.1,::1",
+        "whose X-Forwarded headers count, or *",
     )
-    keep_versions: int = _setting(
-        "TABPY_KEEP_VERSIONS", 5, _count, "versions of each function that can be brought back"
+    database_url: str = setting(
+        "DATABASE_URL",
+        values.postgres,
+        "",
+        "the Postgres that keeps deployed functions",
+        secret=True,
     )
-    max_upload_size_mb: float = _setting(
-        "TABPY_MAX_UPLOAD_SIZE_MB", 500.0, _positive, "larger archives of functions are refused"
+    keep_versions: int = setting(
+        "TABPY_KEEP_VERSIONS",
+        values.count,
+        5,
+        "versions of each function that can be brought back",
     )
-    model_memory_mb: float = _setting(
-        "TABPY_MODEL_MEMORY_MB", None, _positive, "loaded functions that a worker keeps"
+    max_upload_size_mb: float = setting(
+        "TABPY_MAX_UPLOAD_SIZE_MB",
+        values.positive,
+        500.0,
+        "larger archives of functions are refused",
     )
-    models_path: Path | None = _setting(
-        "TABPY_MODELS_PATH", CHECKOUT / "models", _path, "modules whose functions deploy at boot"
+    model_memory_mb: float = worked_out(
+        "TABPY_MODEL_MEMORY_MB",
+        values.positive,
+        lambda: machine.script_memory_mb() / 2,
+        "loaded functions that a worker keeps",
+    )
+    models_path: Path | None = worked_out(
+        "TABPY_MODELS_PATH",
+        values.optional_path,
+        own_models,
+        "modules whose functions deploy at boot",
     )
     on_heroku: bool = False
     explicit: frozenset[str] = frozenset()
@@ -230,6 +182,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Loaded:
+    """The settings, the file that was read, and what in it or in the environment is no setting."""
+
     settings: Settings
     config_file: Path
     warnings: list[str]
@@ -252,7 +206,8 @@ DEPENDENT = (
 
 
 def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
-    """Settings from `environment`, the file `config` (or the default one), and the defaults.
+    """Return the settings of `environment`, of the file `config` (or the default one), and the
+    defaults.
 
     Raises StartError, one line that names the setting, its value and what would be right.
     """
@@ -260,7 +215,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     in_file = _read(file, environment)
     known = {each.metadata["key"]: each for each in fields(Settings) if each.metadata}
     on_heroku = "DYNO" in environment
-    values: dict[str, Any] = {"on_heroku": on_heroku}
+    given: dict[str, object] = {}
     explicit = set()
     for key, each in known.items():
         if key in environment:
@@ -273,23 +228,59 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
             continue
         if key in environment or config is not None:
             explicit.add(key)
-        try:
-            values[each.name] = each.metadata["parse"](
-                value.strip() if key != "TABPY_PASSWORD" else value
-            )
-        except ValueError as right:
-            shown = "not right" if not each.repr else f"'{value}'"  # a secret is never shown
-            raise StartError(f"{key} is {shown} in {source}: expected {right}.") from None
+        given[each.name] = _parsed(each, value, source)
+    settings = _with_defaults(given, on_heroku=on_heroku, explicit=frozenset(explicit))
+    _refuse_not_built(settings, known)
+    return Loaded(settings, file, _unknown({*in_file, *environment}, {*known}))
+
+
+def _read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return config_file.read(file, environment)
+    except FileNotFoundError:
+        raise StartError(f"--config {file}: there is no such file.") from None
+    except configparser.NoSectionError as error:
+        raise StartError(f"--config {file} has no section [{error.section}].") from None
+    except configparser.InterpolationMissingOptionError as error:
+        name = error.reference
+        raise StartError(f"{file} uses %({name})s, but the environment has no {name}.") from None
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        reason = str(error).replace("\n", " ")
+        raise StartError(f"--config {file} can't be read: {reason}") from None
+
+
+def _parsed(of: Field[object], value: str, source: str) -> object:
+    key: str = of.metadata["key"]
+    parse: Callable[[str], object] = of.metadata["parse"]
+    try:
+        return parse(value if key == "TABPY_PASSWORD" else value.strip())
+    except ValueError as error:
+        shown = f"'{value}'" if of.repr else "not right"  # a secret is never shown
+        raise StartError(f"{key} is {shown} in {source}: expected {error}.") from None
+
+
+def _with_defaults(
+    given: Mapping[str, object], *, on_heroku: bool, explicit: frozenset[str]
+) -> Settings:
+    """Fill up with the defaults, which depend on Heroku and on other settings."""
     likely = PRELOAD_ON_A_DYNO if on_heroku else Settings.preload
-    values.setdefault("preload", tuple(filter(_is_installed, likely)))
+    defaults: dict[str, object] = {"preload": tuple(filter(_is_installed, likely))}
     if on_heroku:
-        values.setdefault("evaluate_timeout", 25.0)  # Heroku's router gives up after 30 s
-        values.setdefault("trusted_proxies", "*")  # nobody else can reach a dyno
-    web_processes = values.get("web_processes", Settings.web_processes)
-    values.setdefault("workers", machine.script_workers(web_processes))
-    script_memory = values.setdefault("script_memory_mb", machine.script_memory_mb())
-    values.setdefault("model_memory_mb", script_memory / 2)
-    settings = Settings(**values, explicit=frozenset(explicit))
+        defaults["evaluate_timeout"] = 25.0  # Heroku's router gives up after 30 s
+        defaults["trusted_proxies"] = "*"  # nobody else can reach a dyno
+    settings = Settings(
+        **{**defaults, **given},  # type: ignore[arg-type] # each parser has its field's type
+        on_heroku=on_heroku,
+        explicit=explicit,
+    )
+    if "workers" not in given:
+        settings = replace(settings, workers=machine.script_workers(settings.web_processes))
+    if "model_memory_mb" not in given:
+        settings = replace(settings, model_memory_mb=settings.script_memory_mb / 2)
+    return settings
+
+
+def _refuse_not_built(settings: Settings, known: Mapping[str, Field[object]]) -> None:
     for key, (built, instead) in NOT_BUILT.items():
         value = getattr(settings, known[key].name)
         if value != built:
@@ -297,36 +288,6 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
                 f"{key} is '{str(value).lower()}', which this version can't do yet: set it to "
                 f"{str(built).lower()} ({instead})."
             )
-    return Loaded(settings, file, _unknown({*in_file, *environment}, {*known}))
-
-
-def _read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    # Raw, since a % in some variable or value must not stop the start; names keep their case.
-    parser = configparser.RawConfigParser(strict=False)
-    parser.optionxform = str.upper  # type: ignore[assignment, method-assign]
-    try:
-        with file.open(encoding="utf-8-sig") as text:
-            parser.read_file(text)
-    except FileNotFoundError:
-        raise StartError(f"--config {file}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError, configparser.Error) as problem:
-        reason = str(problem).replace("\n", " ")
-        raise StartError(f"--config {file} can't be read: {reason}") from None
-    if not parser.has_section(SECTION):
-        raise StartError(f"--config {file} has no section [{SECTION}].")
-    section = dict(parser.items(SECTION))
-
-    def substitute(match: re.Match[str]) -> str:
-        name = match[1]
-        value = environment.get(name, section.get(name.upper()))
-        if value is None:
-            raise StartError(f"{file} uses %({name})s, but the environment has no {name}.")
-        return value
-
-    return {
-        key: re.sub(r"%\(([^)]*)\)s", substitute, value).replace("%%", "%")
-        for key, value in section.items()
-    }
 
 
 def _unknown(given: set[str], known: set[str]) -> list[str]:

@@ -6,8 +6,6 @@ import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import urllib3
-
 
 def checked_authorities(path: str, verify: bool) -> str:
     """`path`, once it is known to hold certificates; ValueError where it can't be of use."""
@@ -31,10 +29,7 @@ def warn_of_any_certificate(url: str) -> None:
     )
 
 
-def silence_urllib3(url: str) -> None:
-    """It has been said once, by us: urllib3 would say it again for this host."""
-    warnings.filterwarnings(
-        "ignore",
-        message=f".*host '{re.escape(urlsplit(url).hostname or '')}'",
-        category=urllib3.exceptions.InsecureRequestWarning,
-    )
+def silence_requests(url: str) -> None:
+    """Keep requests from warning of this host again: it has been said once, by us."""
+    host = re.escape(urlsplit(url).hostname or "")
+    warnings.filterwarnings("ignore", message=f"Unverified HTTPS request .*host '{host}'")

@@ -11,7 +11,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from tabpy.tabpy_tools.address import base_url
 from tabpy.tabpy_tools.certificates import (
     checked_authorities,
-    silence_urllib3,
+    silence_requests,
     warn_of_any_certificate,
 )
 from tabpy.tabpy_tools.failures import (
@@ -100,7 +100,7 @@ class Connection:
         elif body is not None:
             data, headers["Content-Type"] = dumps(body), "application/json"
         if self._verify is False:
-            silence_urllib3(url)
+            silence_requests(url)
         attempts = 2 if method == "GET" else 1
         while True:
             attempts -= 1

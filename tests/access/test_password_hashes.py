@@ -1,5 +1,6 @@
 """The password file and its hashes."""
 
+import base64
 import os
 import stat
 from collections.abc import Callable
@@ -125,6 +126,47 @@ def test_each_name_costs_one_verification_for_each_scheme_in_the_file(
     monkeypatch.setattr(password_hashes, "verify", verify)
     password_hashes.verify_any(users, name, "fake")
     assert sorted(costs) == ["$argon2id$v=19$m=16,t=1,", "$argon2id$v=19$m=8,t=1,", "pbkdf2"]
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        ("m=8,", "m=+8,"),
+        ("m=8,", "m= 8,"),
+        ("m=8,", "m=008,"),
+        ("m=8,", "m=1_6,"),
+        ("m=8,t=1,", "t=1,m=8,"),
+        ("p=1$", "p=1,k=2$"),
+        ("p=1$", "p=2$"),  # too many lanes for 8 KiB
+        ("v=19", "v=16"),
+        ("v=19$", ""),
+        ("$argon2id", "argon2id"),
+    ],
+)
+def test_a_hash_in_any_other_form_is_none(part: str, changed: str) -> None:
+    assert part in ARGON2ID
+    with pytest.raises(ValueError, match="neither argon2id"):
+        password_hashes.scheme_of(ARGON2ID.replace(part, changed))
+
+
+@pytest.mark.parametrize("end", ["B", "!", "=", "AA", "AA=="])
+def test_a_tag_that_argon2_would_not_decode_is_none(end: str) -> None:
+    whole = ARGON2ID[:-1]
+    with pytest.raises(ValueError, match="neither argon2id"):
+        password_hashes.scheme_of(whole + end)
+    password_hashes.scheme_of(whole + "A")
+
+
+@pytest.mark.parametrize(("length", "is_enough"), [(8, True), (7, False), (64, True)])
+def test_a_salt_has_at_least_8_bytes(length: int, is_enough: bool) -> None:
+    salt = base64.b64encode(bytes(length)).decode().rstrip("=")
+    head, _, tag = ARGON2ID.rpartition("$")
+    encoded = f"{head.rpartition('$')[0]}${salt}${tag}"
+    if is_enough:
+        assert password_hashes.scheme_of(encoded) == "$argon2id$v=19$m=8,t=1,p=1"
+    else:
+        with pytest.raises(ValueError, match="neither argon2id"):
+            password_hashes.scheme_of(encoded)
 
 
 # --- reading ---

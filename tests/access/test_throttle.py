@@ -76,6 +76,25 @@ def test_other_addresses_do_not_wait() -> None:
     assert throttled.delay("2001:db8::1") == 0.0
 
 
+@pytest.mark.usefixtures("clock")
+def test_an_address_that_lands_in_anothers_place_has_its_own_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttle, "SLOTS", 1)  # so they all do
+    throttled = Throttle()
+    fail(throttled, "192.0.2.1", 100)
+    assert throttled.delay("192.0.2.2") == 0.0
+    throttled.failed("192.0.2.2")
+    assert throttled.delay("192.0.2.2") == 0.0
+    assert throttled.delay("192.0.2.1") == 0.0  # its count had to go
+
+
+def test_nobody_can_work_out_which_addresses_share_a_place() -> None:
+    addresses = [f"192.0.2.{number}" for number in range(8)]
+    places = [[Throttle()._place(address) for address in addresses] for _ in range(2)]
+    assert places[0] != places[1]
+
+
 @pytest.mark.skipif(
     sys.platform == "win32", reason="there is one web process where there's no fork"
 )

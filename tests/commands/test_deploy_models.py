@@ -312,6 +312,7 @@ class TestServerUrl:
             ("[Server]\n", r"no section \[TabPy\]"),
             ("TABPY_PORT = 1", "isn't a configuration file"),
             ("[TabPy]\nTABPY_PORT = %(NONE)s", "isn't a configuration file"),
+            ("[TabPy]\nTABPY_PWD_FILE = %(NONE)s", "isn't a configuration file"),
         ],
     )
     def test_what_is_wrong_in_the_file_is_named(

@@ -1,17 +1,12 @@
 """Where each web process keeps what it counts."""
 
-import asyncio
 import errno
 import os
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from tabpy.tabpy_server import machine
-from tabpy.tabpy_server.errors import RequestError
-from tabpy.tabpy_server.metrics import files, prometheus
+from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.metrics.files import FOLDER, KINDS, SIZE
 
 
@@ -41,14 +36,54 @@ def test_what_an_earlier_server_has_counted_is_gone(folder: Path) -> None:
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_a_folder_that_cannot_be_had_is_replaced_by_a_temporary_one(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+@pytest.fixture
+def taken(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that can't be had, since it would lie in a file; the temporary ones are in `tmp`."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
     (tmp_path / "state").touch()
-    files.prepare(folder)
-    assert Path(os.environ[FOLDER]).is_dir()
-    assert Path(os.environ[FOLDER]).parent == tmp_path
+    return folder
+
+
+def test_a_folder_that_cannot_be_had_is_replaced_by_a_temporary_one(
+    tmp_path: Path, taken: Path
+) -> None:
+    files.prepare(taken)
+    used = Path(os.environ[FOLDER])
+    assert used.parent == tmp_path / "tmp"
+    assert used.stat().st_mode & 0o077 == 0
+
+
+def test_the_next_start_removes_the_temporary_one(tmp_path: Path, taken: Path) -> None:
+    for _ in range(2):
+        files.prepare(taken)
+        (Path(os.environ[FOLDER]) / "counter_1.db").touch()
+    files.prepare(taken)
+    [left] = (tmp_path / "tmp").iterdir()
+    assert list(left.iterdir()) == []
+    (tmp_path / "state").unlink()
+    files.prepare(taken)  # which can be had now
+    assert os.environ[FOLDER] == str(taken)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_servers_at_other_ports_keep_theirs(tmp_path: Path, taken: Path) -> None:
+    files.prepare(taken)
+    files.prepare(taken.with_name("metrics-of-another"))
+    assert len(list((tmp_path / "tmp").iterdir())) == 2
+
+
+def test_what_somebody_else_put_in_its_place_is_left_alone(tmp_path: Path, taken: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "theirs").touch()
+    files.prepare(taken)
+    Path(os.environ[FOLDER]).rmdir()
+    Path(os.environ[FOLDER]).symlink_to(elsewhere)
+    files.prepare(taken)
+    assert Path(os.environ[FOLDER]).parent == tmp_path / "tmp"
+    assert not Path(os.environ[FOLDER]).is_symlink()
+    assert (elsewhere / "theirs").exists()
 
 
 def test_the_files_have_their_room_on_the_disk_before_anything_is_counted(folder: Path) -> None:
@@ -72,46 +107,3 @@ def test_a_full_disk_leaves_no_file_that_others_would_read(full_disk: Path) -> N
     with pytest.raises(OSError, match="No space left"):
         files.reserve()
     assert list(full_disk.iterdir()) == []
-
-
-@pytest.mark.usefixtures("full_disk")
-def test_a_full_disk_is_an_answer() -> None:
-    anything: Any = None
-    with pytest.raises(RequestError) as refused:
-        asyncio.run(prometheus.text(anything))
-    assert (refused.value.status, refused.value.info) == (
-        503,
-        "They can't be kept: No space left on device.",
-    )
-
-
-@pytest.mark.usefixtures("full_disk")
-def test_while_the_disk_is_full_counts_do_not_pile_up(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(prometheus, "PUBLISH_INTERVAL", 0.001)
-
-    async def until_taken_three_times() -> None:
-        taken = asyncio.Semaphore(0)
-        context: Any = SimpleNamespace(counters=SimpleNamespace(take=taken.release))
-        publishing = asyncio.create_task(prometheus.publish(context))
-        for _ in range(3):
-            await taken.acquire()
-        publishing.cancel()
-        await asyncio.wait((publishing,))
-
-    asyncio.run(asyncio.wait_for(until_taken_three_times(), 10))
-    assert [each.message for each in caplog.records if each.name == prometheus.__name__] == [
-        "Nothing is counted for /metrics: No space left on device."
-    ]
-
-
-@pytest.mark.parametrize("name", ["memory.current", "memory/memory.usage_in_bytes"])
-def test_what_the_container_takes_is_read_from_either_version_of_cgroups(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    assert machine.memory_used() == 0
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text("123456\n")
-    assert machine.memory_used() == 123456

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tabpy.tabpy_server.settings import OUR_PAGE
+from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.service import UnknownHandler
 from tabpy.tabpy_server.web.routes import make_application

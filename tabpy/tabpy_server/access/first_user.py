@@ -1,4 +1,4 @@
-"""Who may enter this run: users from the file and the environment, one made up, or everybody."""
+"""Who may enter this run: users of the file and the environment, a generated one, or everybody."""
 
 import logging
 import secrets
@@ -11,7 +11,8 @@ from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.throttle import Throttle
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import StartError
-from tabpy.tabpy_server.settings import CHECKOUT, Settings
+from tabpy.tabpy_server.package_files import checkout
+from tabpy.tabpy_server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +21,8 @@ GENERATED_USER = "tabpy"
 
 @dataclass(frozen=True)
 class SignIn:
-    """`users` may sign in; `password` is set when it was made up for this run, and has to be shown
-    once."""
+    """How to enter this run: `gate` lets in `users`, or everybody if there are none. `password` is
+    the one generated for this run, if it was, which has to be shown once."""
 
     gate: Gate | OpenGate
     users: tuple[str, ...] = ()
@@ -31,17 +32,17 @@ class SignIn:
 def resolve(
     settings: Settings, environment: Mapping[str, str], *, may_generate: bool, may_open: bool
 ) -> SignIn:
-    """Who may enter, never more people than somebody asked for.
+    """Decide who may enter, never more people than somebody asked for.
 
-    `may_generate`: somebody is there to see a made-up password. `may_open`: --disable-auth-warning.
+    `may_generate`: somebody is there to see a generated password. `may_open`: the server may run
+    without one, --disable-auth-warning.
     Raises StartError when nobody could enter, or for an unusable password file.
     """
     file = find_password_file(settings)
-    others = _from_environment(settings, environment)
     try:
-        users = Users(file, others)
-    except (password_file.PasswordFileError, OSError) as problem:
-        raise StartError(f"TABPY_PWD_FILE: {problem}") from None
+        users = Users(file, _from_environment(settings, environment))
+    except (password_file.PasswordFileError, OSError) as error:
+        raise StartError(f"TABPY_PWD_FILE: {error}") from None
     names = users.current()
     if names:
         _warn_of_old_hashes(names)
@@ -65,13 +66,14 @@ def resolve(
 
 
 def find_password_file(settings: Settings) -> Path | None:
-    """The file, looked up from the working folder, then from the root of the checkout.
+    """Look the file up from the working folder, then from the root of the checkout.
 
     Raises StartError if somebody named a file that isn't there.
     """
     if settings.pwd_file is None:
         return None
-    candidates = [settings.pwd_file, CHECKOUT / settings.pwd_file]
+    roots = [Path(), *filter(None, [checkout()])]
+    candidates = [root / settings.pwd_file for root in roots]
     for candidate in candidates:
         if candidate.is_file():
             return candidate.absolute()
@@ -86,7 +88,7 @@ def find_password_file(settings: Settings) -> Path | None:
 
 
 def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The user that the environment names, hashed like the others."""
+    """Return the user whom the settings name, hashed like those of the file."""
     pairs = [("TABPY_USERNAME", settings.username, "TABPY_PASSWORD", settings.password)]
     if settings.on_heroku and not settings.username and not settings.password:
         # TabPy's own app.json asked for these two.
@@ -105,8 +107,8 @@ def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dic
         if name:
             try:
                 users[name.lower()] = password_hashes.hash_password(name, password)
-            except ValueError as problem:
-                raise StartError(f"{name_key}, {password_key}: {problem}") from None
+            except ValueError as error:
+                raise StartError(f"{name_key}, {password_key}: {error}") from None
     return users
 
 

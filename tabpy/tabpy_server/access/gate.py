@@ -1,8 +1,7 @@
 """Who may enter: the rule, apart from HTTP.
 
-Verifying a password is slow on purpose
-and runs on threads, a few at a time; a credential that was right is remembered, so each request
-after the first costs microseconds.
+Verifying a password is slow on purpose and runs on threads, a few at a time. A credential that was
+right is remembered, so each request after the first costs microseconds.
 """
 
 import asyncio
@@ -16,11 +15,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.access import password_hashes
 from tabpy.tabpy_server.access.throttle import LAST_DELAY, Throttle
 from tabpy.tabpy_server.access.users import Users
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import (
+    TooManySignInsError,
+    UnexpectedCredentialsError,
+    WrongCredentialsError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ REMEMBERED = 1024  # credentials
 class Gate:
     """Lets requests in by their `Authorization` header."""
 
+    required = True
+
     def __init__(self, users: Users, throttle: Throttle) -> None:
         self._users = users
         self._throttle = throttle
@@ -38,10 +43,9 @@ class Gate:
         self._right: OrderedDict[bytes, str] = OrderedDict()
         self._right_under = users.current()
         self._threads: ThreadPoolExecutor | None = None
-        self.required = True
 
     def remembered(self, header: str | None) -> str | None:
-        """The user of a header that has been right before, at once."""
+        """Return the user of a header that has been right before; None for any other, at once."""
         users = self._users.current()
         if users is not self._right_under:
             self._right_under = users
@@ -55,12 +59,15 @@ class Gate:
         return user
 
     async def admit(self, header: str | None, address: str) -> str:
-        """The user's name. Raises RequestError 401, or 429 after many failures."""
+        """Return the user's name.
+
+        Raises WrongCredentialsError, or TooManySignInsError after many failures from `address`.
+        """
         if user := self.remembered(header):
             return user
         credentials = parse_basic(header)
         if credentials is None:
-            raise unauthorized()
+            raise WrongCredentialsError
         name, password = credentials
         await self._wait_turn(address)
         users = self._users.current()
@@ -72,7 +79,7 @@ class Gate:
         if not right:
             self._throttle.failed(address)
             logger.warning("Wrong credentials.", extra={"fields": {"address": address}})
-            raise unauthorized()
+            raise WrongCredentialsError
         assert header is not None
         if users is self._right_under:  # else it may have been right under another file only
             self._right[self._key(header)] = name.lower()
@@ -83,12 +90,7 @@ class Gate:
     async def _wait_turn(self, address: str) -> None:
         delay = self._throttle.delay(address)
         if delay > LAST_DELAY:
-            raise RequestError(
-                429,
-                "Too many failed sign-ins from this address.",
-                f"Wait {delay:.0f} seconds, then try again with the right user name and password.",
-                {"Retry-After": f"{delay:.0f}"},
-            )
+            raise TooManySignInsError(delay)
         await asyncio.sleep(delay)
 
     def _key(self, header: str) -> bytes:
@@ -98,7 +100,7 @@ class Gate:
 
 def _verify(users: Mapping[str, str], name: str, password: str) -> bool:
     right = password_hashes.verify_any(users, name, password)
-    machine.trim()  # argon2id has just used 19 MiB
+    process_memory.trim()  # argon2id has just used 19 MiB
     return right
 
 
@@ -108,24 +110,21 @@ class OpenGate:
     required = False
 
     def remembered(self, header: str | None) -> str | None:
+        """Return None: nobody has a name here."""
         return None
 
     async def admit(self, header: str | None, address: str) -> None:
-        """Raises RequestError 406 for credentials, as TabPy does: somebody expects protection."""
+        """Let in whoever gives no credentials.
+
+        Raises UnexpectedCredentialsError for credentials, as TabPy does: somebody expects
+        protection.
+        """
         if header is not None:
-            raise RequestError(
-                406,
-                "Username or password provided when authentication not available.",
-                "Not Acceptable",
-            )
-
-
-def unauthorized() -> RequestError:
-    return RequestError(401, "Invalid credentials provided.", "Unauthorized request.")
+            raise UnexpectedCredentialsError
 
 
 def parse_basic(header: str | None) -> tuple[str, str] | None:
-    """Name and password of a Basic header (RFC 7617); None for any other header."""
+    """Return name and password of a Basic header (RFC 7617); None for any other header."""
     scheme, _, encoded = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None

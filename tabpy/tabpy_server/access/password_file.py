@@ -39,7 +39,7 @@ class _Line(NamedTuple):
 
 
 def parse(text: str, file: str = "password file") -> dict[str, str]:
-    """The users in a file's text: names in lower case, and their hashes.
+    """Return the users in a file's text: names in lower case, and their hashes.
 
     Raises PasswordFileError, with `file` as the file's name, for the first line that is wrong.
     """
@@ -47,12 +47,12 @@ def parse(text: str, file: str = "password file") -> dict[str, str]:
 
 
 def read(path: StrPath) -> dict[str, str]:
-    """The users in a file, as `parse` gives them. Raises PasswordFileError and OSError."""
+    """Return the users in a file, as `parse` does. Raises PasswordFileError and OSError."""
     return parse(_text(path, str(path)), str(path))
 
 
 def check_user(path: StrPath, name: str, *, exists: bool) -> None:
-    """Raises what `add` (exists=False) or `update` and `delete` (exists=True) would raise."""
+    """Raise what `add` (exists=False) or `update` and `delete` (exists=True) would raise."""
     check_name(name)
     try:
         users = read(path)
@@ -72,12 +72,12 @@ def _text(path: StrPath, file: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines with their ends. Unlike str.splitlines, a control character doesn't end one."""
+    """Return lines with their ends. Unlike in str.splitlines, a control character ends none."""
     return re.findall(r".*\n|.+", text)
 
 
 def salvage(path: StrPath) -> tuple[dict[str, str], list[str]]:
-    """The users on the lines that are right, and what is wrong with the others.
+    """Return the users on the lines that are right, and what is wrong with the others.
 
     For a file that has changed under a running server: who was taken out is out, whatever else is
     wrong. Raises PasswordFileError and OSError for a file that can't be read at all.
@@ -87,8 +87,8 @@ def salvage(path: StrPath) -> tuple[dict[str, str], list[str]]:
     for row, line in enumerate(_lines(_text(path, str(path)))):
         try:
             _take(users, row, line, str(path))
-        except PasswordFileError as problem:
-            problems.append(str(problem))
+        except PasswordFileError as error:
+            problems.append(str(error))
     return {name: line.encoded for name, line in users.items()}, problems
 
 
@@ -188,7 +188,7 @@ def _find(target: Path, name: str, file: str) -> tuple[list[str], _Line]:
 
 @contextmanager
 def _locked(path: StrPath) -> Iterator[Path]:
-    """The real path behind `path`, with no other process editing it meanwhile."""
+    """Yield the real path behind `path`, with no other process editing it meanwhile."""
     target = Path(os.path.realpath(path))
     # Not a lock on the file itself, which is replaced, nor on its folder, which NFS refuses.
     lock = target.with_name(f".{target.name}.lock")
@@ -210,7 +210,7 @@ def _locked(path: StrPath) -> Iterator[Path]:
 
 
 def _wait_for_lock(descriptor: int) -> None:
-    """Either lock goes away with its process, however that ends."""
+    """Wait for other edits to end. Either lock goes away with its process, however that ends."""
     if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
     else:

@@ -34,7 +34,8 @@ OWASP_19_MIB = Profile(memory_kib=19 * 1024, passes=2, lanes=1)
 # The least that argon2 allows, for tests only.
 CHEAPEST = Profile(memory_kib=8, passes=1, lanes=1)
 
-
+# Not `argon2.extract_parameters`: it takes what verifying then fails at, such as `m=+8`, a tag with
+# a `!` in it or `t` before `m`, and importing it would load cffi for reading a file.
 _PBKDF2 = "pbkdf2"
 _PBKDF2_FORM = re.compile(r"[0-9A-Fa-f]{128}")
 _ARGON2ID_FORM = re.compile(
@@ -45,7 +46,7 @@ _ARGON2ID_FORM = re.compile(
 
 
 def hash_password(name: str, password: str, profile: Profile = OWASP_19_MIB) -> str:
-    """The argon2id hash to keep for a user, with a random salt: two calls never agree.
+    """Return the argon2id hash to keep for a user, with a random salt: two calls never agree.
 
     Raises ValueError for a name that `check_name` refuses, an empty password, and one that isn't
     Unicode text (bytes that a terminal with another encoding passed through).
@@ -65,7 +66,7 @@ def hash_password(name: str, password: str, profile: Profile = OWASP_19_MIB) -> 
 
 
 def verify(encoded: str, name: str, password: str) -> bool:
-    """Whether the password is the one that was hashed for this user, in either form of hash.
+    """Tell whether the password is the one that was hashed for this user, in either form of hash.
 
     Takes tens of milliseconds and lets other threads run meanwhile: not for an event loop.
     Raises ValueError for a hash of neither form.
@@ -87,7 +88,7 @@ def verify(encoded: str, name: str, password: str) -> bool:
 
 
 def verify_any(users: Mapping[str, str], name: str, password: str) -> bool:
-    """Whether `users`, as `parse` gives them, has this user with this password.
+    """Tell whether `users`, as `parse` gives them, has this user with this password.
 
     Who measures the time learns neither whether a name exists nor which form its hash has: each
     call does one verification for each scheme (form and cost) that is in `users`.
@@ -104,12 +105,15 @@ def verify_any(users: Mapping[str, str], name: str, password: str) -> bool:
 
 
 def is_outdated(encoded: str) -> bool:
-    """Whether the hash is TabPy's old form, quick to guess at, and should be made anew."""
+    """Tell whether the hash is TabPy's old form, quick to guess at, and should be made anew."""
     return scheme_of(encoded) == _PBKDF2
 
 
 def scheme_of(encoded: str) -> str:
-    """The form of a hash and, for argon2id, its cost: hashes of one scheme take one time."""
+    """Return the form of a hash and, for argon2id, its cost: hashes of one scheme take one time.
+
+    Raises ValueError for a text that is neither, or not whole.
+    """
     if _PBKDF2_FORM.fullmatch(encoded):
         return _PBKDF2
     if form := _ARGON2ID_FORM.fullmatch(encoded):
@@ -122,12 +126,12 @@ def scheme_of(encoded: str) -> str:
 
 
 def _decoy(scheme: str) -> str:
-    """A hash that takes as long to verify as others of the scheme."""
+    """Return a hash that takes as long to verify as others of the scheme."""
     return "0" * 128 if scheme == _PBKDF2 else f"{scheme}${'A' * 22}${'A' * 43}"
 
 
 def _bytes_in(unpadded: str) -> int:
-    """How many bytes the base64 text holds; 0 if argon2 wouldn't decode it."""
+    """Return how many bytes the base64 text holds; 0 if argon2 wouldn't decode it."""
     try:
         data = base64.b64decode(unpadded + "=" * (-len(unpadded) % 4))
     except binascii.Error:
@@ -136,7 +140,7 @@ def _bytes_in(unpadded: str) -> int:
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError unless the file, and HTTP's Basic scheme, can carry the name."""
+    """Raise ValueError unless the file, and HTTP's Basic scheme, can carry the name."""
     if not re.fullmatch(r"(?!#)[!-9;-~]+", name):
         raise ValueError(
             "A user name is printable ASCII without spaces or colons,"
@@ -145,5 +149,6 @@ def check_name(name: str) -> None:
 
 
 def fold(name: str) -> str:
+    """Return the name as it is looked up: its ASCII letters have no case."""
     # Not all of Unicode: the Kelvin sign's lower case is an ASCII k.
     return name.lower() if name.isascii() else name

@@ -27,19 +27,19 @@ class Throttle:
         self._secret = os.urandom(16)
 
     def delay(self, address: str) -> float:
-        """Seconds that the next try from `address` has to wait; books that place in the queue."""
+        """Return the seconds that the next try from `address` has to wait, and book that turn."""
         offset, key = self._place(address)
         now = time.monotonic()
         failures, reserved = self._read(offset, key, now)
         if failures < FREE:
             return 0.0
         turn = max(now, reserved) + min(FIRST_DELAY * 2 ** (failures - FREE), LAST_DELAY)
-        if turn - now <= LAST_DELAY:  # who isn't let in line doesn't make it longer
+        if turn - now <= LAST_DELAY:  # a try that is refused takes no place
             SLOT.pack_into(self._table, offset, key, failures, now, turn)
         return turn - now
 
     def failed(self, address: str) -> None:
-        """Credentials from `address` were wrong."""
+        """Count that credentials from `address` were wrong."""
         offset, key = self._place(address)
         now = time.monotonic()
         failures, reserved = self._read(offset, key, now)

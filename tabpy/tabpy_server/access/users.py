@@ -1,4 +1,4 @@
-"""The users: those of the password file as it is now, and those of the environment."""
+"""The users: those of the password file as it is now, and those that aren't in it."""
 
 import logging
 import os
@@ -16,16 +16,19 @@ CHECK_FILE_SECONDS = 0.2  # between looks at the password file
 class Users:
     """The password file, as it is now, and the users that aren't in it."""
 
-    def __init__(self, file: Path | None, others: Mapping[str, str]) -> None:
-        """`others`: name to hash. Raises PasswordFileError or OSError for an unusable file."""
+    def __init__(self, file: Path | None, beside_file: Mapping[str, str]) -> None:
+        """Read the file, if there is one. `beside_file`: more users, name to hash.
+
+        Raises PasswordFileError or OSError for a file that can't be used.
+        """
         self._file = file
-        self._others = dict(others)
+        self._beside_file = dict(beside_file)
         self._next_look = 0.0
         self._seen = self._signature()
         self._current = self._read()
 
     def current(self) -> Mapping[str, str]:
-        """Name to hash; the same object for as long as nothing has changed.
+        """Return name to hash: the same object for as long as nothing has changed.
 
         In a file that has become wrong the right lines count, and without a file its users are out:
         nobody gets in by what the file said before, in none of the web processes.
@@ -40,16 +43,16 @@ class Users:
         self._seen = signature
         try:
             users, problems = password_file.salvage(self._file) if self._file else ({}, [])
-        except (password_file.PasswordFileError, OSError) as unreadable:
-            users, problems = {}, [str(unreadable)]
-        self._current = {**users, **self._others}
+        except (password_file.PasswordFileError, OSError) as error:
+            users, problems = {}, [str(error)]
+        self._current = {**users, **self._beside_file}
         for problem in problems:
             logger.error("In the changed password file, this doesn't count: %s", problem)
         logger.info("The password file has changed: %d users.", len(self._current))
         return self._current
 
     def _read(self) -> Mapping[str, str]:
-        return {**(password_file.read(self._file) if self._file else {}), **self._others}
+        return {**(password_file.read(self._file) if self._file else {}), **self._beside_file}
 
     def _signature(self) -> tuple[int, int, int] | None:
         if self._file is None:

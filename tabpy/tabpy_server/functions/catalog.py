@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.errors import RequestError, StartError
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.metrics.counters import Counters
@@ -204,7 +204,7 @@ def _fetch(store: "Store", sha256: str, path: Path) -> None:
     try:
         store.read_archive(sha256, temporary)
         temporary.replace(path)
-        machine.trim()
+        process_memory.trim()
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

@@ -8,7 +8,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.errors import (
     JobTimeoutError,
     NotLoadableError,
@@ -37,7 +37,7 @@ LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
 
 def _put(store: "Store", archive: Path) -> tuple[str, int]:
     stored = store.put_archive(archive)
-    machine.trim()
+    process_memory.trim()
     return stored
 
 

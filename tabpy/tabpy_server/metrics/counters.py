@@ -1,10 +1,10 @@
 """What has happened in this web process since somebody last looked: counting that costs nothing.
 
-`metrics` takes it away once a second and makes it public.
+`prometheus` takes it away once a second and makes it public.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass
@@ -20,7 +20,9 @@ class Counters:
     store: list[tuple[str, float]] = field(default_factory=list)
 
     def take(self) -> "Counters":
-        """All of it; counting starts again."""
-        taken = Counters(self.requests, self.waits, self.runs, self.starts, self.ends, self.store)
-        self.__init__()  # type: ignore[misc]
+        """Return all of it; counting starts again."""
+        taken = replace(self)
+        self.requests, self.ends = Counter(), Counter()
+        self.waits, self.runs, self.store = [], [], []
+        self.starts = 0
         return taken

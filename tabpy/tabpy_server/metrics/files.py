@@ -14,21 +14,31 @@ SIZE = 1 << 18  # bytes; all routes with all methods and likely statuses are few
 
 
 def prepare(folder: Path) -> None:
-    """Before the web processes are forked: an empty folder, a temporary one if this can't be had.
+    """Make `folder` empty before the web processes are forked; if it can't be had, a temporary one.
 
-    Scripts don't need a folder that can be written to, so metrics may not either.
+    Scripts don't need a folder that can be written to, so metrics may not either. The temporary one
+    has the same name in each run, so that the next start removes it; `folder` has to be named for
+    what only one server has at a time, its port.
     """
+    temporary = Path(tempfile.gettempdir(), f"tabpy-{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    found = _emptied(folder) or _emptied(temporary)
+    os.environ[FOLDER] = str(found or tempfile.mkdtemp(prefix="tabpy-metrics-"))
+
+
+def _emptied(folder: Path) -> Path | None:
+    """Return the folder, new and for this user alone; None if somebody else has it, or a file."""
     try:
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True, mode=0o700)
     except OSError:
-        folder = Path(tempfile.mkdtemp(prefix="tabpy-metrics-"))
-    os.environ[FOLDER] = str(folder)
+        return None
+    return folder
 
 
 def reserve() -> None:
-    """Before this process counts anything: its files, with their room on the disk.
+    """Make this process's files, with their room on the disk, before it counts anything.
 
     Writing to a mapped file that has none, on a full disk, is SIGBUS and the end of the process.
     Raises OSError if there is no room.
@@ -47,7 +57,7 @@ def reserve() -> None:
 
 
 def forget_process(pid: int) -> None:
-    """A web process has ended: what it had (not: what it has counted) is no more."""
+    """Forget what a web process that has ended had just then, but not what it has counted."""
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Instruments for Prometheus, right across all web processes of this machine.
+"""Figures for Prometheus, of all web processes of this machine together.
 
 prometheus-client keeps each process's numbers in files that whichever process is asked adds up.
 Importing it takes a tenth of a second, so that happens on a thread when the server has been
@@ -7,15 +7,16 @@ answering for a while.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from tabpy.tabpy_server import machine
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server import machine, process_memory, process_tree
+from tabpy.tabpy_server.errors import MetricsUnavailableError
 from tabpy.tabpy_server.metrics import files
-from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.metrics.counters import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,39 +29,62 @@ PUBLISH_INTERVAL = 1.0  # seconds between takings
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds
 
 
-async def publish(context: Context) -> None:
+class Pool(Protocol):
+    """Who runs this web process's jobs."""
+
+    @property
+    def waiting(self) -> int:
+        """Jobs without a worker."""
+
+    @property
+    def running(self) -> int:
+        """Jobs on a worker."""
+
+
+class Catalog(Protocol):
+    """Who knows the deployed functions."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
+
+async def publish(counters: Counters, pool: Pool, catalog: Catalog) -> None:
     """Make what this web process counts public, once a second; when cancelled, the rest of it."""
     had_room = True
     try:
         while True:
             await asyncio.sleep(PUBLISH_INTERVAL)
             try:
-                _add(await asyncio.to_thread(_instruments), context)
+                _add(await asyncio.to_thread(_instruments), counters, pool, catalog)
                 had_room = True
-            except OSError as problem:
-                context.counters.take()  # or it would grow for as long as the disk is full
+            except OSError as error:
+                counters.take()  # or it would grow for as long as the disk is full
                 if had_room:
-                    logger.error("Nothing is counted for /metrics: %s.", problem.strerror)
+                    logger.error("Nothing is counted for /metrics: %s.", error.strerror)
                 had_room = False
     finally:
         with contextlib.suppress(OSError):
-            _add(_instruments(), context)
+            _add(_instruments(), counters, pool, catalog)
 
 
-async def text(context: Context) -> bytes:
-    """All figures, in Prometheus's text format. Raises RequestError 503 if they can't be kept."""
+async def text(counters: Counters, pool: Pool, catalog: Catalog) -> bytes:
+    """Return all figures, in Prometheus's text format.
+
+    Raises MetricsUnavailableError if they can't be kept.
+    """
     try:
         instruments = await asyncio.to_thread(_instruments)
-    except OSError as problem:
-        raise RequestError(
-            503, "There are no metrics.", f"They can't be kept: {problem.strerror}."
-        ) from None
-    _add(instruments, context)
+    except OSError as error:
+        raise MetricsUnavailableError(error.strerror or str(error)) from None
+    _add(instruments, counters, pool, catalog)
     return await asyncio.to_thread(_render)
 
 
 @dataclass(frozen=True)
 class Instruments:
+    """One for each metric; prometheus-client keeps their values in this process's files."""
+
     requests: "Counter"
     waits: "Histogram"
     runs: "Histogram"
@@ -72,20 +96,21 @@ class Instruments:
     functions: "Gauge"
 
 
-_made: list[Instruments] = []
 _making = threading.Lock()
 
 
 def _instruments() -> Instruments:
-    """Raises OSError if they can't be kept."""
-    with _making:
-        if not _made:
-            files.reserve()
-            _made.append(_make_figures())
-        return _made[0]
+    """Return this process's own, made when they are first asked for, on whichever thread.
+
+    Raises OSError if their values can't be kept.
+    """
+    with _making:  # or two threads would make two, which write to the same places
+        return _make_instruments()
 
 
-def _make_figures() -> Instruments:
+@functools.cache
+def _make_instruments() -> Instruments:
+    files.reserve()
     from prometheus_client import Counter, Gauge, Histogram
 
     return Instruments(
@@ -131,8 +156,8 @@ def _make_figures() -> Instruments:
     )
 
 
-def _add(instruments: Instruments, context: Context) -> None:
-    taken = context.counters.take()
+def _add(instruments: Instruments, counters: Counters, pool: Pool, catalog: Catalog) -> None:
+    taken = counters.take()
     for (route, method, status), count in taken.requests.items():
         instruments.requests.labels(route, method, str(status)).inc(count)
     for seconds in taken.waits:
@@ -144,9 +169,9 @@ def _add(instruments: Instruments, context: Context) -> None:
         instruments.ends.labels(reason).inc(count)
     for operation, seconds in taken.store:
         instruments.store.labels(operation).observe(seconds)
-    instruments.waiting.set(context.pool.waiting)
-    instruments.running.set(context.pool.running)
-    instruments.functions.set(context.catalog.size)
+    instruments.waiting.set(pool.waiting)
+    instruments.running.set(pool.running)
+    instruments.functions.set(catalog.size)
 
 
 def _render() -> bytes:
@@ -163,6 +188,7 @@ class _Memory:
     """What is looked up when somebody asks."""
 
     def collect(self) -> "Iterator[Metric]":
+        """Yield processes and memory as they are now; prometheus-client calls it."""
         from prometheus_client.core import GaugeMetricFamily
 
         resident = GaugeMetricFamily(
@@ -171,8 +197,8 @@ class _Memory:
             labels=["role"],
         )
         processes = GaugeMetricFamily("tabpy_processes", "The server's processes", labels=["role"])
-        for role, pids in machine.process_tree().items():
-            resident.add_metric([role], sum(map(machine.resident, pids)))
+        for role, pids in process_tree.processes_by_role().items():
+            resident.add_metric([role], sum(map(process_memory.resident, pids)))
             processes.add_metric([role], len(pids))
         yield resident
         yield processes

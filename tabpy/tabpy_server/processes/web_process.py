@@ -85,14 +85,17 @@ class WebProcess:
 
     async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
         """Answer requests until `stop`, then finish those that have begun."""
-        await self._context.pool.start()
+        context = self._context
+        await context.pool.start()
         loop = asyncio.get_running_loop()
         acceptors = [Acceptor(each, self._take) for each in sockets]
         logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
         booting = loop.create_task(self._boot.run(self._context))
         booting.add_done_callback(_report)
         sharing = loop.create_task(share_models(self._context))
-        publishing = loop.create_task(prometheus.publish(self._context))
+        publishing = loop.create_task(
+            prometheus.publish(context.counters, context.pool, context.catalog)
+        )
         await stop.wait()
         sharing.cancel()
         booting.cancel()

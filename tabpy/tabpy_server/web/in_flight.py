@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import process_memory
 
 LARGE = 1_000_000  # bytes
 TRIM_AFTER = 0.5  # seconds
@@ -36,7 +36,7 @@ class Traffic:
 
     def _give_back(self) -> None:
         self._trim = None
-        machine.trim()
+        process_memory.trim()
 
     async def drained(self) -> None:
         """Wait until every request that has begun is over. From now on a reply closes its

@@ -8,6 +8,7 @@ class MetricsHandler(BaseHandler):
     route = "/metrics"
 
     async def get(self) -> None:
-        text = await prometheus.text(self.context)
+        context = self.context
+        text = await prometheus.text(context.counters, context.pool, context.catalog)
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         self.finish(text)

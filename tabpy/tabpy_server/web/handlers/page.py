@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tornado.web import HTTPError, StaticFileHandler
 
-from tabpy.tabpy_server.settings import OUR_PAGE
+from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.headers import host_and_port
 

@@ -55,6 +55,7 @@ class ForkServerProcess:
             env=self._environment,
             pass_fds=handed_over,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C at a terminal is for the arbiter to answer, alone
         )
         os.close(ready)
 

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from tabpy.tabpy_server.errors import WorkerDiedError
-from tabpy.tabpy_server.machine import resident
+from tabpy.tabpy_server.process_memory import resident
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.launchers import Launcher

@@ -18,7 +18,7 @@ from tabpy.tabpy_server.errors import (
     ScriptFailedError,
     TabPyError,
 )
-from tabpy.tabpy_server.machine import trim
+from tabpy.tabpy_server.process_memory import trim
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.protocol import (
     Answer,

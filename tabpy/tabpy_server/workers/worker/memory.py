@@ -7,7 +7,7 @@ it may. What it would be too slow for, one huge allocation, fails here.
 import sys
 from pathlib import Path
 
-from tabpy.tabpy_server.machine import PAGE, resident
+from tabpy.tabpy_server.process_memory import PAGE, resident
 
 MAX_JOBS = 10_000  # after so many a worker is replaced: libraries leak, a little each time
 LOOK_EVERY = 20  # jobs between looks at the worker's size

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tabpy.tabpy_server.errors import RequestError
-from tabpy.tabpy_server.machine import resident
+from tabpy.tabpy_server.process_memory import resident
 from tabpy.tabpy_server.workers.protocol import Reference
 
 COMPILED = b"_make_function"  # cloudpickle's word before the code of a function it takes along

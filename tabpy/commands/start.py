@@ -1,0 +1,135 @@
+"""The start of the server: its arguments, and its steps in their order."""
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tabpy import __version__
+from tabpy.commands import welcome
+from tabpy.commands.interrupt import leave_at_ctrl_c
+from tabpy.tabpy_server import log_format, settings
+from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.processes import state_path
+from tabpy.tabpy_server.processes.listener import bind
+from tabpy.tabpy_server.settings import Settings
+
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
+
+# tornado, gunicorn and the password hashes are imported below, while the fork server is already
+# busy importing what scripts need.
+
+logger = logging.getLogger("tabpy")
+
+
+def main(argv: Sequence[str] | None) -> int:
+    """Serve until stopped. Exit code 2 for anything that was set wrongly."""
+    arguments = parser().parse_args(argv)
+    try:
+        loaded = settings.load(arguments.config, os.environ)
+        log_format.set_up(loaded.config_file, loaded.settings.log_level)
+        for warning in loaded.warnings:
+            logger.warning(warning)
+        start(
+            loaded.settings,
+            may_generate=arguments.one_time_password or sys.stdin.isatty(),
+            may_open=arguments.disable_auth_warning,
+        )
+    except StartError as error:
+        print(f"tabpy: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what the command line may have."""
+    made = argparse.ArgumentParser(prog="tabpy", description="Python inside Tableau.")
+    made.add_argument("--version", action="version", version=f"TabPy {__version__}")
+    made.add_argument("--config", metavar="FILE", help="settings; default: the packaged file")
+    made.add_argument(
+        "--disable-auth-warning",
+        action="store_true",
+        help="run without a password when there's no password file (never on Heroku)",
+    )
+    made.add_argument(
+        "--one-time-password",
+        action="store_true",
+        help="make up a password when there's no user, as happens on a terminal anyway",
+    )
+    return made
+
+
+def start(chosen: Settings, *, may_generate: bool, may_open: bool) -> None:
+    """Take each step of the start in its order, then serve until stopped.
+
+    `may_generate`: somebody is there to see a generated password. `may_open`: the server may run
+    without one. Raises StartError; neither that nor Ctrl-C leaves a process behind.
+    """
+    state_path.check(chosen)
+    listener = bind(chosen.address, chosen.port)
+    fork_server = None
+    if sys.platform == "linux":
+        hide_from_scripts()
+        fork_server = start_fork_server(chosen)
+        leave_at_ctrl_c(fork_server.stop)
+    try:
+        serve(chosen, listener, fork_server, may_generate=may_generate, may_open=may_open)
+    except StartError:
+        if fork_server is not None:
+            fork_server.stop()
+        raise
+
+
+def hide_from_scripts() -> None:
+    """Make the memory and the environment of this process unreadable in /proc.
+
+    Scripts run as the same user. The web processes, forked from this one, are hidden like it.
+    """
+    from tabpy.tabpy_server.workers.fork_server.linux import PR_SET_DUMPABLE, prctl
+
+    prctl(PR_SET_DUMPABLE, 0)
+
+
+def start_fork_server(chosen: Settings) -> "ForkServerProcess":
+    """Start the process that forks workers, as early as can be: its imports take longest."""
+    from tabpy.tabpy_server.workers.fork_server.environment import script_environment
+    from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
+
+    environment = script_environment(os.environ)
+    return ForkServerProcess(chosen.preload, chosen.script_memory_mb, environment)
+
+
+def serve(
+    chosen: Settings,
+    listener: socket.socket,
+    fork_server: "ForkServerProcess | None",
+    *,
+    may_generate: bool,
+    may_open: bool,
+) -> None:
+    """Decide who may enter, say where the server is, and serve until stopped.
+
+    Without a fork server there is one web process, which starts its workers itself.
+    """
+    from tabpy.tabpy_server.access import first_user
+    from tabpy.tabpy_server.metrics import files
+    from tabpy.tabpy_server.processes.prefork_state import PreforkState
+    from tabpy.tabpy_server.web import server_info
+
+    sign_in = first_user.resolve(chosen, os.environ, may_generate=may_generate, may_open=may_open)
+    shared = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate)
+    files.prepare(chosen.state_path / f"metrics-{chosen.port}")
+    if may_generate:
+        print(welcome.text(chosen.port, sign_in.users, sign_in.password), flush=True)
+    if fork_server is not None:
+        from tabpy.tabpy_server.processes.gunicorn_server import Server
+
+        Server(shared, fork_server, listener).run()
+    else:
+        from tabpy.tabpy_server.processes import single_process
+
+        single_process.run(shared, listener, os.environ)

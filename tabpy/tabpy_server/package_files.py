@@ -1,0 +1,29 @@
+"""Where the server's own files are, and the checkout that it may be part of."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+PACKAGE = Path(str(files("tabpy.tabpy_server")))
+DEFAULT_CONFIG = PACKAGE / "common" / "default.conf"
+OUR_PAGE = PACKAGE / "static"
+
+
+def checkout() -> Path | None:
+    """Return the root of the checkout that this server runs from; None for an installed package."""
+    folder = Path(str(files("tabpy"))).parent
+    return folder if is_checkout(folder) else None
+
+
+def is_checkout(folder: Path) -> bool:
+    """Tell whether `folder` is a copy of our repository, or of a fork, and not `site-packages`.
+
+    What lies beside an installed package is other people's: a `models` there isn't ours to run.
+    """
+    try:
+        project = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        project = ""
+    # Careless packages leave a pyproject.toml in site-packages, but none a Procfile.
+    is_ours = re.search(r'^name = "tabpy"$', project, re.MULTILINE) is not None
+    return is_ours or (folder / "Procfile").is_file()

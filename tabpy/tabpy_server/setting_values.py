@@ -1,0 +1,120 @@
+"""What may be written in a setting: a reader for each kind of value.
+
+Each takes the text, without blanks around it, and raises ValueError that says what would be right.
+An empty text is a value like any other: it means nothing, or nobody, or is refused.
+"""
+
+import ipaddress
+from pathlib import Path
+
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
+
+
+def text(value: str) -> str:
+    """Take anything; empty: not set."""
+    return value
+
+
+def flag(value: str) -> bool:
+    """Read yes or no, in any of TabPy's spellings."""
+    if value.lower() not in TRUE + FALSE:
+        raise ValueError("true or false")
+    return value.lower() in TRUE
+
+
+def port(value: str) -> int:
+    """Read a port's number."""
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise ValueError("a port number from 1 to 65535")
+    return int(value)
+
+
+def own_address(value: str) -> str:
+    """Read an address to listen on."""
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ValueError("an IPv4 address, such as 127.0.0.1") from None
+
+
+def proxies(value: str) -> str:
+    """Check a list of addresses and networks, or `*` for everybody; empty: nobody."""
+    for each in filter(None, map(str.strip, value.split(","))):
+        try:
+            if each != "*":
+                ipaddress.ip_network(each)  # an address is a network of one
+        except ValueError:
+            raise ValueError(
+                "addresses or networks (such as 10.0.0.0/8) separated by commas, or *"
+            ) from None
+    return value
+
+
+def positive(value: str) -> float:
+    """Read a number above 0."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError("a number above 0")
+    return number
+
+
+def count(value: str) -> int:
+    """Read a small whole number."""
+    if not value.isdecimal() or not 0 < int(value) < 1000:
+        raise ValueError("a whole number from 1 to 999")
+    return int(value)
+
+
+def protocol(value: str) -> str:
+    """Read `http` or `https`, in any case."""
+    if value.lower() not in ("http", "https"):
+        raise ValueError("http or https")
+    return value.lower()
+
+
+def level(value: str) -> str:
+    """Read the name of a log level, in any case."""
+    if value.upper() not in LEVELS:
+        raise ValueError(f"one of {', '.join(LEVELS)}")
+    return value.upper()
+
+
+def modules(value: str) -> tuple[str, ...]:
+    """Read names of modules separated by commas; empty: none."""
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not all(part.isidentifier() for name in names for part in name.split(".")):
+        raise ValueError("module names separated by commas")
+    return names
+
+
+def postgres(value: str) -> str:
+    """Check the URL of a Postgres database; empty: none."""
+    scheme, _, rest = value.partition("://")
+    if value and (scheme not in POSTGRES or not rest):
+        raise ValueError("postgres://user:password@host/name, or nothing")
+    return value
+
+
+def path(value: str) -> Path:
+    """Read a path that need not exist. `~` is the user's home."""
+    if not value:  # which `Path` would take for the working folder
+        raise ValueError("the path of a folder")
+    return Path(value).expanduser()
+
+
+def optional_path(value: str) -> Path | None:
+    """Read a path that need not exist; empty: none."""
+    return path(value) if value else None
+
+
+def folder(value: str) -> Path:
+    """Read the path of a folder that is there."""
+    found = Path(value).expanduser()
+    if not value or not found.is_dir():
+        raise ValueError("a folder that exists")
+    return found

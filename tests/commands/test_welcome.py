@@ -1,0 +1,48 @@
+"""What somebody at a terminal reads when the server starts."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tabpy.commands import welcome
+
+
+def test_it_says_where_to_go_and_who_may_enter() -> None:
+    said = welcome.text(4711, ["ann", "bob"], None)
+    assert "open      http://localhost:4711/" in said
+    assert "user      ann or bob" in said
+    assert "password" not in said
+
+
+def test_it_shows_a_generated_password_and_how_to_add_a_user() -> None:
+    said = welcome.text(4711, ["tabpy"], "fake")
+    assert "user      tabpy\n    password  fake\n" in said
+    assert "tabpy-user add -u NAME -f tabpypwd.txt" in said
+
+
+def test_it_says_that_everybody_can_enter() -> None:
+    assert "no user: everybody can enter" in welcome.text(4711, [], None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "called"),
+    [("env/bin", "env/bin/tabpy-user"), ("../elsewhere", "{elsewhere}/tabpy-user")],
+)
+def test_a_command_off_the_path_is_named_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, called: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("PATH", "")
+    python = (Path.cwd() / folder / "python").resolve()
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert welcome.command("tabpy-user") == called.format(elsewhere=tmp_path / "elsewhere")
+
+
+def test_a_command_on_the_path_needs_no_more_than_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tabpy-user").touch(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert welcome.command("tabpy-user") == "tabpy-user"

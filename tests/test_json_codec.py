@@ -1,0 +1,69 @@
+"""JSON as clients write it."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from tabpy.tabpy_server.json_codec import dumps, json_type, loads
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, 2.5, null, true, "x"]}', {"a": [1, 2.5, None, True, "x"]}),
+        (" [] \n", []),
+        ("9223372036854775807", 2**63 - 1),
+        ("18446744073709551615", 2**64 - 1),
+        (str(2**100), 2**100),  # a power of two is the same as a float
+        ('"\\ud800"', "\ud800"),
+        ("Infinity", math.inf),
+        ("[-Infinity, 1]", [-math.inf, 1]),
+    ],
+)
+def test_what_clients_write_is_read(text: str, value: Any) -> None:
+    for kind in (bytes, bytearray, memoryview):
+        assert loads(kind(text.encode())) == value
+
+
+def test_nan_is_read() -> None:
+    assert math.isnan(loads(b"NaN"))
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1,]", b"{'a': 1}", b"nan", b'"\xff"', b"1 2"])
+def test_what_is_no_json_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        loads(text)
+
+
+@pytest.mark.parametrize("value", [2**100, -(2**100), "\ud800", {"\udfff": [2**64]}, [None, 1.5]])
+def test_what_can_be_read_can_be_written(value: Any) -> None:
+    assert json.loads(dumps(value)) == value
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("beside", [1, 2**100])  # which `json` has to write
+def test_what_is_no_number_becomes_null(number: float, beside: int) -> None:
+    assert json.loads(dumps([number, {"a": number}, beside])) == [None, {"a": None}, beside]
+
+
+def test_what_json_has_no_form_for_is_a_type_error() -> None:
+    with pytest.raises(TypeError):
+        dumps({1, 2})
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (None, "null"),
+        (True, "a boolean"),
+        ("x", "a string"),
+        ([], "an array"),
+        ({}, "an object"),
+        (1, "a number"),
+        (1.5, "a number"),
+    ],
+)
+def test_values_are_called_what_json_calls_them(value: object, name: str) -> None:
+    assert json_type(value) == name
