@@ -1,5 +1,6 @@
 """Servers in this process; `harness` says how they are used."""
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,4 +38,4 @@ def web(serve: Callable[..., Web]) -> Web:
 @pytest.fixture
 def failures(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """What has been logged as an error so far, ours or a library's."""
-    return lambda: [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    return lambda: [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]

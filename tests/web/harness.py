@@ -28,12 +28,11 @@ from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.server_info import Service
-from tests.running import PASSWORD, USER, Reply, basic
+from tests.running import PASSWORD, PATIENCE, USER, Reply, basic
 
 T = TypeVar("T")
 
 SIGNED_IN = basic(USER, PASSWORD)
-PATIENCE = 5.0  # seconds for what takes milliseconds, unless it never comes
 MAX_BODY = 1 << 30  # bytes; tornado's own limit is to be out of the way
 
 

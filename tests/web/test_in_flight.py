@@ -130,23 +130,6 @@ def test_a_cut_connection_is_counted_out_once(slow: Web, failures: Failures) -> 
     assert failures() == []
 
 
-def test_what_a_client_that_has_gone_sent_is_not_worked_on(slow: Web, failures: Failures) -> None:
-    async def exchange() -> None:
-        async with slow.connection() as connection:
-            await connection.send(request_text("POST", "/slow", HEAD | {"Content-Length": "2"}))
-            await connection.send(b"ok")
-            await slow.until(lambda: len(SlowHandler.begun) == 1)
-            [handler] = SlowHandler.begun
-            connection.cut()
-            await slow.until(lambda: bool(slow.context.counters.requests))
-            handler.go_on.set()
-            await slow.until(lambda: handler.is_over)
-            assert handler.reply_size == 0
-
-    slow.run(exchange())
-    assert failures() == []
-
-
 def test_the_rest_of_a_body_that_was_cut_off_is_not_waited_for(
     slow: Web, failures: Failures
 ) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Application, Finish, HTTPError, RequestHandler, stream_request_body
+from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with
@@ -163,8 +163,6 @@ class BaseHandler(RequestHandler):
 
     def whole_body(self) -> list[bytes]:
         """Return the body's pieces. Raises InvalidInputError if it was cut off."""
-        if not self._under_way:
-            raise Finish  # the client has gone, and its body has been dropped
         if self._gunzip is not None:
             self._gunzip.finish()
         return self.body
