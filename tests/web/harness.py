@@ -28,6 +28,7 @@ from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.server_info import Service
+from tabpy.tabpy_server.workers.pool.job import Job, Timing
 from tests.running import PASSWORD, PATIENCE, USER, Reply, basic
 
 T = TypeVar("T")
@@ -58,14 +59,13 @@ class FakeCatalog:
     async def endpoints(self) -> dict[str, Any]:
         return {}
 
-    async def reference(self, name: str) -> NoReturn:
-        raise errors.UnknownFunctionError(f"There is no function '{name}' on this server.")
-
 
 class FakePool:
-    """Has no worker."""
+    """Has no worker, and knows no function."""
 
-    async def run(self, *_: object) -> NoReturn:
+    async def run(self, job: Job, _: Timing) -> NoReturn:
+        if job.function is not None:
+            raise errors.UnknownFunctionError(f"There is no function '{job.function}'.")
         raise errors.AllBusyError(1.0)
 
 

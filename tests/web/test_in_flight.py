@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from tabpy.tabpy_server import machine
+from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.web import in_flight
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.in_flight import LARGE, Traffic
@@ -76,7 +76,7 @@ def test_the_memory_of_large_requests_is_given_back_once_for_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given_back = []
-    monkeypatch.setattr(machine, "trim", lambda: given_back.append(True))
+    monkeypatch.setattr(process_memory, "trim", lambda: given_back.append(True))
     monkeypatch.setattr(in_flight, "TRIM_AFTER", 0.0)
 
     async def pass_by(*sizes: int) -> None:
