@@ -18,6 +18,7 @@ class TabPyError(Exception):
     by_name: ClassVar[dict[str, type["TabPyError"]]] = {}
     message: str
     info: str
+    out_of_memory = False  # known in the worker only: what ran there got no more memory
 
     def __init_subclass__(cls) -> None:
         TabPyError.by_name[cls.__name__] = cls
@@ -71,17 +72,19 @@ class ScriptFailedError(TabPyError):
 
     message = "Error processing script"
 
-    def __init__(self, info: str) -> None:
+    def __init__(self, info: str, *, out_of_memory: bool = False) -> None:
         super().__init__(info)
         self.info = info
+        self.out_of_memory = out_of_memory
 
 
 class FunctionFailedError(TabPyError):
     """A deployed function raised; `info` has the exception."""
 
-    def __init__(self, name: str, info: str) -> None:
+    def __init__(self, name: str, info: str, *, out_of_memory: bool = False) -> None:
         super().__init__(name, info)
         self.message, self.info = f"Error querying function '{name}'", info
+        self.out_of_memory = out_of_memory
 
 
 class JobTimeoutError(TabPyError):
@@ -175,10 +178,11 @@ class EndpointExistsError(TabPyError):
 class NotLoadableError(TabPyError):
     """A deployed function can't be loaded here."""
 
-    def __init__(self, name: str, why: str) -> None:
+    def __init__(self, name: str, why: str, *, out_of_memory: bool = False) -> None:
         super().__init__(name, why)
         self.name, self.why = name, why
         self.message, self.info = f"Function '{name}' can't be loaded.", why
+        self.out_of_memory = out_of_memory
 
 
 class RefusedError(TabPyError):
