@@ -14,17 +14,18 @@ from typing import Any
 
 import orjson
 
-from tabpy.tabpy_server.workers.worker.models import Model, load
+from tabpy.tabpy_server.workers.protocol import Reference
+from tabpy.tabpy_server.workers.worker.models import Key, Model, load
 
 LOADING, READY = b"L", b"R"
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """Models by the SHA-256 of their archives, and the message that asked for them."""
+    """Models by name and SHA-256 of their archives, and the message that asked for them."""
 
     wish: bytes = b""
-    models: Mapping[str, Model] = field(default_factory=dict)
+    models: Mapping[Key, Model] = field(default_factory=dict)
 
 
 EMPTY = Shelf()
@@ -49,7 +50,7 @@ def fill(message: bytes, wanted: Sequence[Mapping[str, Any]], progress: int) -> 
     models = {}
     for reference in wanted:
         os.write(progress, LOADING)
-        models[reference["sha256"]] = load(reference)
+        models[(reference["name"], reference["sha256"])] = load(Reference(**reference))
         if len(list(Path("/proc/self/task").iterdir())) > 1:
             raise RuntimeError("it started a thread")
     gc.collect()
