@@ -18,6 +18,7 @@ class TabPyError(Exception):
     by_name: ClassVar[dict[str, type["TabPyError"]]] = {}
     message: str
     info: str
+    out_of_memory = False  # known in the worker only: what ran there got no more memory
 
     def __init_subclass__(cls) -> None:
         TabPyError.by_name[cls.__name__] = cls
@@ -67,36 +68,23 @@ class UnexpectedCredentialsError(TabPyError):
 
 
 class ScriptFailedError(TabPyError):
-    """The script raised; `info` has the exception and the script's own lines.
-
-    `out_of_memory`: it was a MemoryError; known only where it was raised.
-    """
+    """The script raised; `info` has the exception and the script's own lines."""
 
     message = "Error processing script"
-    out_of_memory = False
 
-    def __init__(self, info: str) -> None:
+    def __init__(self, info: str, *, out_of_memory: bool = False) -> None:
         super().__init__(info)
         self.info = info
-
-    def with_hint(self, hint: str) -> "ScriptFailedError":
-        """Return the same with one line more."""
-        return ScriptFailedError(f"{self.info}\n{hint}")
+        self.out_of_memory = out_of_memory
 
 
 class FunctionFailedError(TabPyError):
-    """A deployed function raised; `info` has the exception, `out_of_memory` is as above."""
+    """A deployed function raised; `info` has the exception."""
 
-    out_of_memory = False
-
-    def __init__(self, name: str, info: str) -> None:
+    def __init__(self, name: str, info: str, *, out_of_memory: bool = False) -> None:
         super().__init__(name, info)
-        self.name = name
         self.message, self.info = f"Error querying function '{name}'", info
-
-    def with_hint(self, hint: str) -> "FunctionFailedError":
-        """Return the same with one line more."""
-        return FunctionFailedError(self.name, f"{self.info}\n{hint}")
+        self.out_of_memory = out_of_memory
 
 
 class JobTimeoutError(TabPyError):
@@ -204,10 +192,11 @@ class EndpointExistsError(TabPyError):
 class NotLoadableError(TabPyError):
     """A deployed function can't be loaded here."""
 
-    def __init__(self, name: str, why: str) -> None:
+    def __init__(self, name: str, why: str, *, out_of_memory: bool = False) -> None:
         super().__init__(name, why)
         self.name, self.why = name, why
         self.message, self.info = f"Function '{name}' can't be loaded.", why
+        self.out_of_memory = out_of_memory
 
 
 class RefusedError(TabPyError):

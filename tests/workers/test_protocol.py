@@ -1,6 +1,7 @@
 """Messages survive the way, and nothing else is taken for one."""
 
 import random
+from inspect import signature
 from typing import get_type_hints
 
 import pytest
@@ -120,8 +121,10 @@ FACTS = {float: 1.5, int: 2, str: "text", list[int]: [1, 2]}
 
 def example(cls: type[TabPyError]) -> TabPyError:
     """One with facts of the right types."""
-    hints = get_type_hints(cls.__init__) if "__init__" in vars(cls) else {}
-    return cls(*(FACTS[hint] for name, hint in hints.items() if name != "return"))
+    parameters = signature(cls).parameters.values()
+    facts = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    hints = get_type_hints(cls.__init__) if facts else {}
+    return cls(*(FACTS[hints[name]] for name in facts))
 
 
 def test_an_error_that_there_is_not_is_refused() -> None:

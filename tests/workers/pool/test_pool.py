@@ -16,6 +16,7 @@ from tabpy.tabpy_server.errors import (
     WorkerDiedError,
 )
 from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.pool import pool
 from tabpy.tabpy_server.workers.pool import worker as pool_worker
 from tabpy.tabpy_server.workers.protocol import (
     Answer,
@@ -161,17 +162,35 @@ def test_a_worker_that_asks_for_it_is_recycled(message: Reply | Failure) -> None
     with_bench(1, test)
 
 
-def test_starting_is_tried_again_with_pauses_until_it_works() -> None:
+def test_starting_is_tried_again_after_a_pause_until_it_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(pool, "LAST_PAUSE", 60.0)
+
     async def test(bench: Bench) -> None:
         bench.launcher.refuses = True
         bench.launcher.started[0].die()
         await bench.until(lambda: bench.pool._failed_starts)
+        bench.launcher.refuses = False
         for _ in range(50):
             bench.pool._look()
-        assert bench.pool._failed_starts == 1, "not before the pause is over"
-        bench.launcher.refuses = False
+        assert len(bench.launcher.started) == 1, "not before the pause is over"
+        bench.pool._start_again_at = time.monotonic()  # it is
         assert (await bench.run(b"again")).body == b"again"
         assert bench.pool._failed_starts == 0
+
+    with_bench(1, test)
+
+
+def test_a_pause_ends_by_itself() -> None:
+    async def test(bench: Bench) -> None:
+        bench.launcher.refuses = True
+        bench.launcher.started[0].die()
+        waiting = bench.begin(b"waiting")
+        await bench.until(lambda: bench.pool._failed_starts)
+        bench.launcher.refuses = False
+        assert (await waiting).body == b"waiting"
 
     with_bench(1, test)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from tabpy.tabpy_server.workers.protocol import Reference
-from tabpy.tabpy_server.workers.worker.models import Model, load
+from tabpy.tabpy_server.workers.worker.models import Key, Model, load
 
 TRACE_LIMIT = 2_000  # characters; with the rest of its line less than a pipe takes at once
 
@@ -42,7 +42,7 @@ class Progress:
         os.write(self._descriptor, orjson.dumps(line) + b"\n")
 
 
-def load_all(wanted: Sequence[Reference], progress: Progress) -> dict[tuple[str, str], Model]:
+def load_all(wanted: Sequence[Reference], progress: Progress) -> dict[Key, Model]:
     """Load `wanted` in this process; by name and SHA-256.
 
     Raises what a model raises, and RuntimeError for one that leaves a thread behind: a process

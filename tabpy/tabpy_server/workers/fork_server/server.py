@@ -25,7 +25,7 @@ from tabpy.tabpy_server.workers.fork_server.report import report
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import LEAVE, PRELOAD_LIMIT, Death, encode
 from tabpy.tabpy_server.workers.worker import main as worker
-from tabpy.tabpy_server.workers.worker.models import Model
+from tabpy.tabpy_server.workers.worker.models import Key, Model
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Origin:
     """What the workers of one fork server start with: `models` by name and SHA-256."""
 
     name: str
-    models: Mapping[tuple[str, str], Model] = field(default_factory=dict)
+    models: Mapping[Key, Model] = field(default_factory=dict)
 
 
 class ForkServer:

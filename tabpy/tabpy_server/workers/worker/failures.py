@@ -1,7 +1,8 @@
 """The script worker: what a failed script's author is told.
 
 `Class : text` is TabPy's form, which people and workbooks know; the lines after it are the
-script's own, never this server's files.
+script's own, never this server's files. An exception is a stranger's object: whatever it does when
+it is looked at, it gets described.
 """
 
 import re
@@ -18,12 +19,10 @@ CALLS_SHOWN = 4  # lines that led to the failing one
 
 
 def describe(error: BaseException, script: str) -> str:
-    """The exception's class and text, then the line of `script` that failed and the calls to it."""
-    lines = [f"{type(error).__name__} : {_text(error)}"]
-    if isinstance(error, SyntaxError) and error.filename == FILENAME:
-        places = [(error.lineno or 1, "")]
-    else:
-        places = _places(error.__traceback__, _is_script)
+    """Return the exception's class and text, the failed line of `script` and the calls to it."""
+    lines = [_headline(error)]
+    number = _syntax_error_line(error)
+    places = _places(error, _is_script) if number is None else [(number, "")]
     for position, (number, function) in enumerate(places):
         where = f", in {function}" if function else ""
         prefix = "called from line" if position else "line"
@@ -31,24 +30,38 @@ def describe(error: BaseException, script: str) -> str:
     return "\n".join(lines)
 
 
-def _text(error: BaseException) -> str:
-    if isinstance(error, SyntaxError):
-        return error.msg
+def describe_function(error: BaseException) -> str:
+    """Return the same for a deployed function, whose text isn't here: only line numbers are."""
+    lines = [_headline(error)]
+    for number, function in _places(error, _is_foreign):
+        lines.append(f"line {number}, in {function or 'the function'}")
+    return "\n".join(lines)
+
+
+def text_of(error: BaseException) -> str:
+    """Return the exception's text; where it can't be had, why."""
     try:
-        text = str(error)
-    except Exception as problem:  # noqa: BLE001 - the script's own class can raise anything here
-        text = f"(its text can't be shown: {type(problem).__name__})"
-    if isinstance(error, ImportError) and error.path:
-        text = text.replace(f" ({error.path})", "")  # where the server keeps its packages
+        text = f"{error.msg if isinstance(error, SyntaxError) else error}"
+        if isinstance(error, ImportError) and error.path:
+            text = text.replace(f" ({error.path})", "")  # where the server keeps its packages
+    except BaseException as another:  # noqa: BLE001 - its own class can raise anything here
+        return f"(its text can't be shown: {type(another).__name__})"
     return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}…"
 
 
-def describe_function(error: BaseException) -> str:
-    """The same for a deployed function, whose text isn't here: only the line numbers are."""
-    lines = [f"{type(error).__name__} : {_text(error)}"]
-    for number, function in _places(error.__traceback__, _is_foreign):
-        lines.append(f"line {number}, in {function or 'the function'}")
-    return "\n".join(lines)
+def _headline(error: BaseException) -> str:
+    name: str = type.__dict__["__name__"].__get__(type(error))  # whatever its metaclass does
+    return f"{name} : {text_of(error)}"
+
+
+def _syntax_error_line(error: BaseException) -> int | None:
+    """Return the line of a script that is no Python; None for any other failure."""
+    try:
+        if not isinstance(error, SyntaxError) or error.filename != FILENAME:
+            return None
+        return int(error.lineno or 1)
+    except BaseException:  # noqa: BLE001 - as in `text_of`
+        return None
 
 
 def _is_script(filename: str) -> bool:
@@ -56,12 +69,14 @@ def _is_script(filename: str) -> bool:
 
 
 def _is_foreign(filename: str) -> bool:
-    """Whether code is the author's, and not of a package or of this server."""
+    """Say whether code is the author's, and not of a package or of this server."""
     return not filename.startswith(INSTALLED)
 
 
-def _places(trace: TracebackType | None, wanted: Callable[[str], bool]) -> list[tuple[int, str]]:
-    """Line and function of the author's own frames, the failing one first."""
+def _places(error: BaseException, wanted: Callable[[str], bool]) -> list[tuple[int, str]]:
+    """Return line and function of the author's own frames, the failing one first."""
+    # Not the attribute: its class may have one of that name.
+    trace: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
     places = [
         (number, frame.f_code.co_name)
         for frame, number in traceback.walk_tb(trace)

@@ -2,15 +2,23 @@
 
 import hashlib
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import (
+    FunctionFailedError,
+    InvalidInputError,
+    TabPyError,
+    UnknownFunctionError,
+)
 from tabpy.tabpy_server.json_codec import json_type, loads
 from tabpy.tabpy_server.workers.protocol import Reference
 from tabpy.tabpy_server.workers.worker import failures, results
-from tabpy.tabpy_server.workers.worker.models import Model, Models
+from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError
+
+Answer = TypeVar("Answer")
 
 
 class FunctionError(Exception):
@@ -22,17 +30,30 @@ class TabPy:
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        self.crash: Exception | None = None  # what our own code raised, whoever may have caught it
 
     def query(self, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Call a deployed function, right here: `{"response", "version", "model", "uuid"}`.
 
-        Raises FunctionError with the cause.
+        Arguments and response are values, as if they came by HTTP: neither side can change what
+        the other has. Raises FunctionError with the cause, and TypeError for an argument that has
+        no form in JSON.
         """
         try:
-            model = self._models.find(name)
-            response = results.simple(_call(model, args, kwargs))
-        except RequestError as problem:
-            raise FunctionError(f"{problem.message}: {problem.info}") from None
+            model = self._find(name)
+            given = results.plain(args), results.plain(kwargs)
+            response = _call(model, *given, results.plain)
+        except TabPyError as error:
+            raise FunctionError(f"{error.message}: {error.info}") from None
+        except ScriptEndedError as error:
+            raise FunctionError(str(error)) from None
+        except results.UnfitError as error:
+            raise error.reason("tabpy.query was given", "give it") from None
+        except (MemoryError, RecursionError):
+            raise  # not ours: the script has left too little room
+        except Exception as error:
+            self.crash = error
+            raise
         return {
             "response": response,
             "version": model.version,
@@ -40,43 +61,57 @@ class TabPy:
             "uuid": str(uuid.uuid4()),
         }
 
+    def _find(self, name: str) -> Model:
+        if not isinstance(name, str):
+            raise UnknownFunctionError(f"There is no function '{name}' on this server.")
+        return self._models.find(name)
+
 
 def query(body: bytes | memoryview, reference: Reference, models: Models) -> tuple[bytes, str]:
-    """What `POST /query/<name>` answers, and a tag of what the function returned.
+    """Return what `POST /query/<name>` answers, and a tag of what the function returned.
 
-    Raises RequestError: 400 for a body that isn't right, 500 for whatever the function raised.
+    Raises InvalidInputError, NotLoadableError, and FunctionFailedError for what it raised.
     """
     args, kwargs = _parse(body)
     model = models.load(reference)
-    response = _call(model, args, kwargs, encode=results.encode)
+    response = _call(model, args, kwargs, results.encode)
     tag = hashlib.blake2b(response, digest_size=16).hexdigest()
     rest = {"version": model.version, "model": model.name, "uuid": str(uuid.uuid4())}
     return b'{"response":' + response + b"," + orjson.dumps(rest)[1:], tag
 
 
-def _call(model: Model, args: Any, kwargs: Any, encode: Any = lambda value: value) -> Any:
+def _call(
+    model: Model, args: list[Any], kwargs: dict[str, Any], convert: Callable[[Any], Answer]
+) -> Answer:
     try:
-        return encode(model.query(*args, **kwargs))
+        returned = model.query(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - the border: a function may raise anything
-        raise RequestError(
-            500, f"Error querying function '{model.name}'", failures.describe_function(error)
-        ) from None
+        raise _failed(model, error) from None
+    try:
+        return convert(returned)
+    except results.UnfitError as error:
+        raise _failed(model, error.reason()) from None
+
+
+def _failed(model: Model, error: BaseException) -> FunctionFailedError:
+    out_of_memory = isinstance(error, MemoryError)
+    info = failures.describe_function(error)
+    return FunctionFailedError(model.name, info, out_of_memory=out_of_memory)
 
 
 def _parse(body: bytes | memoryview) -> tuple[list[Any], dict[str, Any]]:
-    """Positional and named arguments: `{"data": [...]}` or `{"data": {...}}`."""
+    """Return positional and named arguments: `{"data": [...]}` or `{"data": {...}}`."""
     try:
         request = loads(body)
-    except (ValueError, RecursionError) as problem:
-        raise RequestError(400, "Request body is not valid JSON.", str(problem)) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError("Request body is not valid JSON.", str(error)) from None
     data = request.get("data") if isinstance(request, dict) else None
     if isinstance(data, list):
         return data, {}
     if isinstance(data, dict):
         return [], data
     got = json_type(data if isinstance(request, dict) else request)
-    raise RequestError(
-        400,
+    raise InvalidInputError(
         'Input data must be a dictionary with a key called "data".',
         f'Expected {{"data": {{"name": value}}}} or {{"data": [value, ...]}}, got {got}.',
     )

@@ -12,12 +12,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 
-from tabpy.tabpy_server.errors import (
-    FunctionFailedError,
-    RequestError,
-    ScriptFailedError,
-    TabPyError,
-)
+from tabpy.tabpy_server.errors import TabPyError
 from tabpy.tabpy_server.process_memory import trim
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.protocol import (
@@ -39,7 +34,7 @@ from tabpy.tabpy_server.workers.worker.archive_check import check
 from tabpy.tabpy_server.workers.worker.collect import collect
 from tabpy.tabpy_server.workers.worker.connection import Connection
 from tabpy.tabpy_server.workers.worker.memory import Memory
-from tabpy.tabpy_server.workers.worker.models import Model, Models
+from tabpy.tabpy_server.workers.worker.models import Key, Model, Models
 from tabpy.tabpy_server.workers.worker.output import Printed
 from tabpy.tabpy_server.workers.worker.surroundings import Surroundings, ignore_signals
 
@@ -50,7 +45,7 @@ def serve(
     own: socket.socket,
     memory_mb: float,
     origin: str = "",
-    preloaded: Mapping[tuple[str, str], Model] | None = None,
+    preloaded: Mapping[Key, Model] | None = None,
 ) -> None:
     """Run jobs until the web process closes its end of the socket `own`.
 
@@ -81,7 +76,7 @@ class Worker:
     """Does jobs, one after the other, in the surroundings that it finds when it is made."""
 
     def __init__(
-        self, connection: Connection, memory_mb: float, preloaded: Mapping[tuple[str, str], Model]
+        self, connection: Connection, memory_mb: float, preloaded: Mapping[Key, Model]
     ) -> None:
         self._connection = connection
         self._printed = Printed()
@@ -98,22 +93,16 @@ class Worker:
         etag, result = "", b""
         try:
             self._models.start(job.change_token, job.model_memory)
-            etag, result = self._run(job.task, body)
+            etag, result = self._surroundings.run(self._run, job.task, body)
         except TabPyError as raised:
             error = raised
-        except RequestError as old:  # TEMPORARY
-            error = _old(old)
         self._models.finish()
         printed = self._printed.text() if job.want_printed else ""
         recycle, trouble = self._clean_up()
         if error is None:
             return Reply(etag, printed, recycle, trouble), result
-        if isinstance(error, ScriptFailedError | FunctionFailedError) and error.out_of_memory:
-            recycle = True
-            error = error.with_hint(
-                f"One script may take {self._memory.allowed_mb:.0f} MB here "
-                "(TABPY_SCRIPT_MEMORY_MB)."
-            )
+        recycle = recycle or error.out_of_memory
+        error = self._memory.explain(error)
         return Failure.of(error, Reply("", printed, recycle, trouble)), b""
 
     def _run(self, task: protocol.Task, body: memoryview) -> tuple[str, bytes]:
@@ -135,7 +124,7 @@ class Worker:
         """Return whether to recycle this worker, and the traceback of what failed here."""
         try:
             left_something = self._surroundings.restore()
-            return left_something or self._memory.worn_out(self._models.size), ""
+            return left_something or self._memory.should_recycle(self._models.size), ""
         except Exception:  # noqa: BLE001 - a result that is there must not be lost
             return True, traceback.format_exc()
 
@@ -152,24 +141,6 @@ class Worker:
                 raise received[0].error()
             case other:
                 raise ProtocolError(f"{type(other).__name__} is no answer")
-
-
-def _old(e: RequestError) -> TabPyError:  # TEMPORARY
-    from tabpy.tabpy_server import errors
-
-    err: TabPyError
-    if e.message == "Error processing script":
-        err = ScriptFailedError(e.info)
-        err.out_of_memory = "MemoryError" in e.info.partition(":")[0]
-    elif e.message.startswith("Error querying"):
-        err = FunctionFailedError(e.message.split("'", 1)[1][:-1], e.info)
-        err.out_of_memory = "MemoryError" in e.info.partition(":")[0]
-    elif e.message.startswith("Function '"):
-        name = e.message[10:].removesuffix("' can't be loaded.")
-        err = errors.NotLoadableError(name, e.info)
-    else:
-        err = errors.InvalidInputError(e.message, e.info)
-    return err
 
 
 def detach_standard_streams() -> None:

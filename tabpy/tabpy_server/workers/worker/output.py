@@ -18,6 +18,7 @@ class Printed(io.TextIOBase):
         self._length = 0
 
     def text(self) -> str:
+        """Return what was kept, and how much wasn't."""
         if self._length <= LIMIT:
             return "".join(self._parts)
         return f"{''.join(self._parts)}… ({self._length - LIMIT} more characters)"

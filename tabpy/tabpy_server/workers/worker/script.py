@@ -14,66 +14,74 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import InvalidInputError, ScriptFailedError
 from tabpy.tabpy_server.json_codec import json_type, loads
 from tabpy.tabpy_server.workers.worker import failures, function, results
 from tabpy.tabpy_server.workers.worker.models import Models
 
-FAILED = "Error processing script"
 FUNCTION = "_user_script"
 
 
 def evaluate(body: bytes | memoryview, models: Models) -> bytes:
-    """Run the script in a body of Tableau's form; its result as JSON.
+    """Run the script in a body of Tableau's form; return its result as JSON.
 
-    Raises RequestError: 400 for a body that isn't right, 500 for whatever the script raised.
+    Raises InvalidInputError, and ScriptFailedError for whatever the script raised.
     """
     script, arguments = _parse(body)
+    code = _compiled(script, len(arguments))
     values = [arguments[name] for name in _names(len(arguments))]
     variables: dict[str, Any] = {"__name__": "script", "__builtins__": builtins.__dict__.copy()}
+    tabpy = function.TabPy(models)
     try:
-        exec(_compile(script, len(values)), variables)  # noqa: S102 - what this server is for
-        return results.encode(variables[FUNCTION](function.TabPy(models), *values))
+        exec(code, variables)  # noqa: S102 - what this server is for
+        returned = variables[FUNCTION](tabpy, *values)
     except BaseException as error:  # noqa: BLE001 - the border: a script may raise anything
-        raise RequestError(500, FAILED, failures.describe(error, script)) from None
+        raise tabpy.crash or _failed(error, script) from None
+    if tabpy.crash is not None:
+        raise tabpy.crash
+    try:
+        return results.encode(returned)
+    except results.UnfitError as error:
+        raise _failed(error.reason(), script) from None
+
+
+def _failed(error: BaseException, script: str) -> ScriptFailedError:
+    out_of_memory = isinstance(error, MemoryError)
+    return ScriptFailedError(failures.describe(error, script), out_of_memory=out_of_memory)
 
 
 def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
     try:
         request = loads(body)
-    except (ValueError, RecursionError) as problem:
-        raise RequestError(400, "Request body is not valid JSON.", str(problem)) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError("Request body is not valid JSON.", str(error)) from None
     if not isinstance(request, dict):
-        raise RequestError(
-            400,
+        raise InvalidInputError(
             "Request body is not a JSON object.",
             f'Expected {{"script": "...", "data": {{...}}}}, got {json_type(request)}.',
         )
     script = request.get("script")
     if script is None or (isinstance(script, str) and not script.strip()):
-        raise RequestError(400, "Script is empty.", 'The request has no text under "script".')
+        raise InvalidInputError("Script is empty.", 'The request has no text under "script".')
     if not isinstance(script, str):
-        raise RequestError(
-            400,
+        raise InvalidInputError(
             "Script is not a text.",
             f'"script" is {json_type(script)}; it has to be a string.',
         )
     arguments = request.get("data")
     if arguments is None:
         if "dataPath" in request:
-            raise RequestError(
-                400, "Arrow is not enabled.", 'Send the data as "data": this server has no Flight.'
+            raise InvalidInputError(
+                "Arrow is not enabled.", 'Send the data as "data": this server has no Flight.'
             )
         arguments = {}
     if not isinstance(arguments, dict):
-        raise RequestError(
-            400,
+        raise InvalidInputError(
             "Script parameters need to be provided as a dictionary.",
             f'"data" is {json_type(arguments)}; expected {{"_arg1": [...], "_arg2": [...]}}.',
         )
     if arguments.keys() != set(_names(len(arguments))):
-        raise RequestError(
-            400,
+        raise InvalidInputError(
             "Variables names should follow the format _arg1, _arg2, _argN",
             f"Expected {', '.join(_names(len(arguments)))}; got {', '.join(arguments)}.",
         )
@@ -85,9 +93,17 @@ def _names(count: int) -> tuple[str, ...]:
     return tuple(f"_arg{number}" for number in range(1, count + 1))
 
 
+def _compiled(script: str, argument_count: int) -> types.CodeType:
+    """Compile the script. Raises ScriptFailedError for what is no Python, or too much of it."""
+    try:
+        return _compile(script, argument_count)
+    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        raise _failed(error, script) from None
+
+
 @lru_cache(maxsize=256)
 def _compile(script: str, argument_count: int) -> types.CodeType:
-    """The module that defines the function; kept, since one dashboard sends one text many times."""
+    """Return the module that defines the function; kept, since a dashboard sends it many times."""
     tree = _syntax_tree(script)
     future = _take_future_imports(tree)
     parameters = ", ".join(("tabpy", *_names(argument_count)))
@@ -103,13 +119,13 @@ def _compile(script: str, argument_count: int) -> types.CodeType:
 def _syntax_tree(script: str) -> ast.Module:
     try:
         return ast.parse(script, failures.FILENAME)
-    except IndentationError as problem:
+    except IndentationError as error:
         # Calculations are often written with every line indented. One line in front makes that
         # right without touching the text.
         try:
             block = ast.parse(f"if True:\n{script}", failures.FILENAME)
         except IndentationError:
-            raise problem from None
+            raise error from None
         except SyntaxError as another:
             another.lineno = (another.lineno or 2) - 1
             raise
@@ -120,7 +136,8 @@ def _syntax_tree(script: str) -> ast.Module:
 
 
 def _take_future_imports(tree: ast.Module) -> int:
-    """`from __future__ import …` at the top belongs to a module, not a function: as flags."""
+    """Return as flags what `from __future__ import …` asks for: it belongs to a module, not a
+    function."""
     flags = 0
     while tree.body and isinstance(first := tree.body[0], ast.ImportFrom):
         if first.module != "__future__":
