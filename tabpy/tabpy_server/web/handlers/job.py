@@ -7,7 +7,7 @@ from tornado.web import Finish
 
 from tabpy.tabpy_server.errors import RequestError
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
-from tabpy.tabpy_server.workers import wire
+from tabpy.tabpy_server.workers import protocol, wire
 from tabpy.tabpy_server.workers.pool.job import Job
 
 logger = logging.getLogger("tabpy.script")
@@ -41,6 +41,8 @@ class JobHandler(BaseHandler):
             if blanks is not None:
                 blanks.cancel()
         self._log_printed(frame)
+        if "error_name" in frame.meta:
+            raise protocol.Failure(frame.meta["error_name"], frame.meta["facts"]).error()
         if frame.kind == wire.ERROR:
             raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
         return frame

@@ -10,9 +10,9 @@ class QueryHandler(JobHandler):
     async def post(self, name: str) -> None:
         reference = await self.context.catalog.reference(name)
         timeout = self.context.settings.evaluate_timeout
-        job = Job({"do": "query", "model": reference}, self.whole_body(), timeout)
+        job = Job({"do": "query", "model": vars(reference)}, self.whole_body(), timeout)
         frame = await self.run_job(job)
-        tag = f'"{frame.meta["etag"]}-{reference["version"]}"'
+        tag = f'"{frame.meta["etag"]}-{reference.version}"'
         self.set_header("Etag", tag)
         if tag in self.request.headers.get("If-None-Match", "") and not self._headers_written:
             self.set_status(304)

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server import errors
+from tabpy.tabpy_server.errors import RequestError, TabPyError
 from tabpy.tabpy_server.metrics.counters import Counters
-from tabpy.tabpy_server.workers import wire
+from tabpy.tabpy_server.workers import protocol, wire
 from tabpy.tabpy_server.workers.pool.job import Job, Timing
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.worker import Worker, WorkerDiedError
@@ -28,7 +29,7 @@ class Functions(Protocol):
     @property
     def change_token(self) -> str: ...
 
-    async def reference(self, name: str) -> dict[str, Any]: ...
+    async def reference(self, name: str, *, damaged: str = "") -> protocol.Reference: ...
 
 
 class Pool:
@@ -81,6 +82,9 @@ class Pool:
             return
         for worker in (*self._idle, *self._busy):
             self._start_worker(instead_of=worker)
+
+    def preload_models(self, references: Sequence[protocol.Reference]) -> None:
+        self.share([vars(each) for each in references])
 
     def close(self) -> None:
         """Kill all workers, whatever they do."""
@@ -136,27 +140,28 @@ class Pool:
             self._give_back(worker, end)
         return frame
 
-    async def run_isolated(self, job: Job) -> wire.Frame:
+    async def run_isolated(
+        self, task: protocol.Task, limit: float, body: Sequence[bytes] = ()
+    ) -> bytes:
         """Like `run`, on a worker that does nothing before and nothing after."""
         worker = Worker(self._launcher, lambda _: None)
         self._isolated.add(worker)
         self._keep_watching()
+        meta = {"do": protocol.TASK_NAMES[type(task)], "task": dict(vars(task))}
         try:
-            async with asyncio.timeout(job.timeout):
+            async with asyncio.timeout(limit):
                 await worker.ready()
-                frame = await self._run_on(worker, job)
+                frame = await self._run_on(worker, Job(meta, body, limit))
         except TimeoutError:
-            raise RequestError(
-                400, "It took too long.", f"It was stopped after {job.timeout} s."
-            ) from None
+            raise errors.JobTimeoutError(limit, 0, limit) from None
         except WorkerDiedError as death:
-            raise RequestError(
-                400, "It ended its process.", f"The process {death}".rstrip(",") + "."
-            ) from None
+            raise errors.WorkerDiedError(str(death)) from None
         finally:
             self._isolated.discard(worker)
             worker.kill()
-        return _successful(frame)
+        if frame.kind == wire.ERROR:
+            raise protocol.Failure(frame.meta["error_name"], frame.meta["facts"]).error()
+        return bytes(frame.body)
 
     async def _run_on(self, worker: Worker, job: Job) -> wire.Frame:
         """The job's RESULT or ERROR frame, after what it wants to know on the way."""
@@ -165,10 +170,9 @@ class Pool:
         while frame.kind == wire.NEED:
             answer: dict[str, object]
             try:
-                answer = {"reference": await self._functions.reference(frame.meta["name"])}
-            except RequestError as problem:
-                answer = {"status": problem.status, "message": problem.message}
-                answer["info"] = problem.info
+                answer = {"reference": vars(await self._functions.reference(frame.meta["name"]))}
+            except TabPyError as problem:
+                answer = dict(vars(protocol.Refusal.of(problem)))
             frame = await worker.answer(answer)
         return frame
 
@@ -293,12 +297,6 @@ class Pool:
             self._idle.remove(worker)
             worker.kill()
             self._counters.ends["replaced"] += 1
-
-
-def _successful(frame: wire.Frame) -> wire.Frame:
-    if frame.kind == wire.ERROR:
-        raise RequestError(frame.meta["status"], frame.meta["message"], frame.meta["info"])
-    return frame
 
 
 def restarting() -> RequestError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import RequestError, TabPyError
 from tabpy.tabpy_server.json_codec import json_type, loads
 from tabpy.tabpy_server.workers.worker import failures, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models
@@ -31,7 +31,7 @@ class TabPy:
         try:
             model = self._models.find(name)
             response = results.simple(_call(model, args, kwargs))
-        except RequestError as problem:
+        except (RequestError, TabPyError) as problem:
             raise FunctionError(f"{problem.message}: {problem.info}") from None
         return {
             "response": response,

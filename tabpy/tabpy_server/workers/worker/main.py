@@ -15,11 +15,12 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import RequestError, TabPyError
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.machine import trim
 from tabpy.tabpy_server.workers import wire
-from tabpy.tabpy_server.workers.worker import function, results, script
+from tabpy.tabpy_server.workers.protocol import CheckArchive, Collect, Failure, Refusal
+from tabpy.tabpy_server.workers.worker import function, script
 from tabpy.tabpy_server.workers.worker.archive_check import check
 from tabpy.tabpy_server.workers.worker.collect import collect
 from tabpy.tabpy_server.workers.worker.memory import Memory
@@ -76,11 +77,13 @@ def _run(job: wire.Frame, models: Models, memory: Memory) -> tuple[bytes, dict[s
                 body, etag = function.query(job.body, meta["model"], models)
                 return wire.RESULT, {"etag": etag}, body
             case "check":
-                return wire.RESULT, {}, results.encode(check(**meta["archive"]))
+                return wire.RESULT, {}, check(CheckArchive(**meta["task"]), job.body)
             case "collect":
-                return wire.RESULT, {}, results.encode(collect(**meta["folders"]))
+                return wire.RESULT, {}, collect(Collect(**meta["task"]))
             case unknown:
                 raise ValueError(f"no such job: {unknown}")
+    except TabPyError as failure:
+        return wire.ERROR, dict(vars(Failure.of(failure))), b""
     except RequestError as error:
         reason: dict[str, Any] = {"status": error.status, "message": error.message}
         reason["info"] = error.info
@@ -98,7 +101,7 @@ def _ask(connection: socket.socket, name: str) -> dict[str, Any]:
     if answer is None:
         raise SystemExit  # the web process is gone
     if "reference" not in answer.meta:
-        raise RequestError(answer.meta["status"], answer.meta["message"], answer.meta["info"])
+        raise Refusal(**answer.meta).error()
     reference: dict[str, Any] = answer.meta["reference"]
     return reference
 

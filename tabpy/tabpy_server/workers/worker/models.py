@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import NotLoadableError, RequestError
 from tabpy.tabpy_server.machine import resident
 
 COMPILED = b"_make_function"  # cloudpickle's word before the code of a function it takes along
@@ -96,9 +96,7 @@ def load(reference: Mapping[str, Any]) -> Model:
     name = reference["name"]
     with Path(reference["path"]).open("rb") as archive:
         if hashlib.file_digest(archive, "sha256").hexdigest() != reference["sha256"]:
-            raise RequestError(
-                500, f"Function '{name}' can't be loaded.", "Its archive is damaged."
-            )
+            raise NotLoadableError(name, "Its archive is damaged.")
         check_python(archive, name, reference["python"])
         query = unpickle(archive, name)
     return Model(name, reference["version"], query, max(0, resident() - before))
@@ -112,12 +110,11 @@ def unpickle(archive: IO[bytes], name: str) -> Callable[..., Any]:
     try:
         loaded = pickle.load(archive)  # noqa: S301 - people's Python is what this server runs
     except BaseException as problem:  # noqa: BLE001 - loading runs code, which can raise anything
-        raise RequestError(500, f"Function '{name}' can't be loaded.", why(problem)) from None
+        raise NotLoadableError(name, why(problem)) from None
     query: Callable[..., Any] | None = getattr(loaded, "query", None)
     if not callable(query):
-        raise RequestError(
-            500,
-            f"Function '{name}' can't be loaded.",
+        raise NotLoadableError(
+            name,
             f"The archive holds an object of type {type(loaded).__name__}, which has no method "
             "query: deploy a function with the client.",
         )
@@ -146,9 +143,8 @@ def check_python(archive: IO[bytes], name: str, python: str) -> None:
     has_code = COMPILED in archive.read() if theirs not in ("", ours) else False
     archive.seek(0)
     if has_code:
-        raise RequestError(
-            500,
-            f"Function '{name}' can't be loaded.",
+        raise NotLoadableError(
+            name,
             f"It was made with Python {theirs}, whose compiled functions don't run on this "
             f"server's {ours}: deploy it again from Python {ours}.",
         )
