@@ -39,7 +39,7 @@ class Startup:
         """
         try:
             await catalog.open()
-            async with _lock(settings.state_path / "boot.lock"):
+            async with _lock(settings.state_path / "boot.lock"):  # older servers' name for it
                 if self._done[0] == 0:
                     await import_state_folder(catalog, deployer, settings)
                     await deploy_checkout(catalog, deployer, runner, settings)

@@ -20,11 +20,11 @@ SCHEMA_LIMIT = 1 << 18  # characters; to read such a text takes half a second an
 
 @dataclass(frozen=True)
 class LegacyFunction:
-    """A function that can be taken over; what TabPy doesn't say of it is empty.
+    """A function that can be imported; what TabPy doesn't say of it is empty.
 
     `version` counts from 1. The times are seconds since 1970, 0 if unknown. `type` is "model" or
     "alias". A model has an `archive`, the pickle of a CustomQueryObject; an alias has a `target`,
-    which leads to a model that is taken over too.
+    which leads to a model that is imported too.
     """
 
     name: str
@@ -44,7 +44,7 @@ class LegacyFunction:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """The functions to take over, in the order of their first deploy, and what is lost.
+    """The functions to import, in the order of their first deploy, and what is lost.
 
     Each problem is a line for the operator: it names the function and says why, and what to do.
     """
@@ -54,7 +54,7 @@ class ImportResult:
 
 
 def read(state_path: Path, query_object_path: Path | None) -> ImportResult:
-    """Return all that can be taken over from `state_path`, TabPy's TABPY_STATE_PATH.
+    """Return all that can be imported from `state_path`, TabPy's TABPY_STATE_PATH.
 
     TabPy keeps the models under it, whatever TABPY_QUERY_OBJECT_PATH says; `query_object_path` is
     searched for those that aren't there. Writes nothing, loads no pickle, and raises nothing for
@@ -93,7 +93,7 @@ def read(state_path: Path, query_object_path: Path | None) -> ImportResult:
 
 
 class NotImportableError(Exception):
-    """Why a function can't be taken over."""
+    """Why a function can't be imported."""
 
 
 def _left(name: str, why: str) -> str:
