@@ -42,11 +42,7 @@ BELOW: dict[str, set[str]] = {
 }
 
 # Arrows that still point the wrong way. Mend one, and remove its line; add none.
-EXCEPTIONS = {
-    ("functions.metadata", "functions.legacy.state_folder"),
-    ("functions.model_sharing", "web.context"),
-    ("functions.startup", "web.context"),
-}
+EXCEPTIONS: set[tuple[str, str]] = set()
 
 HTTP = ("http", "tornado.web", "tornado.httputil", "tornado.httpserver", "gunicorn")
 

@@ -207,6 +207,12 @@ class RefusedError(TabPyError):
         self.message, self.info = message, info
 
 
+class MissingArchiveError(TabPyError):
+    """A model is to be deployed, and nothing came with it."""
+
+    message, info = "There is no archive.", "A model's archive has to come with it."
+
+
 class StoreUnavailableError(TabPyError):
     """The store of deployed functions doesn't answer."""
 

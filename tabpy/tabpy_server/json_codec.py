@@ -1,5 +1,6 @@
 """JSON as clients write it."""
 
+import ast
 import json
 from typing import Any
 
@@ -39,3 +40,20 @@ def json_type(value: object) -> str:
         return "null"
     names = {bool: "a boolean", str: "a string", list: "an array", dict: "an object"}
     return names.get(type(value), "a number")
+
+
+def object_in(text: str) -> dict[str, Any] | None:
+    """Return the object in a text, which is JSON or what Python's `str` makes of a dict, as TabPy
+    has schemas; None for any other, and for what JSON in UTF-8 can't carry.
+
+    Megabytes of it take seconds and gigabytes: not for an event loop.
+    """
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(text)
+            if isinstance(value, dict):
+                json.dumps(value, ensure_ascii=False).encode()
+                return value
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+    return None

@@ -291,6 +291,29 @@ def test_numbers_in_a_schema_come_back_and_what_is_no_number_is_null(
     assert found == {"sample": [2**70, -1.5, 1e300], "none": [None, None]}
 
 
+def test_a_schema_that_is_a_text_is_not_evaluated_by_the_web_process(
+    start: Callable[..., Server], name: str
+) -> None:
+    """It takes a parser hundreds of megabytes, and seconds in which nobody else is answered."""
+    settings = {"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1", "TABPY_SCRIPT_MEMORY_MB": "2000"}
+    server = start(settings)
+    (web_process,) = server.web_processes()
+    numbers = [1] * 300_000
+    text = str({"a": numbers})
+
+    def peak() -> int:
+        """Bytes."""
+        status = Path(f"/proc/{web_process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    assert deploy(server, name, constant(1)).status == 201
+    before = peak()
+    assert deploy(server, next(NAMES), constant(1), schema=text).status == 201
+    changed = send(server, "PUT", f"/endpoints/{name}", schema=text)
+    assert changed.json[name]["schema"] == {"a": numbers}
+    assert peak() - before < 60_000_000
+
+
 # --- versions ---
 
 
@@ -350,6 +373,14 @@ def test_a_version_that_cannot_be(
 ) -> None:
     reply = send(server, "POST", f"/endpoints/{existing}/rollback", **body)
     assert "version" in refusal(reply, status)
+
+
+def test_an_alias_has_no_versions_of_its_own(server: Server, existing: str, name: str) -> None:
+    alias(server, name, existing)
+    kept = server.request("GET", f"/endpoints/{name}/versions")
+    assert (kept.status, kept.json) == (200, {"current": 1, "versions": []})
+    reply = send(server, "POST", f"/endpoints/{name}/rollback", version=1)
+    assert f"'{name}' has no version 1. Kept are: none." in refusal(reply, 404)
 
 
 # --- aliases ---
@@ -467,6 +498,17 @@ def test_what_is_removed_is_gone_everywhere(
     assert answers(processes, name) == {2}
     kept = server.request("GET", f"/endpoints/{name}/versions").json
     assert [each["version"] for each in kept["versions"]] == [1]
+
+
+def test_what_is_removed_twice_at_once_is_removed_once(server: Server) -> None:
+    for _ in range(5):
+        name = next(NAMES)
+        deploy(server, name, constant(1))
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            replies = list(
+                threads.map(lambda _: server.request("DELETE", f"/endpoints/{name}"), range(4))  # noqa: B023
+            )
+        assert sorted(each.status for each in replies) == [204, 404, 404, 404]
 
 
 @pytest.mark.parametrize(
@@ -661,6 +703,24 @@ def test_archives_have_a_limit_of_their_own(server: Server, name: str) -> None:
     assert "exceeded limit of 524288 (bytes)" in refusal(plain, 413)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_metadata_has_a_limit_however_it_is_sent(start: Callable[..., Server], method: str) -> None:
+    server = start({"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1"})
+    path = "/endpoints" if method == "POST" else "/endpoints/f"
+    assert deploy(server, "f", constant(1)).status == 201
+    told = {"name": "a", "type": "alias", "target": "f"} if method == "POST" else {}
+    for size, status in ((4 << 20, 201 if method == "POST" else 200), ((4 << 20) + 1, 413)):
+        body = json.dumps({**told, "description": "x"})
+        reply = server.request(method, path, body + " " * (size - len(body)))
+        assert reply.status == status
+    assert refusal(reply, 413) == (
+        "Request with size 4194305 exceeded limit of 4194304 (bytes). Request Entity Too Large"
+    )
+    large = form(part("metadata", json.dumps({"name": "g", "docstring": "x" * (4 << 20)}).encode()))
+    text = refusal(server.request(method, path, large, headers=FORM))
+    assert "its metadata is larger than 4194304 bytes" in text
+
+
 def test_an_upload_of_unknown_length_has_the_same_limit(server: Server, name: str) -> None:
     body = upload({"name": name}, bytes(3 << 20))
     pieces = (body[at : at + 65536] for at in range(0, len(body), 65536))
@@ -757,6 +817,19 @@ def test_a_src_path_that_is_none(
     assert "src_path" in refusal(send(server, method, where, **told))
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_what_is_refused_is_removed_too(
+    server: Server, existing: str, destination: Path, name: str, method: str
+) -> None:
+    path = "/endpoints" if method == "POST" else f"/endpoints/{existing}"
+    told: dict[str, Any] = {"name": existing, "should_update_version": True}
+    for number, problem in enumerate(({}, {"description": 5})):
+        folder = stage(destination / "endpoints" / name / str(number), b"no archive")
+        refusal(send(server, method, path, **told, **problem, src_path=str(folder)))
+        assert not folder.exists()
+    assert destination.is_dir()
+
+
 def test_an_alias_has_no_use_for_a_src_path(
     server: Server, processes: list[Line], existing: str, name: str
 ) -> None:
@@ -847,6 +920,20 @@ def test_requirements_are_checked_before_anything_is_loaded(
     assert not loaded.exists()
     good = ["tornado>=6", 'no-such-package; python_version < "3"']
     assert deploy(server, name, constant(1), requirements=good).status == 201
+
+
+@pytest.mark.parametrize("version", ["1\n2", "1\r\nX-Injected: yes", "1\0", "é 高", "1" * 2000])
+def test_a_remark_is_a_header_whatever_the_client_says_of_its_packages(
+    server: Server, name: str, version: str
+) -> None:
+    reply = deploy(server, name, constant(1), packages={"tornado": version, "": "1"})
+    assert reply.status == 201
+    assert reply.headers["X-Injected"] is None
+    said = "".join(each if each.isascii() and each.isprintable() else "?" for each in version)
+    warning = reply.headers["X-TabPy-Warning"]
+    assert warning.startswith("tornado is ")
+    assert f"on the server and {said[:900]}" in warning
+    assert len(warning) <= 1000
 
 
 def test_loading_that_never_ends_is_stopped(start: Callable[..., Server], name: str) -> None:
@@ -941,6 +1028,11 @@ def test_what_has_come_whole_is_deployed_whether_its_client_waits_or_not(
     gate.unlink()
     gate.touch()
     assert answers(processes, name) == {1}
+
+
+def test_a_preflight_brings_nothing(server: Server) -> None:
+    reply = server.request("OPTIONS", "/endpoints", b"no form", headers=FORM, user=None)
+    assert (reply.status, reply.json) == (200, {})
 
 
 def test_deploying_needs_credentials(server: Server, name: str) -> None:

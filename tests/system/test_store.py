@@ -3,6 +3,7 @@
 import concurrent.futures
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
+from tabpy.tabpy_server.functions.catalog import SETTLE_TIMEOUT
 from tabpy.tabpy_server.functions.store.database import open_engine
+from tabpy.tabpy_server.functions.store.endpoint import EndpointMetadata
+from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_tools.client import Client
 from tests.postgres import Postgres
 from tests.running import Server, until
@@ -250,6 +254,28 @@ def test_changes_from_two_servers_at_once_all_count(start: Start, shared: dict[s
     until(lambda: servers[1].query("scale", 1).json["response"] == last, "both agree", SECOND)
 
 
+def test_writers_wait_for_each_other(shared: dict[str, str], postgres: Postgres) -> None:
+    """Else two would read the same last version, and both write the next."""
+    engine = open_engine(shared["DATABASE_URL"], Path())
+    store = Store(engine, keep_versions=5)
+    store.migrate()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        with engine.begin() as writer:
+            writer.execute(text("UPDATE tabpy_state SET revision = revision"))
+            creating = threads.submit(store.create, "f", EndpointMetadata(), None)
+
+            def waits() -> bool:
+                with engine.connect() as connection:
+                    found: int = connection.execute(text(waiting)).scalar_one()
+                return creating.done() or found > 0
+
+            until(waits, "the other writer waits for the first")
+            assert not creating.done()
+        assert creating.result(10).version == 1
+    engine.dispose()
+
+
 def test_while_the_database_is_away_what_is_known_here_goes_on(
     start: Start, shared: dict[str, str], postgres: Postgres
 ) -> None:
@@ -352,6 +378,30 @@ def test_a_broken_module_is_named_in_the_log_and_its_neighbours_are_deployed(
     assert server.query("from checkout", 10).json["response"] == 20
     (line,) = server.log_lines("level=warning", "models/broken.py", reason)
     assert str(tmp_path) not in line
+    assert "Traceback" not in server.log
+
+
+def test_a_wrong_function_is_named_in_the_log_and_its_neighbours_are_deployed(
+    start: Start, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "mine.py").write_text(
+        "from tabpy.tabpy_tools.endpoint import endpoint\n"
+        "@endpoint(description=5)\ndef number(): pass\n"
+        "@endpoint(schema={'a': {1}})\ndef a_set(): pass\n" + module(2)
+    )
+    server = start({"TABPY_MODELS_PATH": str(models)})
+    assert server.query("from checkout", 10).json["response"] == 20
+    began = time.monotonic()
+    assert server.query("unknown").status == 404
+    assert time.monotonic() - began < SETTLE_TIMEOUT / 2
+    for function, problem in (
+        ("number", "'description' is of the wrong type"),
+        ("a_set", "schema"),
+    ):
+        where = f"Not deployed: models/mine.py: {function}: "
+        assert len(server.log_lines("level=warning", where, problem)) == 1
     assert "Traceback" not in server.log
 
 

@@ -17,8 +17,9 @@ class ChangeToken:
         self._shared = mmap.mmap(-1, SIZE)
 
     def value(self) -> str:
+        """Return the present value."""
         return self._shared[:SIZE].hex()
 
     def change(self) -> None:
-        """To a value it never had; counting up would need a lock."""
+        """Take a value that it never had; counting up would need a lock."""
         self._shared[:SIZE] = os.urandom(SIZE)

@@ -6,39 +6,33 @@ crashes or never ends leaves what serves now as it is, and its author hears why.
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.errors import (
-    JobTimeoutError,
+    EndpointExistsError,
+    InvalidInputError,
+    MissingArchiveError,
     NotLoadableError,
-    RequestError,
-    TabPyError,
-    WorkerDiedError,
+    RefusedError,
 )
 from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.isolated import SENDERS_FAULT, IsolatedRunner, why_it_failed
 from tabpy.tabpy_server.functions.metadata import DeployRequest
 from tabpy.tabpy_server.functions.store.endpoint import (
     ALIAS,
     ArchiveInfo,
     Endpoint,
     EndpointMetadata,
-    exists,
 )
-from tabpy.tabpy_server.json_codec import loads
-from tabpy.tabpy_server.workers.pool.pool import Pool
+from tabpy.tabpy_server.json_codec import dumps, loads
 from tabpy.tabpy_server.workers.protocol import CheckArchive
 
 if TYPE_CHECKING:
+    from tabpy.tabpy_server.functions.store.archives import Stored
     from tabpy.tabpy_server.functions.store.store import Store
 
 LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
-
-
-def _put(store: "Store", archive: Path) -> tuple[str, int]:
-    stored = store.put_archive(archive)
-    process_memory.trim()
-    return stored
 
 
 class DeployResult(NamedTuple):
@@ -48,99 +42,133 @@ class DeployResult(NamedTuple):
     remarks: list[str]
 
 
-class Deployer:
-    """Deploys one thing after the other: checking an archive can take much memory."""
+class _Checked(NamedTuple):
+    """A request with its schema read, and its archive, which can be loaded and is stored."""
 
-    def __init__(self, catalog: Catalog, pool: Pool) -> None:
+    request: DeployRequest
+    archive: ArchiveInfo
+    remarks: list[str]
+
+
+class Deployer:
+    """Deploys one thing after the other: checking an archive can take much memory.
+
+    Raises InvalidInputError or RefusedError with the reason that something can't be deployed, and
+    StoreUnavailableError.
+    """
+
+    def __init__(self, catalog: Catalog, runner: IsolatedRunner) -> None:
         self._catalog = catalog
-        self._pool = pool
+        self._runner = runner
         self._turn = asyncio.Lock()
 
-    async def create(self, deployment: DeployRequest, archive: Path | None) -> DeployResult:
-        """A new endpoint. Raises RequestError 400 with the reason it can't be."""
-        name, description = deployment.name, EndpointMetadata(deployment.type, **deployment.given)
-        if deployment.type == ALIAS:
-            if not description.target:
-                raise RequestError(
-                    400, f"'{name}' can't be an alias of nothing.", "'target' names its endpoint."
-                )
-            alias = await self._catalog.change(
-                lambda store: store.create(name, description, code=None)
-            )
-            return DeployResult(alias, [])
+    async def create(self, request: DeployRequest, archive: Path | None) -> DeployResult:
+        """Deploy a new endpoint. Raises EndpointExistsError, and MissingArchiveError for a model
+        without one."""
+        if request.type == ALIAS:
+            return DeployResult(await self._create_alias(request), [])
         async with self._turn:
-            if name in await self._catalog.endpoints():
-                raise exists(name)
-            code, remarks = await self._code(deployment, archive)
-            model = await self._catalog.change(lambda store: store.create(name, description, code))
-            return DeployResult(model, remarks)
+            if request.name in await self._catalog.endpoints():
+                raise EndpointExistsError(request.name)
+            return await self._create_model(request, archive)
 
-    async def take_over(self, deployment: DeployRequest, archive: Path, version: int) -> Endpoint:
-        """A new endpoint that starts with a version from elsewhere. Raises RequestError 400."""
+    async def import_legacy(self, request: DeployRequest, archive: Path, version: int) -> Endpoint:
+        """Deploy a new model that starts with a version from elsewhere."""
         async with self._turn:
-            code, _ = await self._code(deployment, archive)
-            description = EndpointMetadata(deployment.type, **deployment.given)
-            return await self._catalog.change(
-                lambda store: store.create(deployment.name, description, code, version)
-            )
+            return (await self._create_model(request, archive, version)).endpoint
 
-    async def replace(self, deployment: DeployRequest, archive: Path | None) -> DeployResult:
-        """A new version. Raises RequestError 404, or 400 with the reason it can't be."""
+    async def replace(self, request: DeployRequest, archive: Path | None) -> DeployResult:
+        """Deploy a new version. Raises UnknownEndpointError and MissingArchiveError."""
         async with self._turn:
-            code, remarks = await self._code(deployment, archive)
+            checked = await self._check_and_store(request, archive)
             model = await self._catalog.change(
-                lambda store: store.replace(deployment.name, deployment.given, code)
+                lambda store: store.replace(request.name, checked.request.given, checked.archive)
             )
-            return DeployResult(model, remarks)
+            return DeployResult(model, checked.remarks)
 
-    async def change(self, deployment: DeployRequest) -> Endpoint:
-        """Only what was given. Raises RequestError 404, or 400 for an impossible target."""
+    async def change(self, request: DeployRequest) -> Endpoint:
+        """Change only what was given. Raises UnknownEndpointError."""
+        given = (await self._read_schema(request)).given
+        return await self._catalog.change(lambda store: store.change(request.name, given))
+
+    async def _create_alias(self, request: DeployRequest) -> Endpoint:
+        if not request.given.get("target"):
+            raise RefusedError(
+                f"'{request.name}' can't be an alias of nothing.", "'target' names its endpoint."
+            )
+        metadata = _metadata(await self._read_schema(request))
         return await self._catalog.change(
-            lambda store: store.change(deployment.name, deployment.given)
+            lambda store: store.create(request.name, metadata, archive=None)
         )
 
-    async def _code(
-        self, deployment: DeployRequest, archive: Path | None
-    ) -> tuple[ArchiveInfo, list[str]]:
-        """Check an archive and store it, not yet in use by any endpoint; with remarks."""
+    async def _create_model(
+        self, request: DeployRequest, archive: Path | None, version: int = 1
+    ) -> DeployResult:
+        checked = await self._check_and_store(request, archive)
+        metadata = _metadata(checked.request)
+        model = await self._catalog.change(
+            lambda store: store.create(request.name, metadata, checked.archive, version)
+        )
+        return DeployResult(model, checked.remarks)
+
+    async def _check_and_store(self, request: DeployRequest, archive: Path | None) -> _Checked:
         if archive is None:
-            raise RequestError(
-                400,
-                "There is no archive.",
-                "Send one as the part 'archive' of a multipart request, or name it with src_path.",
-            )
-        remarks = await self._check(deployment, archive)
-        sha256, size = await self._catalog.read(lambda store: _put(store, archive), "archive")
-        code = ArchiveInfo(
-            sha256=sha256,
-            size=size,
-            python=deployment.python,
-            packages=deployment.packages,
-            requirements=deployment.requirements,
-            origin=deployment.origin,
-        )
-        return code, remarks
-
-    async def _check(self, deployment: DeployRequest, archive: Path) -> list[str]:
-        task = CheckArchive(
-            str(archive),
-            deployment.name,
-            deployment.requirements,
-            deployment.python,
-            dict(deployment.packages),
-        )
-        failed = f"Function '{deployment.name}' can't be loaded."
+            raise MissingArchiveError
         try:
-            remarks: list[str] = loads(await self._pool.run_isolated(task, LOAD_TIMEOUT))
-        except JobTimeoutError as error:
-            raise RequestError(
-                400, failed, f"It took too long. It was stopped after {error.timeout} s."
-            ) from None
-        except WorkerDiedError as error:
-            how = error.how.rstrip(",")
-            raise RequestError(400, failed, f"It ended its process. The process {how}.") from None
-        except NotLoadableError as error:
-            raise RequestError(400, error.message, error.info) from None
-        except TabPyError as error:
-            raise RequestError(400, failed, f"{error.message} {error.info}") from None
-        return remarks
+            found = await self._check(request, str(archive))
+        except SENDERS_FAULT as error:
+            refusal = NotLoadableError(request.name, why_it_failed(error, LOAD_TIMEOUT))
+            raise RefusedError(refusal.message, refusal.info) from None
+        request = await _with_schema(request, found)
+        stored = await self._catalog.run(lambda store: _put(store, archive), "archive")
+        info = ArchiveInfo(
+            sha256=stored.sha256,
+            size=stored.size,
+            python=request.python,
+            packages=request.packages,
+            requirements=request.requirements,
+            origin=request.origin,
+        )
+        return _Checked(request, info, found["remarks"])
+
+    async def _read_schema(self, request: DeployRequest) -> DeployRequest:
+        """Read a schema that is a text, where there is no archive to check."""
+        if not request.schema_text:
+            return request
+        try:
+            async with self._turn:
+                found = await self._check(request, "")
+        except SENDERS_FAULT as error:
+            why = why_it_failed(error, LOAD_TIMEOUT)
+            raise InvalidInputError("'schema' can't be read.", why) from None
+        return await _with_schema(request, found)
+
+    async def _check(self, request: DeployRequest, path: str) -> dict[str, Any]:
+        """Have a worker load an archive and read a schema that is a text, which can take as much
+        time and memory as whoever wrote it wants; see `CheckArchive`."""
+        task = CheckArchive(
+            path=path,
+            name=request.name,
+            requirements=request.requirements,
+            python=request.python,
+            packages=dict(request.packages),
+        )
+        body = [dumps(request.schema_text)] if request.schema_text else []
+        found: dict[str, Any] = loads(await self._runner.run_isolated(task, LOAD_TIMEOUT, body))
+        return found
+
+
+async def _with_schema(request: DeployRequest, found: dict[str, Any]) -> DeployRequest:
+    if not found["schema"]:
+        return request
+    return await asyncio.to_thread(request.with_schema, found["schema"])
+
+
+def _metadata(request: DeployRequest) -> EndpointMetadata:
+    return EndpointMetadata(request.type, **request.given)
+
+
+def _put(store: "Store", archive: Path) -> "Stored":
+    stored = store.put_archive(archive)
+    process_memory.trim()
+    return stored

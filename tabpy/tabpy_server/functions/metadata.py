@@ -1,16 +1,16 @@
 """What a client says of a function that it deploys."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tabpy.tabpy_server.errors import RequestError
-from tabpy.tabpy_server.functions.legacy.state_folder import schema_in
+from tabpy.tabpy_server.errors import InvalidInputError
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS, MODEL
 from tabpy.tabpy_server.json_codec import json_type
 from tabpy.tabpy_tools.names import check_endpoint_name
 
 DEPTH = 100  # levels that a schema may have
+CONTAINERS = (dict, list)  # JSON's
 FIELDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "description": (str, "a string"),
     "docstring": (str, "a string"),
@@ -35,21 +35,31 @@ class DeployRequest:
     requirements: list[str] = field(default_factory=list)
     origin: str = ""
 
+    @property
+    def schema_text(self) -> str:
+        """The schema, if it was given as a text and not as the object that may be in it."""
+        schema = self.given.get("schema")
+        return schema if isinstance(schema, str) else ""
+
+    def with_schema(self, schema: dict[str, Any]) -> "DeployRequest":
+        """Return it with what was in `schema_text`. Raises InvalidInputError."""
+        _check_depth("schema", schema)
+        return replace(self, given={**self.given, "schema": schema})
+
 
 def parse_metadata(metadata: Any, name: str | None = None) -> DeployRequest:
-    """A deployment from a request's JSON. `name` is the one in its path.
+    """Return the request that a JSON value makes. `name` is the one in the request's path.
 
-    Raises RequestError 400 that names what is wrong.
+    Walks over all of it, so megabytes belong on a thread. Raises InvalidInputError that names what
+    is wrong.
     """
     if not isinstance(metadata, dict):
-        raise RequestError(400, "Metadata is not a JSON object.", 'Expected {"name": ..., ...}.')
-    name = name or metadata.get("name")
-    _check_name(name, "endpoint's name")
-    assert name is not None
+        raise InvalidInputError("Metadata is not a JSON object.", 'Expected {"name": ..., ...}.')
+    name = _name(name or metadata.get("name"), "endpoint's name")
     kind = MODEL if metadata.get("type") is None else metadata["type"]
     if kind not in (MODEL, ALIAS):
-        raise RequestError(
-            400, f"'{str(kind)[:40]}' is no type of endpoint.", "It is 'model' or 'alias'."
+        raise InvalidInputError(
+            f"'{str(kind)[:40]}' is no type of endpoint.", "It is 'model' or 'alias'."
         )
     given = {}
     for key, (types, expected) in FIELDS.items():
@@ -57,19 +67,14 @@ def parse_metadata(metadata: Any, name: str | None = None) -> DeployRequest:
         if value is None:
             continue
         if not isinstance(value, types):
-            raise RequestError(
-                400,
-                f"'{key}' is of the wrong type.",
-                f"Expected {expected}, got {json_type(value)}.",
+            raise InvalidInputError(
+                f"'{key}' is of the wrong type.", f"Expected {expected}, got {json_type(value)}."
             )
         given[key] = value
-    if isinstance(given.get("schema"), str):  # TabPy's client sends a dict's text
-        given["schema"] = schema_in(given["schema"]) or given["schema"]
     for key, value in given.items():
-        if not _fits(value, DEPTH):
-            raise RequestError(400, f"'{key}' is nested too deep.", f"{DEPTH} levels are allowed.")
+        _check_depth(key, value)
     if given.get("target"):
-        _check_name(given["target"], "target's name")
+        _name(given["target"], "target's name")
     return DeployRequest(
         name=name,
         type=kind,
@@ -81,19 +86,27 @@ def parse_metadata(metadata: Any, name: str | None = None) -> DeployRequest:
     )
 
 
-def _fits(value: Any, levels: int) -> bool:
-    """Whether JSON has at most so many levels: with very many, it can't be written again."""
-    parts = list(value.values()) if isinstance(value, dict) else value
-    if not isinstance(parts, list):
-        return True
-    return levels > 0 and all(_fits(each, levels - 1) for each in parts)
+def _check_depth(key: str, value: Any) -> None:
+    """Refuse JSON with more levels than may be: with very many, it can't be written again."""
+    containers = [value] if type(value) in CONTAINERS else []
+    for _ in range(DEPTH):
+        containers = [
+            inner
+            for outer in containers
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in CONTAINERS
+        ]
+    if containers:
+        raise InvalidInputError(f"'{key}' is nested too deep.", f"{DEPTH} levels are allowed.")
 
 
-def _check_name(name: Any, what: str) -> None:
+def _name(name: Any, what: str) -> str:
     try:
         check_endpoint_name(name)
-    except (TypeError, ValueError) as problem:
-        raise RequestError(400, f"The {what} can't be used.", str(problem)) from None
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"The {what} can't be used.", str(error)) from None
+    assert isinstance(name, str)
+    return name
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str:
@@ -104,12 +117,12 @@ def _text(metadata: Mapping[str, Any], key: str) -> str:
 def _texts(metadata: Mapping[str, Any], key: str) -> list[str]:
     value = metadata.get(key) or []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise RequestError(400, f"'{key}' is no array of strings.", 'Expected ["...", ...].')
+        raise InvalidInputError(f"'{key}' is no array of strings.", 'Expected ["...", ...].')
     return value
 
 
 def _texts_by_name(metadata: Mapping[str, Any], key: str) -> dict[str, str]:
     value = metadata.get(key) or {}
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
-        raise RequestError(400, f"'{key}' is no object of strings.", 'Expected {"name": "..."}.')
+        raise InvalidInputError(f"'{key}' is no object of strings.", 'Expected {"name": "..."}.')
     return value

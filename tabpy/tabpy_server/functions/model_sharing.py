@@ -1,45 +1,73 @@
-"""The web process: deciding which models are worth sharing between workers."""
+"""Decides which models are worth loading once for all workers of a web process."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
-from tabpy.tabpy_server.errors import RequestError
-from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.errors import TabPyError
+from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.store.endpoint import Endpoint
+from tabpy.tabpy_server.workers.protocol import Reference
 
-LOOK_EVERY = 1.0  # seconds, so that several deploys in a row count as one
+CHANGE_CHECK_INTERVAL = 1.0  # seconds, so that several deploys in a row count as one
 RETRY_AFTER = 5.0  # seconds
 WORTH_IT = 1 << 20  # bytes of an archive; smaller models are quicker loaded than shared
 
 
-async def share_models(context: Context) -> None:
+class ModelPreloader(Protocol):
+    """Starts workers with models that are loaded already (`Pool`)."""
+
+    def preload_models(self, references: Sequence[Reference]) -> None:
+        """Have all workers start with these models, the present ones replaced."""
+        ...
+
+
+async def share_models(catalog: Catalog, preloader: ModelPreloader, model_memory_mb: float) -> None:
     """Have workers share the large models that serve now, as many as fit; never ends."""
-    seen = ""
-    shared: dict[str, str] = {}
+    sharing = ModelSharing(catalog, preloader, model_memory_mb)
     while True:
-        await asyncio.sleep(LOOK_EVERY)
-        if context.catalog.change_token == seen:
-            continue
+        await asyncio.sleep(CHANGE_CHECK_INTERVAL)
         try:
-            seen = context.catalog.change_token
-            wanted = await _large(context)
-            if wanted != shared:
-                references = [await context.catalog.reference(name) for name in wanted.values()]
-                context.pool.preload_models(references)
-                shared = wanted
-        except (RequestError, LookupError):  # no store now, or a version has just been removed
+            await sharing.look()
+        except TabPyError:  # no store now, or an archive in it isn't whole
             await asyncio.sleep(RETRY_AFTER)
-            seen = ""
 
 
-async def _large(context: Context) -> dict[str, str]:
-    """SHA-256 to the name of an endpoint that has it, the largest first, within the memory that
-    models may take."""
-    room = context.settings.model_memory_mb * (1 << 20)
-    chosen = {}
-    endpoints = (await context.catalog.endpoints()).values()
-    models = [each for each in endpoints if each.code is not None and each.code.size >= WORTH_IT]
-    for each in sorted(models, key=lambda each: (-each.code.size if each.code else 0, each.name)):
-        assert each.code is not None
-        if each.code.size <= room and each.code.sha256 not in chosen:
-            chosen[each.code.sha256] = each.name
-            room -= each.code.size
+class ModelSharing:
+    """Compares the models that should be shared with those that are."""
+
+    def __init__(self, catalog: Catalog, preloader: ModelPreloader, model_memory_mb: float) -> None:
+        self._catalog = catalog
+        self._preloader = preloader
+        self._room = int(model_memory_mb * (1 << 20))
+        self._seen = ""
+        self._shared: dict[str, str] = {}
+
+    async def look(self) -> None:
+        """Share other models if others serve now. Raises TabPyError, and the next look tries it
+        again."""
+        seen = self._catalog.change_token
+        if seen == self._seen:
+            return
+        wanted = large_models((await self._catalog.endpoints()).values(), self._room)
+        if wanted != self._shared:
+            references = [await self._catalog.reference(name) for name in wanted]
+            self._preloader.preload_models(references)
+            self._shared = wanted
+        self._seen = seen
+
+
+def large_models(endpoints: Iterable[Endpoint], room: int) -> dict[str, str]:
+    """Return the names of models that are worth it, and the SHA-256 of each: the largest first,
+    as many as fit into `room`, which is in bytes."""
+    models = [
+        (each.archive.size, each.name, each.archive.sha256)
+        for each in endpoints
+        if each.archive is not None and each.archive.size >= WORTH_IT
+    ]
+    chosen: dict[str, str] = {}
+    for size, name, sha256 in sorted(models, key=lambda model: (-model[0], model[1])):
+        if size <= room:
+            chosen[name] = sha256
+            room -= size
     return chosen

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.functions.change_token import ChangeToken
-from tabpy.tabpy_server.functions.startup import Boot
+from tabpy.tabpy_server.functions.startup import Startup
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.server_info import Service
 
@@ -15,4 +15,4 @@ class PreforkState:
     service: Service
     gate: Gate | OpenGate
     change_token: ChangeToken = field(default_factory=ChangeToken)
-    boot: Boot = field(default_factory=Boot)
+    startup: Startup = field(default_factory=Startup)

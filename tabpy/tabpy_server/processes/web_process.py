@@ -12,6 +12,7 @@ from tornado.iostream import IOStream
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.model_sharing import share_models
+from tabpy.tabpy_server.functions.tidy import keep_tidy
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.processes.acceptor import Acceptor
@@ -57,7 +58,7 @@ class WebProcess:
                 int(settings.model_memory_mb * (1 << 20)),
             ),
         )
-        self._boot = shared.boot
+        self._startup = shared.startup
         self._context = Context(
             settings=settings,
             service=shared.service,
@@ -90,15 +91,23 @@ class WebProcess:
         loop = asyncio.get_running_loop()
         acceptors = [Acceptor(each, self._take) for each in sockets]
         logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
-        booting = loop.create_task(self._boot.run(self._context))
-        booting.add_done_callback(_report)
-        sharing = loop.create_task(share_models(self._context))
+        settings = context.settings
+        if context.loses_functions:
+            logger.warning(context.loses_functions)
+        starting = loop.create_task(
+            self._startup.run(context.catalog, context.deployer, context.pool, settings)
+        )
+        starting.add_done_callback(_report)
+        sharing = loop.create_task(
+            share_models(context.catalog, context.pool, settings.model_memory_mb)
+        )
+        tidying = loop.create_task(keep_tidy(context.catalog, settings.state_path / "incoming"))
         publishing = loop.create_task(
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
         await stop.wait()
-        sharing.cancel()
-        booting.cancel()
+        for task in (starting, sharing, tidying):
+            task.cancel()
         for acceptor in acceptors:
             acceptor.close()
         await self._drain()

@@ -48,6 +48,7 @@ STATUSES: Mapping[type[TabPyError], int] = {
     errors.EndpointExistsError: 400,
     errors.NotLoadableError: 500,
     errors.RefusedError: 400,
+    errors.MissingArchiveError: 400,
     errors.StoreUnavailableError: 503,
     errors.MetricsUnavailableError: 503,
 }
@@ -62,6 +63,9 @@ HEADERS: Mapping[type[TabPyError], Callable[..., Mapping[str, str]]] = {
 INFOS: Mapping[type[TabPyError], Callable[..., str]] = {
     errors.EndpointExistsError: lambda error: (
         f"PUT /endpoints/{error.name} replaces it (the client: override=True)."
+    ),
+    errors.MissingArchiveError: lambda _: (
+        "Send one as the part 'archive' of a multipart request, or name it with src_path."
     ),
 }
 

@@ -2,16 +2,23 @@
 
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import parse_options_header
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import InvalidInputError
 
 METADATA_LIMIT = 4 << 20  # bytes
 METADATA, ARCHIVE = "metadata", "archive"
+
+
+class Parts(NamedTuple):
+    """What an upload brought: JSON, and the file of its archive, if there was one."""
+
+    metadata: bytes
+    archive: Path | None
 
 
 class Upload:
@@ -19,11 +26,11 @@ class Upload:
     (written to a file in `folder`, which `discard` removes)."""
 
     def __init__(self, content_type: str, folder: Path) -> None:
-        """Raises RequestError 400 for a content type without a boundary, or with one too long."""
+        """Raises InvalidInputError for a content type without a boundary, or with one too long."""
         _, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if not boundary:
-            raise malformed("its Content-Type names no boundary")
+            raise malformed_upload_error("its Content-Type names no boundary")
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -38,34 +45,36 @@ class Upload:
                 },
             )
         except FormParserError:
-            raise malformed("its boundary is too long") from None
+            raise malformed_upload_error("its boundary is too long") from None
         self._folder = folder
         self._file: IO[bytes] | None = None
         self._part = ""
         self._header = (b"", b"")
         self.complete = False
         self._seen: set[str] = set()
-        self.metadata = b""
+        self._metadata = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        """Take in the next piece. Raises RequestError 400."""
+        """Take in the next piece. Raises InvalidInputError."""
         try:
             self._parser.write(chunk)
-        except MultipartParseError as problem:
-            raise malformed(str(problem)) from None
+        except MultipartParseError as error:
+            raise malformed_upload_error(str(error)) from None
 
-    def finish(self) -> Path | None:
-        """The archive's file, if there was one. Raises RequestError 400 for a cut-off body."""
+    def finish(self) -> Parts:
+        """Return what came. Raises InvalidInputError for a body that is cut off."""
         if not self.complete:
-            raise malformed("it ends before its last boundary")
+            raise malformed_upload_error("it ends before its last boundary")
         if METADATA not in self._seen:
-            raise malformed(f"it has no part '{METADATA}'")
-        if self._file is None:
-            return None
-        self._file.flush()
-        return Path(self._file.name)
+            raise malformed_upload_error(f"it has no part '{METADATA}'")
+        archive = None
+        if self._file is not None:
+            self._file.flush()
+            archive = Path(self._file.name)
+        return Parts(bytes(self._metadata), archive)
 
     def discard(self) -> None:
+        """Remove the archive's file."""
         if self._file is not None:
             self._file.close()  # which removes it
             self._file = None
@@ -87,7 +96,9 @@ class Upload:
 
     def _headers_finished(self) -> None:
         if self._part not in (METADATA, ARCHIVE) or self._part in self._seen:
-            raise malformed(f"it has a part '{self._part[:40]}' that isn't expected there")
+            raise malformed_upload_error(
+                f"it has a part '{self._part[:40]}' that isn't expected there"
+            )
         self._seen.add(self._part)
         if self._part == ARCHIVE:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,17 +109,17 @@ class Upload:
             assert self._file is not None
             self._file.write(memoryview(data)[start:end])
             return
-        self.metadata += data[start:end]
-        if len(self.metadata) > METADATA_LIMIT:
-            raise malformed(f"its metadata is larger than {METADATA_LIMIT} bytes")
+        self._metadata += memoryview(data)[start:end]
+        if len(self._metadata) > METADATA_LIMIT:
+            raise malformed_upload_error(f"its metadata is larger than {METADATA_LIMIT} bytes")
 
     def _end(self) -> None:
         self.complete = True
 
 
-def malformed(problem: str) -> RequestError:
-    return RequestError(
-        400,
+def malformed_upload_error(problem: str) -> InvalidInputError:
+    """Return the error that says what is wrong with an upload."""
+    return InvalidInputError(
         "The upload can't be read.",
         f"As multipart/form-data, {problem}: send the parts 'metadata' (JSON) and 'archive'.",
     )

@@ -62,8 +62,9 @@ class Query:
 
 @dataclass(frozen=True)
 class CheckArchive:
-    """Load the archive at `path`, about to be deployed as `name`. The body is what its sender says
-    of it, JSON; the reply's body is a `functions.metadata` document."""
+    """Load the archive at `path`, about to be deployed as `name`; "" for none. The body is its
+    schema, if that came as a text: the text as JSON. The reply's body is JSON: `{"remarks": lines
+    for who deploys it, "schema": the object in the text, or null}`."""
 
     path: str
     name: str
@@ -74,7 +75,9 @@ class CheckArchive:
 
 @dataclass(frozen=True)
 class Collect:
-    """Archive the marked functions of the folder `models` in the folder `archives`."""
+    """Archive the marked functions of the folder `models` in the folder `archives`. The reply's
+    body is JSON: `{"functions": the metadata of each, with "archive", its file, and "file", the
+    name of its module, "problems": a line for each that can't be had}`."""
 
     models: str
     archives: str

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from tabpy.tabpy_server.functions.legacy.state_folder import ImportResult, LegacyFunction, read
+from tabpy.tabpy_server.functions.legacy.state_folder import (
+    SCHEMA_LIMIT,
+    ImportResult,
+    LegacyFunction,
+    read,
+)
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
 
 STATE = Path(__file__).parents[2] / "compat" / "data" / "state"
@@ -187,6 +192,7 @@ def test_a_broken_entry_is_named_and_its_neighbours_are_read(
         ("schema", "{'sample': {1, 2}}", None),
         ("schema", "__import__('os').getcwd()", None),
         ("schema", "{" * 10_000, None),
+        ("schema", str({"a": "x" * SCHEMA_LIMIT}), None),
         ("schema", "[1]", None),
         ("schema", 5, None),
         ("description", ["no text"], ""),

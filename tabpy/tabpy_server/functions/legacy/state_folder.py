@@ -4,7 +4,6 @@ A function is an entry of state.ini, JSON with its "schema" in it as a Python re
 the pickle `query_objects/<name>/<version>/pickle_archive`, which is never loaded here.
 """
 
-import ast
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,17 +11,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tabpy.tabpy_server.functions.legacy import state_ini
+from tabpy.tabpy_server.json_codec import object_in
 
 _T = TypeVar("_T")
+
+SCHEMA_LIMIT = 1 << 18  # characters; to read such a text takes half a second and 100 MB
 
 
 @dataclass(frozen=True)
 class LegacyFunction:
-    """A function that can be taken over; what TabPy doesn't say of it is empty.
+    """A function that can be imported; what TabPy doesn't say of it is empty.
 
     `version` counts from 1. The times are seconds since 1970, 0 if unknown. `type` is "model" or
     "alias". A model has an `archive`, the pickle of a CustomQueryObject; an alias has a `target`,
-    which leads to a model that is taken over too.
+    which leads to a model that is imported too.
     """
 
     name: str
@@ -42,7 +44,7 @@ class LegacyFunction:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """The functions to take over, in the order of their first deploy, and what is lost.
+    """The functions to import, in the order of their first deploy, and what is lost.
 
     Each problem is a line for the operator: it names the function and says why, and what to do.
     """
@@ -52,7 +54,7 @@ class ImportResult:
 
 
 def read(state_path: Path, query_object_path: Path | None) -> ImportResult:
-    """All that can be taken over from `state_path`, TabPy's TABPY_STATE_PATH.
+    """Return all that can be imported from `state_path`, TabPy's TABPY_STATE_PATH.
 
     TabPy keeps the models under it, whatever TABPY_QUERY_OBJECT_PATH says; `query_object_path` is
     searched for those that aren't there. Writes nothing, loads no pickle, and raises nothing for
@@ -91,7 +93,7 @@ def read(state_path: Path, query_object_path: Path | None) -> ImportResult:
 
 
 class NotImportableError(Exception):
-    """Why a function can't be taken over."""
+    """Why a function can't be imported."""
 
 
 def _left(name: str, why: str) -> str:
@@ -99,7 +101,7 @@ def _left(name: str, why: str) -> str:
 
 
 def _has_model(function: LegacyFunction, functions: Mapping[str, LegacyFunction]) -> bool:
-    """Whether it is a model, or an alias at the start of a chain that ends in one."""
+    """Tell whether it is a model, or an alias at the start of a chain that ends in one."""
     passed = set()
     link: LegacyFunction | None = function
     while link and link.target is not None and link.name not in passed:
@@ -123,7 +125,7 @@ class _Entry:
             raise NotImportableError("its line in state.ini isn't a whole JSON object") from None
 
     def function(self, docstring: str, folders: list[Path]) -> LegacyFunction:
-        """The whole function, given the folders that may hold its versions."""
+        """Return the whole function, given the folders that may hold its versions."""
         version = self._values.get("version")
         if type(version) is not int or version < 1:
             raise NotImportableError("its version in state.ini isn't a number from 1 on")
@@ -169,7 +171,10 @@ class _Entry:
             return None
         if isinstance(value, dict):
             return value
-        schema = schema_in(value)
+        if isinstance(value, str) and len(value) > SCHEMA_LIMIT:
+            self._report_lack("schema", f"is a text of more than {SCHEMA_LIMIT} characters")
+            return None
+        schema = object_in(value) if isinstance(value, str) else None
         if schema is None:
             self._report_lack("schema", "isn't the text of a dict of JSON's types")
         return schema
@@ -181,18 +186,8 @@ class _Entry:
         )
 
 
-def schema_in(text: Any) -> dict[str, Any] | None:
-    """The schema in a text of TabPy's, which writes it as JSON or as Python does; None without."""
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return _checked(parse(text))
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-    return None
-
-
 def _checked(value: Any) -> dict[str, Any]:
-    """The value, if it is a dict that JSON and UTF-8 can carry. Raises TypeError, ValueError."""
+    """Return a dict that JSON and UTF-8 can carry. Raises TypeError, ValueError for others."""
     if not isinstance(value, dict):
         raise ValueError("not a dict")
     json.dumps(value, ensure_ascii=False).encode()
@@ -200,7 +195,7 @@ def _checked(value: Any) -> dict[str, Any]:
 
 
 def _folders(places: Iterable[Path | None], report: Callable[[str], None]) -> dict[str, list[Path]]:
-    """The folders of each function, those of the first place first."""
+    """Return the folders of each function, those of the first place first."""
     folders: dict[str, list[Path]] = {}
     for place in dict.fromkeys(place for place in places if place is not None):
         try:
@@ -218,7 +213,7 @@ def _folders(places: Iterable[Path | None], report: Callable[[str], None]) -> di
 
 
 def _real_names(entries: Mapping[str, str], folders: Mapping[str, object]) -> dict[str, str]:
-    """The name of each entry: its folder's, if they differ in case or in spaces around them.
+    """Return the name of each entry: its folder's, if they differ in case or in spaces around them.
 
     TabPy keeps the case; other programs that write the file may not.
     """
@@ -237,7 +232,7 @@ def _folded(name: str) -> str:
 
 
 def _archive(folders: list[Path], version: int) -> Path:
-    """The pickle of a version. Raises NotImportableError if there is none, or only a part of it."""
+    """Return the pickle of a version. Raises NotImportableError for none, or only a part of it."""
     others: set[str] = set()
     for folder in folders:
         file = folder / str(version) / "pickle_archive"
@@ -260,7 +255,7 @@ def _versions(folder: Path) -> list[str]:
 
 
 def _is_whole_pickle(file: Path) -> bool:
-    """Whether it begins and ends as a pickle does, with PROTO and STOP: it isn't loaded."""
+    """Tell whether it begins and ends as a pickle does, with PROTO and STOP: it isn't loaded."""
     with file.open("rb") as archive:
         first = archive.read(1)
         archive.seek(max(0, file.stat().st_size - 1))

@@ -29,7 +29,7 @@ class LegacyState(NamedTuple):
 
 
 def read(file: Path) -> LegacyState:
-    """What the file says of functions: nothing if there is no such file. Raises OSError."""
+    """Return what the file says of functions: nothing if there is no such file. Raises OSError."""
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -73,14 +73,14 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
 
 
 def _option(line: str) -> re.Match[str] | None:
-    """The name and value that a line begins; None for a comment and for more of a value."""
+    """Return the name and value that a line begins; None for a comment or more of a value."""
     if line[0] == " ":
         return _OPTION_WITH_LEADING_SPACE.fullmatch(line)
     return None if line[0] in "\t#;" else _OPTION.fullmatch(line)
 
 
 def _docstring(stored: str) -> str:
-    """The docstring as its author wrote it, as far as that is left.
+    """Return the docstring as its author wrote it, as far as that is left.
 
     At each reading and writing TabPy decodes backslash escapes, and takes UTF-8 for Latin-1. That
     is undone a line at a time: a restart may cut a line in the middle of its last character.

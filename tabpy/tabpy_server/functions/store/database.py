@@ -1,4 +1,4 @@
-"""Opening the store's database: SQLite in the state folder, or the Postgres of DATABASE_URL."""
+"""Opens the store's database: SQLite in the state folder, or the Postgres of DATABASE_URL."""
 
 from pathlib import Path
 
@@ -12,14 +12,16 @@ CONNECT_TIMEOUT = 10  # seconds
 
 
 def open_engine(database_url: str, state_path: Path) -> Engine:
-    """Raises StartError for an URL that isn't Postgres's; connects only when first used."""
+    """Return the store's engine, which connects only when it is first used. `state_path` is for
+    SQLite's file. Raises StartError for an URL that isn't Postgres's."""
     if not database_url:
         return _sqlite(state_path / "tabpy.db")
     return _postgres(postgres_url(database_url))
 
 
 def postgres_url(database_url: str) -> URL:
-    """`postgres://…` as platforms give it, for psycopg, and encrypted unless it stays here.
+    """Return the URL for psycopg of `postgres://…` as platforms give it, encrypted unless it stays
+    on this machine.
 
     Raises StartError, which never quotes the URL: it has a password in it.
     """

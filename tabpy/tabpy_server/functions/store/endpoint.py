@@ -1,10 +1,8 @@
 """What is known of a deployed function."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
-
-from tabpy.tabpy_server.errors import RequestError
 
 MODEL, ALIAS = "model", "alias"
 
@@ -26,9 +24,9 @@ class EndpointMetadata:
 
 @dataclass(frozen=True)
 class ArchiveInfo:
-    """One version's code. `sha256` is of the archive, `size` its bytes; `python` and `packages`
-    are the versions it was made with, as far as known; `origin` tells where a version came from
-    that nobody sent, such as a file of the checkout."""
+    """The archive of one version. `sha256` is of its bytes, `size` their number; `python` and
+    `packages` are the versions it was made with, as far as known; `origin` tells where a version
+    came from that nobody sent, such as a file of the checkout."""
 
     sha256: str
     size: int
@@ -40,19 +38,20 @@ class ArchiveInfo:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A public name and what stands behind it now; times are seconds since 1970."""
+    """A public name and what stands behind it now; an alias has no `archive`. Times are seconds
+    since 1970."""
 
     name: str
     version: int
-    description: EndpointMetadata
-    code: ArchiveInfo | None
+    metadata: EndpointMetadata
+    archive: ArchiveInfo | None
     creation_time: int
     last_modified_time: int
 
     def info(self) -> dict[str, Any]:
-        """As `GET /endpoints` answers."""
+        """Return what `GET /endpoints` answers."""
         return {
-            **asdict(self.description),
+            **vars(self.metadata),  # not asdict: it copies a schema of megabytes, part by part
             "version": self.version,
             "creation_time": self.creation_time,
             "last_modified_time": self.last_modified_time,
@@ -61,23 +60,16 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Version:
-    """A version that can be brought back."""
+    """A version that can be brought back; the time is seconds since 1970."""
 
     version: int
-    code: ArchiveInfo
+    archive: ArchiveInfo
     creation_time: int
 
     def info(self) -> dict[str, Any]:
-        return {"version": self.version, "creation_time": self.creation_time, **asdict(self.code)}
-
-
-def exists(name: str) -> RequestError:
-    return RequestError(
-        400,
-        f"Endpoint '{name}' exists already.",
-        f"PUT /endpoints/{name} replaces it (the client: override=True).",
-    )
-
-
-def unknown(name: str) -> RequestError:
-    return RequestError(404, "Unknown endpoint", f"There is no endpoint '{name}'.")
+        """Return one entry of the versions that are kept, for the one who asks for them."""
+        return {
+            "version": self.version,
+            "creation_time": self.creation_time,
+            **vars(self.archive),
+        }

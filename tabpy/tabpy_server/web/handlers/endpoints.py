@@ -1,76 +1,24 @@
 """/endpoints: deployed functions, their versions, and deploying."""
 
-import os
-import shutil
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import InvalidInputError, RefusedError
 from tabpy.tabpy_server.functions.metadata import parse_metadata
-from tabpy.tabpy_server.functions.store.endpoint import ALIAS, Endpoint, unknown
+from tabpy.tabpy_server.functions.store.endpoint import ALIAS, MODEL, Endpoint
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
-from tabpy.tabpy_server.web.handlers.upload import UploadHandler
+from tabpy.tabpy_server.web.handlers.upload import Sent, UploadHandler
+from tabpy.tabpy_server.web.staged_archive import removing_staged, staged_archive
 
 REMARKS_LIMIT = 1_000  # characters of a header
-ARCHIVE = "pickle_archive"  # what TabPy's client calls the file in the folder it names
+VERSION_LIMIT = 1 << 31  # what a column of the store holds
 
 
-class DeployingHandler(UploadHandler):
-    """What creating and replacing an endpoint have in common."""
+class EndpointsHandler(UploadHandler):
+    """All endpoints; makes new ones."""
 
-    async def find(self, name: str) -> Endpoint:
-        """Raises RequestError 404."""
-        found = (await self.context.catalog.endpoints()).get(name)
-        if found is None:
-            raise unknown(name)
-        return found
-
-    def archive(self, metadata: dict[str, Any]) -> Path | None:
-        """The archive that came along, or lies where `src_path` says. Raises RequestError 400."""
-        if self.upload is not None:
-            return self.upload.finish()
-        source = metadata.get("src_path")
-        return self._staged(source) if source else None
-
-    def _staged(self, source: Any) -> Path:
-        # realpath, since links could lead out of the one folder that clients may name.
-        allowed = Path(os.path.realpath(self.context.upload_destination))
-        try:
-            archive = Path(os.path.realpath(source)) / ARCHIVE
-            is_there = archive.is_file()
-        except (TypeError, ValueError, OSError):  # no string, not encodable, too long
-            raise RequestError(400, "src_path is no path.", "It is the path of a folder.") from None
-        if allowed not in archive.parent.parents or archive.is_symlink():
-            raise RequestError(
-                400,
-                "src_path is not inside the upload destination.",
-                "GET /configurations/endpoint_upload_destination says where clients on this "
-                "machine put archives; others send them along.",
-            )
-        if not is_there:
-            raise RequestError(
-                400, "There is no archive at src_path.", f"Expected a file {ARCHIVE} in it."
-            )
-        return archive
-
-    def clean_up(self, archive: Path | None) -> None:
-        """Remove a staged archive: it has been stored."""
-        if self.upload is None and archive is not None:
-            shutil.rmtree(archive.parent, ignore_errors=True)
-
-    def write_endpoint(
-        self, endpoint: Endpoint, remarks: Sequence[str] = (), status: int = 200
-    ) -> None:
-        """`remarks`: what its author should know, which our client shows as a warning."""
-        said = [*remarks, *filter(None, [self.context.loses_functions])]
-        if said:
-            text = "; ".join(said)[:REMARKS_LIMIT]
-            self.set_header("X-TabPy-Warning", text.encode("ascii", "replace").decode())
-        self.write_json({endpoint.name: endpoint.info()}, status)
-
-
-class EndpointsHandler(DeployingHandler):
     route = "/endpoints"
 
     async def get(self) -> None:
@@ -78,70 +26,77 @@ class EndpointsHandler(DeployingHandler):
         self.write_json({name: endpoint.info() for name, endpoint in found.items()})
 
     async def post(self) -> None:
-        metadata = self.metadata()
-        deployment = parse_metadata(metadata)
-        archive = self.archive(metadata) if deployment.type == "model" else None
-        endpoint, remarks = await self.context.deployer.create(deployment, archive)
-        self.clean_up(archive)
-        self.write_endpoint(endpoint, remarks, 201)
+        sent = self.sent()
+        destination = self.context.upload_destination
+        with removing_staged(sent.source, destination):
+            request = await asyncio.to_thread(parse_metadata, sent.metadata)
+            archive = _archive(sent, destination) if request.type == MODEL else None
+            endpoint, remarks = await self.context.deployer.create(request, archive)
+        _write_endpoint(self, endpoint, remarks, 201)
 
 
-class EndpointHandler(DeployingHandler):
+class EndpointHandler(UploadHandler):
+    """One endpoint; changes and removes it."""
+
     route = "/endpoints/{name}"
 
     async def get(self, name: str) -> None:
-        self.write_json((await self.find(name)).info())
+        self.write_json((await self.context.catalog.endpoint(name)).info())
 
     async def put(self, name: str) -> None:
-        """A new version if there is an archive, else only what the body names changes."""
-        metadata = self.metadata()
-        deployment = parse_metadata(metadata, name)
-        found = await self.find(deployment.name)
-        if "type" in metadata and deployment.type != found.description.type:
-            raise RequestError(
-                400,
-                f"'{found.name}' is of type {found.description.type}.",
-                f"Remove it first to make it of type {deployment.type}.",
-            )
-        if self.upload is not None or metadata.get("should_update_version"):
-            archive = self.archive(metadata)
-            endpoint, remarks = await self.context.deployer.replace(deployment, archive)
-            self.clean_up(archive)
-        else:
-            endpoint, remarks = await self.context.deployer.change(deployment), []
-        self.write_endpoint(endpoint, remarks)
+        """Deploy a new version if there is an archive, else change what the body names."""
+        sent = self.sent()
+        is_new_version = sent.is_upload or bool(sent.metadata.get("should_update_version"))
+        destination = self.context.upload_destination
+        with removing_staged(sent.source if is_new_version else None, destination):
+            request = await asyncio.to_thread(parse_metadata, sent.metadata, name)
+            found = await self.context.catalog.endpoint(request.name)
+            if "type" in sent.metadata and request.type != found.metadata.type:
+                raise RefusedError(
+                    f"'{found.name}' is of type {found.metadata.type}.",
+                    f"Remove it first to make it of type {request.type}.",
+                )
+            remarks: Sequence[str] = ()
+            if is_new_version:
+                archive = _archive(sent, destination)
+                endpoint, remarks = await self.context.deployer.replace(request, archive)
+            else:
+                endpoint = await self.context.deployer.change(request)
+        _write_endpoint(self, endpoint, remarks)
 
     async def delete(self, name: str) -> None:
-        await self.find(name)  # what can't be a name never reaches the database
-        await self.context.catalog.change(lambda store: store.delete(name))
+        catalog = self.context.catalog
+        await catalog.endpoint(name)  # what can't be a name never reaches the database
+        await catalog.change(lambda store: store.delete(name))
         self.set_status(204)
         self.finish()
 
 
-class VersionsHandler(DeployingHandler):
+class VersionsHandler(BaseHandler):
+    """The versions of an endpoint that can be brought back."""
+
     route = "/endpoints/{name}/versions"
 
     async def get(self, name: str) -> None:
-        found = await self.find(name)
-        kept = await self.context.catalog.read(lambda store: store.versions(name))
+        await self.context.catalog.endpoint(name)
+        found, kept = await self.context.catalog.run(lambda store: store.versions(name))
         self.write_json({"current": found.version, "versions": [each.info() for each in kept]})
 
 
-class RollbackHandler(DeployingHandler):
+class RollbackHandler(UploadHandler):
+    """Has an earlier version of an endpoint answer again."""
+
     route = "/endpoints/{name}/rollback"
 
     async def post(self, name: str) -> None:
-        version = self.metadata().get("version")
-        if isinstance(version, bool) or not isinstance(version, int) or abs(version) >= 1 << 31:
-            raise RequestError(
-                400,
-                "The version to go back to is missing.",
-                'Expected {"version": 2}, or the like.',
+        version = self.sent().metadata.get("version")
+        if type(version) is not int or abs(version) >= VERSION_LIMIT:
+            raise InvalidInputError(
+                "The version to go back to is missing.", 'Expected {"version": 2}, or the like.'
             )
-        await self.find(name)
-        self.write_endpoint(
-            await self.context.catalog.change(lambda store: store.roll_back(name, version))
-        )
+        await self.context.catalog.endpoint(name)
+        endpoint = await self.context.catalog.change(lambda store: store.roll_back(name, version))
+        _write_endpoint(self, endpoint)
 
 
 class StatusHandler(BaseHandler):
@@ -169,12 +124,34 @@ class UploadDestinationHandler(BaseHandler):
         self.write_json({"path": str(folder)})
 
 
+def _archive(sent: Sent, destination: Path) -> Path | None:
+    """Return the archive that came along, or lies where `src_path` says. Raises
+    InvalidInputError."""
+    return staged_archive(sent.source, destination) if sent.source else sent.archive
+
+
+def _write_endpoint(
+    handler: BaseHandler, endpoint: Endpoint, remarks: Sequence[str] = (), status: int = 200
+) -> None:
+    """Answer with an endpoint. `remarks`: what its author should know, which our client shows as a
+    warning."""
+    said = [*remarks, *filter(None, [handler.context.loses_functions])]
+    if said:
+        handler.set_header("X-TabPy-Warning", _header("; ".join(said)[:REMARKS_LIMIT]))
+    handler.write_json({endpoint.name: endpoint.info()}, status)
+
+
+def _header(text: str) -> str:
+    """Return a text as a header can carry it: the versions in a remark are what a client sent."""
+    return "".join(each if each.isascii() and each.isprintable() else "?" for each in text)
+
+
 def _status(endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
-    target = endpoint.description.target
-    dangling = endpoint.description.type == ALIAS and target not in endpoints
+    target = endpoint.metadata.target
+    dangling = endpoint.metadata.type == ALIAS and target not in endpoints
     return {
         "version": endpoint.version,
-        "type": endpoint.description.type,
+        "type": endpoint.metadata.type,
         "status": "LoadFailed" if dangling else "LoadSuccessful",
         "last_error": f"Its target '{target}' isn't there." if dangling else None,
     }

@@ -1,34 +1,41 @@
-"""The script worker: trying an archive before it is stored."""
+"""The script worker: trying an archive before it is stored, and reading what came with it."""
 
 import platform
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tabpy.tabpy_server.errors import RequestError
+from tabpy.tabpy_server.errors import NotLoadableError
+from tabpy.tabpy_server.json_codec import dumps, loads, object_in
+from tabpy.tabpy_server.workers.protocol import CheckArchive
 from tabpy.tabpy_server.workers.worker.models import check_python, unpickle
 from tabpy.tabpy_server.workers.worker.requirements import differences, unmet
 
 
-def check(
-    path: str, name: str, requirements: Sequence[str], python: str, packages: Mapping[str, str]
-) -> list[str]:
-    """Try to load an archive; how its packages differ from this server's, a line each.
+def check(task: CheckArchive, body: bytes | memoryview) -> bytes:
+    """Try to load an archive and read the text of its schema; return the reply's body (see
+    `CheckArchive`).
 
-    Raises RequestError 400 with the reason in words.
+    Raises NotLoadableError with the reason in words, and InvalidInputError for a requirement that
+    is none.
     """
-    missing = [problem for each in requirements if (problem := unmet(each))]
+    if task.path:
+        _load(task)
+    schema = object_in(loads(body)) if body else None
+    return dumps({"remarks": differences(task.packages), "schema": schema})
+
+
+def _load(task: CheckArchive) -> None:
+    missing = [problem for each in task.requirements if (problem := unmet(each))]
     if missing:
-        failed = f"Function '{name}' can't be loaded."
-        raise RequestError(400, failed, f"It needs {'; '.join(missing)}.")
-    with Path(path).open("rb") as archive:
-        check_python(archive, name, python)
+        raise NotLoadableError(task.name, f"It needs {'; '.join(missing)}.")
+    with Path(task.path).open("rb") as archive:
+        check_python(archive, task.name, task.python)
         try:
-            unpickle(archive, name)
-        except RequestError as refusal:
-            if python and python != platform.python_version():
-                refusal.info += (
-                    f" It was made with Python {python}; this server runs "
-                    f"{platform.python_version()}."
-                )
-            raise
-    return differences(packages)
+            unpickle(archive, task.name)
+        except NotLoadableError as error:
+            if task.python in ("", platform.python_version()):
+                raise
+            made = (
+                f"It was made with Python {task.python}; this server runs "
+                f"{platform.python_version()}."
+            )
+            raise NotLoadableError(task.name, f"{error.why} {made}") from None

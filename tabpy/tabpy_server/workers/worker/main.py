@@ -29,7 +29,7 @@ from tabpy.tabpy_server.workers.protocol import (
     Refusal,
     Reply,
 )
-from tabpy.tabpy_server.workers.worker import function, results, script
+from tabpy.tabpy_server.workers.worker import function, script
 from tabpy.tabpy_server.workers.worker.archive_check import check
 from tabpy.tabpy_server.workers.worker.collect import collect
 from tabpy.tabpy_server.workers.worker.connection import Connection
@@ -114,11 +114,9 @@ class Worker:
                 answer, etag = function.query(body, reference, self._models)
                 return f"{etag}-{reference.version}", answer
             case CheckArchive():
-                return "", results.encode(
-                    check(task.path, task.name, task.requirements, task.python, task.packages)
-                )
-            case Collect(models, archives):
-                return "", results.encode(collect(models, archives))
+                return "", check(task, body)
+            case Collect():
+                return "", collect(task)
 
     def _clean_up(self) -> tuple[bool, str]:
         """Return whether to recycle this worker, and the traceback of what failed here."""

@@ -89,11 +89,10 @@ class _NotInPlaceError(Exception):
 def _prepare(value: Any, depth: int = 0) -> Any:
     """Replace what has to be seen before orjson sees it: lazy sequences, whose exceptions would
     lose their line inside orjson, and numpy's dates, whose NaT it would write as 1970."""
-    if isinstance(value, PLAIN):
+    is_list = isinstance(value, list | tuple)
+    if isinstance(value, PLAIN) or (is_list and (not value or isinstance(value[0], PLAIN))):
         return value
-    if isinstance(value, list | tuple):
-        if not value or isinstance(value[0], PLAIN):
-            return value
+    if is_list:
         _check_depth(value, depth)
         return [_prepare(each, depth + 1) for each in _elements(value)]
     if isinstance(value, dict):

@@ -1,0 +1,67 @@
+"""What tests of functions put into stores, and who does what workers and pools would."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tabpy.tabpy_server.errors import TabPyError
+from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.change_token import ChangeToken
+from tabpy.tabpy_server.functions.store.endpoint import (
+    ALIAS,
+    ArchiveInfo,
+    Endpoint,
+    EndpointMetadata,
+)
+from tabpy.tabpy_server.functions.store.store import Store
+from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.workers.protocol import Task
+
+DATA = b"the archive of a model"
+
+
+def sha256(data: bytes = DATA) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def put(store: Store, folder: Path, data: bytes = DATA) -> ArchiveInfo:
+    """Store an archive that no version uses yet."""
+    file = folder / "to be stored"
+    file.write_bytes(data)
+    found = store.put_archive(file)
+    return ArchiveInfo(found.sha256, found.size, python="3.11.7")
+
+
+def add_model(store: Store, folder: Path, name: str, data: bytes = DATA, **said: Any) -> Endpoint:
+    return store.create(name, EndpointMetadata(**said), put(store, folder, data))
+
+
+def add_alias(store: Store, name: str, target: str) -> Endpoint:
+    return store.create(name, EndpointMetadata(type=ALIAS, target=target), None)
+
+
+def catalog_of(
+    open_store: Callable[[], Store], folder: Path, token: ChangeToken | None = None
+) -> Catalog:
+    """A catalog whose start is over."""
+    catalog = Catalog(open_store, folder, token or ChangeToken(), Counters())
+    catalog.settled.set()
+    return catalog
+
+
+class FakeRunner:
+    """Stands in for the pool: replies the same to each task, or raises."""
+
+    def __init__(self, reply: Any = None) -> None:
+        self.reply = {"remarks": [], "schema": None} if reply is None else reply
+        self.error: TabPyError | None = None
+        self.asked: list[tuple[Task, float, bytes]] = []
+
+    async def run_isolated(self, task: Task, limit: float, /, body: Sequence[bytes] = ()) -> bytes:
+        self.asked.append((task, limit, b"".join(body)))
+        if self.error is not None:
+            raise self.error
+        return orjson.dumps(self.reply)

@@ -1,0 +1,377 @@
+"""A web process knows what the store has, and hands workers what they need to load it."""
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from tabpy.tabpy_server.errors import (
+    NotLoadableError,
+    StartError,
+    StoreUnavailableError,
+    UnknownEndpointError,
+    UnknownFunctionError,
+)
+from tabpy.tabpy_server.functions import catalog as cataloguing
+from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.change_token import ChangeToken
+from tabpy.tabpy_server.functions.store.endpoint import Endpoint
+from tabpy.tabpy_server.functions.store.store import Store
+from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.workers.protocol import Reference
+from tests.functions.building import DATA, add_alias, add_model, catalog_of, put, sha256
+from tests.functions.conftest import KEPT
+
+
+class StoreOfOthers(Store):
+    """A store that somebody else changes at the worst moment, or that doesn't answer."""
+
+    loads = 0
+    away = False
+    while_reading: Callable[[], object] | None = None
+
+    def load(self) -> dict[str, Endpoint]:
+        self.loads += 1
+        if self.away:
+            raise OperationalError("SELECT secret", None, Exception("host=secret"))
+        return super().load()
+
+    def read_archive(self, sha256: str, into: Path) -> None:
+        if self.while_reading is not None:
+            happen, self.while_reading = self.while_reading, None
+            happen()
+        super().read_archive(sha256, into)
+
+
+@pytest.fixture
+def store(engine: Engine) -> StoreOfOthers:
+    made = StoreOfOthers(engine, KEPT)
+    made.migrate()
+    return made
+
+
+@pytest.fixture
+def token() -> ChangeToken:
+    return ChangeToken()
+
+
+@pytest.fixture
+def catalog(store: StoreOfOthers, token: ChangeToken, tmp_path: Path) -> Catalog:
+    return catalog_of(lambda: store, tmp_path / "archives", token)
+
+
+def reference(catalog: Catalog, name: str, damaged: str = "") -> Reference:
+    return asyncio.run(catalog.reference(name, damaged=damaged))
+
+
+# --- what there is ---
+
+
+def test_the_store_is_read_once_for_each_change(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    async def ask_twice() -> set[str]:
+        found = await asyncio.gather(catalog.endpoints(), catalog.endpoints())
+        return set(found[0]) & set(found[1])
+
+    async def ask() -> None:
+        assert await ask_twice() == set()
+        add_model(store, tmp_path, "f")
+        assert await ask_twice() == set(), "nobody has said that there is anything new"
+        token.change()
+        assert await ask_twice() == {"f"}
+
+    asyncio.run(ask())
+    assert (store.loads, catalog.size) == (2, 1)
+
+
+def test_a_change_from_here_is_known_to_everybody_here_at_once(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path
+) -> None:
+    async def create_and_remove() -> tuple[set[str], set[str]]:
+        before = catalog.change_token
+        await catalog.change(lambda store: add_model(store, tmp_path, "f"))
+        assert catalog.change_token != before
+        created = set(await catalog.endpoints())
+        await catalog.change(lambda store: store.delete("f"))
+        return created, set(await catalog.endpoints())
+
+    assert asyncio.run(create_and_remove()) == ({"f"}, set())
+
+
+def test_a_change_that_is_refused_is_none(catalog: Catalog) -> None:
+    before = catalog.change_token
+    with pytest.raises(UnknownEndpointError):
+        asyncio.run(catalog.change(lambda store: store.delete("f")))
+    assert catalog.change_token == before
+
+
+def test_an_endpoint_is_there_or_unknown(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path
+) -> None:
+    created = add_model(store, tmp_path, "f")
+    assert asyncio.run(catalog.endpoint("f")) == created
+    with pytest.raises(UnknownEndpointError, match="no endpoint 'g'"):
+        asyncio.run(catalog.endpoint("g"))
+
+
+# --- a database that doesn't answer ---
+
+
+def test_a_store_that_is_away_costs_nothing_that_is_known(
+    catalog: Catalog,
+    store: StoreOfOthers,
+    token: ChangeToken,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    add_model(store, tmp_path, "f")
+    known = reference(catalog, "f")
+    store.away = True
+    assert reference(catalog, "f") == known
+    token.change()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            reference(catalog, "f")
+    store.away = False
+    assert reference(catalog, "f") == known
+    assert [each.message for each in caplog.records] == [
+        "The store of deployed functions can't be used: OperationalError",
+        "The store of deployed functions answers again.",
+    ]
+
+
+def test_opening_is_tried_until_it_works(
+    store: StoreOfOthers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cataloguing, "RETRY_AFTER", 0)
+    problems = [StartError("tables of a later version"), OSError("no disk")]
+
+    def open_store() -> Store:
+        if problems:
+            raise problems.pop()
+        return store
+
+    counters = Counters()
+    catalog = Catalog(open_store, tmp_path, ChangeToken(), counters)
+    asyncio.run(catalog.open())
+    assert problems == []
+    assert [kind for kind, _ in counters.store] == ["read"] * 3
+
+
+# --- references ---
+
+
+def test_a_reference_has_what_a_worker_needs(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    add_alias(store, "a", "f")
+    path = tmp_path / "archives" / sha256()
+    expected = Reference("f", 1, sha256(), str(path), "3.11.7")
+    assert (reference(catalog, "f"), reference(catalog, "a")) == (expected, expected)
+    assert path.read_bytes() == DATA
+
+
+def test_names_of_nothing(catalog: Catalog, store: StoreOfOthers, tmp_path: Path) -> None:
+    add_model(store, tmp_path, "f")
+    for alias, target in (("a", "f"), ("b", "f")):
+        add_alias(store, alias, target)
+    store.delete("f")
+    add_model(store, tmp_path, "g")
+    add_alias(store, "f", "g")
+    store.delete("b")
+    for name, why in {
+        "x": "There is no function 'x' on this server.",
+        "a": "'a' is an alias of 'f', which is an alias itself.",
+    }.items():
+        with pytest.raises(UnknownFunctionError) as raised:
+            reference(catalog, name)
+        assert raised.value.info == why
+
+
+def test_an_alias_of_what_is_removed(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    add_alias(store, "a", "f")
+    store.delete("f")
+    with pytest.raises(UnknownFunctionError, match="'a' is an alias of 'f', which isn't there"):
+        reference(catalog, "a")
+
+
+def test_a_model_without_its_version_is_no_function(
+    catalog: Catalog, store: StoreOfOthers, engine: Engine, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM tabpy_versions"))
+    with pytest.raises(UnknownFunctionError, match="There is no function 'f' on this server"):
+        reference(catalog, "f")
+
+
+def test_a_new_version_is_another_reference(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    first = reference(catalog, "f")
+    store.replace("f", {}, put(store, tmp_path, b"2"))
+    token.change()
+    second = reference(catalog, "f")
+    assert (first.version, second.version, second.sha256) == (1, 2, sha256(b"2"))
+
+
+def test_a_reference_is_not_kept_when_its_version_was_replaced_meanwhile(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+
+    async def serve() -> list[int]:
+        loop = asyncio.get_running_loop()
+
+        def replace() -> None:
+            store.replace("f", {}, put(store, tmp_path, b"2"))
+            token.change()
+            asyncio.run_coroutine_threadsafe(catalog.endpoints(), loop).result(10)  # who asks next
+
+        store.while_reading = replace
+        return [(await catalog.reference("f")).version for _ in range(2)]
+
+    assert asyncio.run(serve()) == [1, 2]
+
+
+def test_a_version_that_is_gone_before_it_was_fetched_is_looked_up_again(
+    catalog: Catalog, store: StoreOfOthers, engine: Engine, tmp_path: Path
+) -> None:
+    """Another server has replaced it, and that word is still on its way."""
+    add_model(store, tmp_path, "f")
+
+    def replace() -> None:
+        store.replace("f", {}, put(store, tmp_path, b"2"))
+        with engine.begin() as connection:
+            connection.execute(text(f"DELETE FROM tabpy_versions WHERE sha256 = '{sha256()}'"))
+            connection.execute(text(f"DELETE FROM tabpy_archives WHERE sha256 = '{sha256()}'"))
+
+    store.while_reading = replace
+    assert reference(catalog, "f").sha256 == sha256(b"2")
+
+
+# --- archives that are damaged ---
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(b"no archive")])
+def test_a_damaged_file_is_fetched_again(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path, harm: Callable[[Path], object]
+) -> None:
+    add_model(store, tmp_path, "f")
+    add_alias(store, "a", "f")
+    before = reference(catalog, "a")
+    harm(Path(before.path))
+    assert reference(catalog, "a", damaged=before.sha256) == before
+    assert Path(before.path).read_bytes() == DATA
+
+
+def test_a_damaged_file_of_a_version_that_was_replaced_leads_to_the_new_one(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    old = reference(catalog, "f")
+    Path(old.path).unlink()
+    store.replace("f", {}, put(store, tmp_path, b"2"))
+    token.change()
+    assert reference(catalog, "f", damaged=old.sha256).version == 2
+    assert not Path(old.path).exists()
+
+
+@pytest.mark.parametrize("said", ["../outside", "/etc/passwd", "..", "no such"])
+def test_what_a_worker_says_is_no_path(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path, said: str
+) -> None:
+    """A script may say it."""
+    (tmp_path / "outside").write_text("stays")
+    add_model(store, tmp_path, "f")
+    assert reference(catalog, "f", damaged=said) == reference(catalog, "f")
+    assert (tmp_path / "outside").read_text() == "stays"
+
+
+@pytest.mark.parametrize("damaged", ["", sha256()])
+def test_an_archive_that_is_damaged_in_the_store_cannot_be_loaded(
+    catalog: Catalog, store: StoreOfOthers, engine: Engine, tmp_path: Path, damaged: str
+) -> None:
+    add_model(store, tmp_path, "f")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE tabpy_archive_parts SET data = x'00'"))
+    with pytest.raises(NotLoadableError) as raised:
+        reference(catalog, "f", damaged=damaged)
+    assert str(raised.value) == "Function 'f' can't be loaded. Its archive is damaged."
+
+
+# --- files that nobody uses ---
+
+
+def test_only_files_that_serve_are_kept(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    add_model(store, tmp_path, "g", b"removed")
+    files = [Path(reference(catalog, name).path) for name in ("f", "g")]
+    store.delete("g")
+    token.change()
+    asyncio.run(catalog.remove_unused_files())
+    assert [each.exists() for each in files] == [True, True], "they are young"
+    for each in files:
+        os.utime(each, (0, 0))
+    asyncio.run(catalog.remove_unused_files())
+    assert [each.exists() for each in files] == [True, False]
+
+
+# --- the start ---
+
+
+def test_a_name_that_is_not_there_yet_waits_for_what_deploys_at_the_start(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path
+) -> None:
+    async def start() -> tuple[Reference, bool]:
+        catalog.settled.clear()
+        waiting = asyncio.create_task(catalog.reference("f"))
+        await catalog.change(lambda store: add_model(store, tmp_path, "f"))
+        waited = not waiting.done()
+        catalog.settled.set()
+        return await waiting, waited
+
+    found, waited = asyncio.run(start())
+    assert (found.name, waited) == ("f", True)
+
+
+def test_no_name_waits_for_ever(
+    catalog: Catalog, store: StoreOfOthers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cataloguing, "SETTLE_TIMEOUT", 0)
+    catalog.settled.clear()
+    with pytest.raises(UnknownFunctionError):
+        reference(catalog, "f")
+
+
+def test_two_threads_open_one_store(store: StoreOfOthers, tmp_path: Path) -> None:
+    opened: list[None] = []
+    both = threading.Barrier(2, timeout=0.1)
+
+    def open_store() -> Store:
+        opened.append(None)
+        with contextlib.suppress(threading.BrokenBarrierError):  # nobody else opens it
+            both.wait()
+        return store
+
+    async def use() -> None:
+        catalog = catalog_of(open_store, tmp_path)
+        await asyncio.gather(*(catalog.run(lambda store: store.origins()) for _ in range(2)))
+
+    asyncio.run(use())
+    assert len(opened) == 1
