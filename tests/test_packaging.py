@@ -82,7 +82,7 @@ def test_what_is_imported_is_a_dependency() -> None:
     assert {top for top in strangers if not owners[top] & set(BOUNDS)} == set()
 
 
-@pytest.mark.parametrize("name", TOOLS.keys() & PINS.keys())
+@pytest.mark.parametrize("name", sorted(TOOLS.keys() & PINS.keys()))
 def test_what_the_tests_pin_too_is_pinned_to_the_same(name: str) -> None:
     assert TOOLS[name].specifier == PINS[name].specifier
 
