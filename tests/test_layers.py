@@ -1,10 +1,13 @@
 """Imports point down: a room knows the rooms below it, and none beside or above it."""
 
+import ast
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
-from tests.imports import ROOT, imported, modules
+ROOT = Path(__file__).parents[1]
 
 # What may be imported from each floor up. Rooms of the server are named without
 # `tabpy.tabpy_server.`; a module belongs to the room with the longest name that fits.
@@ -51,8 +54,27 @@ def short(name: str) -> str:
     return name.removeprefix("tabpy.tabpy_server.")
 
 
-MODULES = {short(name): path for name, path in modules().items()}
-IMPORTS = {name: {short(each) for each in imported(path)} for name, path in MODULES.items()}
+def dotted(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(file: Path) -> set[str]:
+    """The names that it imports, at its top, late, or for the type checker only: modules, and what
+    is taken from modules."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {short(name) for node in ast.walk(tree) for name in names(node)}
+
+
+def names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+MODULES = {short(dotted(file)): file for file in sorted((ROOT / "tabpy").rglob("*.py"))}
+IMPORTS = {name: imported(file) for name, file in MODULES.items()}
 
 
 def module_of(name: str) -> str:

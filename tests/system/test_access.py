@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tabpy.tabpy_server.access import password_file, password_hashes
+from tabpy.tabpy_server.access.throttle import LAST_DELAY
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.routes import make_application
@@ -256,7 +257,7 @@ def test_many_guesses_are_refused_and_who_is_known_goes_on_working(start: Start)
         started = time.monotonic()
         assert sign_in(server, USER, PASSWORD) == 200
         assert server.evaluate("return 1").json == 1
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < LAST_DELAY / 3  # even on a machine with other loads
         assert sign_in(server, USER, "wrong again") == 429
     finally:
         for guess in guesses:

@@ -49,9 +49,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def processes(server: Server) -> Iterator[list[Line]]:
-    """A connection to each of the two web processes."""
+    """A connection to each of the two web processes: new, since the server closes idle ones."""
     with lines(server) as opened:
         yield opened
 

@@ -62,15 +62,19 @@ def test_counts_outlive_the_web_process_that_counted(server: Server) -> None:
     until(lambda: value(server, *count, route="/evaluate") == 11, "counting goes on")
 
 
-def test_counts_outlive_a_web_process_that_ends_in_order(server: Server) -> None:
+def test_counts_outlive_a_web_process_that_ends_in_order(start: Start, tmp_path: Path) -> None:
+    server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"})
     before = server.web_processes()
+    go_on = tmp_path / "go on"
+    script = f"import pathlib\nwhile not pathlib.Path({str(go_on)!r}).exists(): pass\nreturn 1"
+    for _ in range(10):
+        server.evaluate("return 1")
     with ThreadPoolExecutor() as threads:
-        slow = threads.submit(server.evaluate, "import time; time.sleep(0.5); return 1")
+        slow = threads.submit(server.evaluate, script)
         until(lambda: value(server, "tabpy_jobs_running") == 1, "it runs")
-        for _ in range(10):
-            server.evaluate("return 1")
         for each in before:
             each.terminate()
+        go_on.touch()
         assert slow.result().status == 200
     until(lambda: not {*before} & {*server.web_processes()}, "the old ones are gone")
     until(lambda: len(server.workers()) == 2, "the new ones answer")
