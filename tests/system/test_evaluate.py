@@ -439,6 +439,27 @@ BUILTIN = "return len([1])"
             "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)",
             "import signal\nreturn signal.getsignal(signal.SIGTERM).name",
         ),
+        ("import os\nos.umask(0o77)", "import os\nreturn os.umask(0)"),
+        (
+            "import os, time\nos.environ['TZ'] = 'XYZ-9'\ntime.tzset()",
+            "import time\nreturn [time.tzname, time.localtime(0).tm_hour]",
+        ),
+        (
+            "import decimal\ndecimal.getcontext().prec = 3",
+            "import decimal\nreturn decimal.getcontext().prec",
+        ),
+        (
+            "import warnings\nwarnings.simplefilter('error')",
+            "import warnings\nreturn [repr(each) for each in warnings.filters]",
+        ),
+        (
+            "import numpy as np\nnp.seterr(all='raise')\nnp.set_printoptions(precision=1)",
+            "import numpy as np\nreturn [np.geterr(), repr(np.array([1.23]))]",
+        ),
+        (
+            "import pandas as pd\npd.set_option('display.max_rows', 3)",
+            "import pandas as pd\nreturn pd.get_option('display.max_rows')",
+        ),
         (
             "import threading, time\n"
             "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
@@ -454,6 +475,42 @@ def test_a_script_finds_nothing_that_another_has_left(lone: Server, leave: str, 
     before = lone.evaluate(look).json
     assert lone.evaluate(leave).status == 200
     assert lone.evaluate(look).json == before
+
+
+DRAW = "import random, numpy\nreturn [random.random(), numpy.random.rand()]"
+SEED = "import random, numpy\nrandom.seed(1)\nnumpy.random.seed(1)\n"
+
+
+def test_random_numbers_do_not_repeat_in_new_workers(server: Server) -> None:
+    draws: list[float] = []
+    for _ in range(2 * len(server.workers())):
+        draws += server.evaluate(DRAW).json
+        server.evaluate("import os\nos._exit(3)")
+    assert len(set(draws)) == len(draws)
+
+
+def test_random_numbers_do_not_follow_the_seed_of_another_script(lone: Server) -> None:
+    rest = "return [random.random() for _ in range(9)] + numpy.random.rand(9).tolist()"
+    sequence = lone.evaluate(SEED + rest).json
+    assert lone.evaluate(SEED + "return 1").json == 1
+    assert not set(lone.evaluate(DRAW).json) & set(sequence)
+    assert lone.evaluate(SEED + rest).json == sequence
+
+
+def test_a_server_whose_folder_is_removed_goes_on(start: Callable[..., Server]) -> None:
+    begin = (
+        "import os, sys\nos.mkdir('gone')\nos.chdir('gone')\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'tabpy'])"
+    )
+    settings = {"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1"}
+    server = start(settings, command=[sys.executable, "-c", begin])
+    worker = server.evaluate("import os\nreturn os.getpid()").json
+    (server.folder / "gone").rmdir()
+    for _ in range(3):
+        assert server.evaluate("return 1").json == 1
+    workers = [server.evaluate("import os\nreturn os.getpid()").json for _ in range(3)]
+    assert worker not in workers  # what it can't have back, a fresh one doesn't miss
+    assert len(set(workers)) == 1
 
 
 def test_arguments_of_one_request_are_not_the_next_ones(lone: Server) -> None:

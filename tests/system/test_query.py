@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from tests.deploying import deploy, lines, redeploy
+from tests.deploying import archive_of, deploy, lines, redeploy
 from tests.running import Reply, Server
 
 Start = Callable[..., Server]
@@ -371,6 +371,47 @@ def test_scripts_get_lists_where_a_function_returns_arrays(server: Server) -> No
     code = "import numpy as np\nresult = {'a': np.array([1, 2]), 'b': np.int32(3)}"
     script = "return repr(tabpy.query('run', _arg1)['response'])"
     assert server.evaluate(script, code).json == "{'a': [1, 2], 'b': 3}"
+
+
+def test_a_function_that_sorts_its_argument_leaves_the_scripts_rows_alone(
+    server: Server, name: str
+) -> None:
+    def sort(values: list[float]) -> list[float]:
+        values.sort()
+        return values
+
+    assert deploy(server, name, sort).status == 201
+    script = (
+        f"ordered = tabpy.query('{name}', _arg1)['response']\n"
+        "return [mine - other for mine, other in zip(_arg1, ordered)]"
+    )
+    assert server.evaluate(script, [3, 1, 2]).json == [2, -1, -1]
+
+
+def test_a_script_that_changes_an_answer_changes_it_for_nobody_else(
+    server: Server, name: str
+) -> None:
+    table = [1, 2]
+    assert deploy(server, name, lambda: table).status == 201
+    script = f"answer = tabpy.query('{name}')['response']\nanswer.append(9)\nreturn answer"
+    for _ in range(3):
+        assert server.evaluate(script).json == [1, 2, 9]
+        assert server.query(name).json["response"] == [1, 2]
+
+
+def test_two_names_of_one_function_are_two_functions(start: Start) -> None:
+    server = start({"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1"})
+    calls: list[int] = []
+
+    def count() -> int:
+        calls.append(1)
+        return len(calls)
+
+    archive = archive_of(count)
+    for name in ("one", "two"):
+        assert deploy(server, name, archive).status == 201
+    answers = [server.query(name).json["response"] for name in ("one", "one", "two", "one")]
+    assert answers == [1, 2, 1, 3]
 
 
 @pytest.mark.parametrize(
