@@ -4,7 +4,6 @@ Rooms below `web` raise these and know nothing of HTTP; `web.answers` gives each
 cross from a script worker to its web process by class name and `args`, so all arguments are JSON.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -228,27 +227,6 @@ class MetricsUnavailableError(TabPyError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.info = f"They can't be kept: {reason}."
-
-
-class RequestError(Exception):
-    """What went wrong with one request, in the words its sender will read.
-
-    `message` and `info` are the two lines Tableau shows to the person at the dashboard; neither
-    may name a file or a secret of the server. `headers` go out with the answer.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        info: str = "",
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.info = info
-        self.headers = dict(headers or {})
 
 
 class StartError(Exception):

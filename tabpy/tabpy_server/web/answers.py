@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tabpy.tabpy_server import errors
-from tabpy.tabpy_server.errors import RequestError, TabPyError
+from tabpy.tabpy_server.errors import TabPyError
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class RefusedRequestError(Exception):
 
 
 # What a client is told of. Whatever else is raised is an accident: it is logged, and answered 500.
-TOLD = (TabPyError, RefusedRequestError, RequestError)
-Told = TabPyError | RefusedRequestError | RequestError
+TOLD = (TabPyError, RefusedRequestError)
+Told = TabPyError | RefusedRequestError
 
 STATUSES: Mapping[type[TabPyError], int] = {
     errors.InvalidInputError: 400,
@@ -74,8 +74,6 @@ def answer_to(error: Told) -> Answer:
     """Return what the client is told of `error`."""
     if isinstance(error, RefusedRequestError):
         return error.answer
-    if isinstance(error, RequestError):
-        return Answer(error.status, error.message, error.info, error.headers)
     kind = type(error)
     return Answer(
         STATUSES[kind],

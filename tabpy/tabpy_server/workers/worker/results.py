@@ -89,10 +89,9 @@ class _NotInPlaceError(Exception):
 def _prepare(value: Any, depth: int = 0) -> Any:
     """Replace what has to be seen before orjson sees it: lazy sequences, whose exceptions would
     lose their line inside orjson, and numpy's dates, whose NaT it would write as 1970."""
-    is_list = isinstance(value, list | tuple)
-    if isinstance(value, PLAIN) or (is_list and (not value or isinstance(value[0], PLAIN))):
+    if isinstance(value, PLAIN) or _is_column(value):
         return value
-    if is_list:
+    if isinstance(value, list | tuple):
         _check_depth(value, depth)
         return [_prepare(each, depth + 1) for each in _elements(value)]
     if isinstance(value, dict):
@@ -104,6 +103,11 @@ def _prepare(value: Any, depth: int = 0) -> Any:
     if dtype is not None and dtype.kind in "mM":
         return _ask(_from_numpy, value)
     return value
+
+
+def _is_column(value: Any) -> bool:
+    """Say whether it looks like one of Tableau's, which orjson takes as it is."""
+    return isinstance(value, list | tuple) and (not value or isinstance(value[0], PLAIN))
 
 
 def _convert_in_place(value: Any) -> Any:
