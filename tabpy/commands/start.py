@@ -121,15 +121,15 @@ def serve(
     from tabpy.tabpy_server.web import server_info
 
     sign_in = first_user.resolve(chosen, os.environ, may_generate=may_generate, may_open=may_open)
-    shared = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate)
+    state = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:
         print(welcome.text(chosen.port, sign_in.users, sign_in.password), flush=True)
     if fork_server is not None:
         from tabpy.tabpy_server.processes.gunicorn_server import Server
 
-        Server(shared, fork_server, listener).run()
+        Server(state, fork_server, listener).run()
     else:
         from tabpy.tabpy_server.processes import single_process
 
-        single_process.run(shared, listener, os.environ)
+        single_process.run(state, listener, os.environ)

@@ -24,9 +24,9 @@ class Server(BaseApplication):
     """gunicorn's application object, with our settings in place of its command line."""
 
     def __init__(
-        self, shared: PreforkState, fork_server: ForkServerProcess, listener: socket.socket
+        self, state: PreforkState, fork_server: ForkServerProcess, listener: socket.socket
     ) -> None:
-        self.shared = shared
+        self.state = state
         self.fork_server = fork_server
         self.listener = listener
         super().__init__()
@@ -34,11 +34,11 @@ class Server(BaseApplication):
     def load_config(self) -> None:
         options: dict[str, Any] = {
             "bind": f"fd://{self.listener.fileno()}",
-            "workers": self.shared.settings.web_processes,
+            "workers": self.state.settings.web_processes,
             "worker_class": "tabpy.tabpy_server.processes.gunicorn_worker.WebWorker",
             "logger_class": ArbiterLogger,
             # Longer than any script: a drain ends when the last one has.
-            "graceful_timeout": int(self.shared.settings.drain_timeout) + 5,
+            "graceful_timeout": int(self.state.settings.drain_timeout) + 5,
             "timeout": 30,
             "control_socket_disable": True,
             "preload_app": True,
@@ -54,7 +54,7 @@ class Server(BaseApplication):
     def web_process(self) -> WebProcess:
         """Made in the web process itself, since it needs a running loop."""
         return WebProcess(
-            self.shared, ForkLauncher(self.fork_server.requests, self.fork_server.state)
+            self.state, ForkLauncher(self.fork_server.requests, self.fork_server.state)
         )
 
     def run(self) -> None:

@@ -13,18 +13,18 @@ from tabpy.tabpy_server.workers.pool.launchers import SpawnLauncher
 BACKLOG = 2048  # connections that may wait to be accepted; gunicorn's number
 
 
-def run(shared: PreforkState, listener: socket.socket, environment: Mapping[str, str]) -> None:
+def run(state: PreforkState, listener: socket.socket, environment: Mapping[str, str]) -> None:
     """Serve on the bound socket `listener` until SIGINT or SIGTERM."""
     listener.listen(BACKLOG)
     listener.setblocking(False)
     launcher = SpawnLauncher(
-        shared.settings.preload, shared.settings.script_memory_mb, script_environment(environment)
+        state.settings.preload, state.settings.script_memory_mb, script_environment(environment)
     )
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        web = WebProcess(shared, launcher)
+        web = WebProcess(state, launcher)
 
         def stop_at_once() -> None:  # Ctrl-C: somebody is waiting
             web.stop_at_once()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
@@ -12,6 +12,7 @@ from tornado.iostream import IOStream
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.model_sharing import share_models
+from tabpy.tabpy_server.functions.open_store import open_store
 from tabpy.tabpy_server.functions.tidy import keep_tidy
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
@@ -23,9 +24,6 @@ from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
-
-if TYPE_CHECKING:
-    from tabpy.tabpy_server.functions.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +37,13 @@ MAX_BUFFER = 1 << 23  # bytes of a request held before a handler takes them; hea
 class WebProcess:
     """Everything that lives as long as the event loop of one web process."""
 
-    def __init__(self, shared: PreforkState, launcher: Launcher) -> None:
-        settings = shared.settings
+    def __init__(self, state: PreforkState, launcher: Launcher) -> None:
+        settings = state.settings
         counters = Counters()
         catalog = Catalog(
-            lambda: open_store(shared),
+            lambda: open_store(settings, state.change_token),
             settings.state_path / "archives",
-            shared.change_token,
+            state.change_token,
             counters,
         )
         pool = Pool(
@@ -58,11 +56,11 @@ class WebProcess:
                 int(settings.model_memory_mb * (1 << 20)),
             ),
         )
-        self._startup = shared.startup
+        self._startup = state.startup
         self._context = Context(
             settings=settings,
-            service=shared.service,
-            gate=shared.gate,
+            service=state.service,
+            gate=state.gate,
             proxies=TrustedProxies(settings.trusted_proxies),
             catalog=catalog,
             pool=pool,
@@ -133,19 +131,5 @@ class WebProcess:
 
 
 def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (problem := task.exception()) is not None:
-        logger.error("Deploying at the start failed.", exc_info=problem)
-
-
-def open_store(shared: PreforkState) -> "Store":
-    """Runs on a thread: SQLAlchemy takes a third of a second to import."""
-    from tabpy.tabpy_server.functions.store.database import open_engine
-    from tabpy.tabpy_server.functions.store.store import Store
-    from tabpy.tabpy_server.functions.store.watch import watch
-
-    settings = shared.settings
-    engine = open_engine(settings.database_url, settings.state_path)
-    store = Store(engine, settings.keep_versions)
-    store.migrate()
-    watch(engine, shared.change_token.change)
-    return store
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("Deploying at the start failed.", exc_info=error)

@@ -9,9 +9,10 @@ from typing import Any
 from tabpy.tabpy_server.errors import UnknownFunctionError
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.pool.executor import Functions
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
-from tabpy.tabpy_server.workers.pool.pool import SURGE, Functions, Limits, Pool
+from tabpy.tabpy_server.workers.pool.pool import SURGE, Limits, Pool
 from tabpy.tabpy_server.workers.protocol import Hello, Message, Reference, Reply
 
 REFERENCE = Reference("known", 3, "5ha", "/archive", "3.11.7")

@@ -187,8 +187,8 @@ def test_a_pause_ends_by_itself() -> None:
     async def test(bench: Bench) -> None:
         bench.launcher.refuses = True
         bench.launcher.started[0].die()
-        waiting = bench.begin(b"waiting")
         await bench.until(lambda: bench.pool._failed_starts)
+        waiting = bench.begin(b"waiting")
         bench.launcher.refuses = False
         assert (await waiting).body == b"waiting"
 

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from tabpy.tabpy_server.errors import (
     AllBusyError,
@@ -19,25 +18,19 @@ from tabpy.tabpy_server.errors import (
     FunctionNotReadyError,
     InternalError,
     JobTimeoutError,
-    TabPyError,
     WorkerDiedError,
 )
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.worker import Received, Worker
+from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import (
-    Answer,
-    Crash,
     Evaluate,
     Failure,
-    Need,
-    ProtocolError,
     Query,
     Reference,
-    Refusal,
-    Reply,
     Task,
 )
 
@@ -49,20 +42,6 @@ SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else 
 START_TIMEOUT = 30.0  # seconds; a fork takes 20 ms
 FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0  # seconds between tries when workers don't start
 SURGE = 1  # workers beyond the pool's size, while better ones take the place of others
-
-
-class Functions(Protocol):
-    """Who knows the deployed functions (`functions.catalog`), as far as a job needs them."""
-
-    @property
-    def change_token(self) -> str:
-        """Return what differs after every change."""
-
-    async def reference(self, name: str, *, damaged: str = "") -> Reference:
-        """Return what a name stands for. Raises TabPyError.
-
-        `damaged`: the SHA-256 of an archive whose file isn't whole, and has to be fetched anew.
-        """
 
 
 @dataclass(frozen=True)
@@ -93,9 +72,9 @@ class Pool:
         self._launcher = launcher
         self._size = limits.size
         self._functions = functions
+        self._executor = Executor(functions, limits.model_memory)
         self._counters = counters
         self._memory_mb = limits.memory_mb
-        self._model_memory = limits.model_memory
         self._starting: set[Worker] = set()
         self._idle: list[Worker] = []  # the last used last: its caches are warm
         self._busy: set[Worker] = set()
@@ -165,7 +144,7 @@ class Pool:
         end: str | None = "client gone"
         try:
             async with asyncio.timeout(deadline - leased):
-                outcome = await self._run_on(worker, task, job)
+                outcome = await self._executor.run(worker, task, job)
             end = "worn out" if outcome.message.recycle else None
         except TimeoutError:
             end = "time-out"
@@ -203,7 +182,7 @@ class Pool:
         try:
             async with asyncio.timeout(seconds):
                 await worker.ready()
-                outcome = await self._run_on(worker, task, job)
+                outcome = await self._executor.run(worker, task, job)
         except TimeoutError:
             raise JobTimeoutError(seconds, 0.0, time.monotonic() - started) from None
         except WorkerDiedError:
@@ -225,39 +204,6 @@ class Pool:
                 return Query(await self._functions.reference(job.function))
         except TimeoutError:
             raise FunctionNotReadyError(job.function, job.timeout) from None
-
-    async def _run_on(self, worker: Worker, task: Task, job: Job) -> Outcome:
-        """Have the worker do it, and tell it what it wants to know on the way."""
-        message, body = await worker.ask(
-            protocol.Job(task, self._functions.change_token, self._model_memory, job.want_printed),
-            job.body,
-        )
-        while isinstance(message, Need):
-            message, body = await self._answer(worker, message)
-        fields = {"request_id": job.request_id}
-        if isinstance(message, Crash):
-            fields["trace"] = message.trace
-            logger.error("A script worker failed.", extra={"fields": fields})
-            raise InternalError
-        if not isinstance(message, Reply | Failure):
-            raise _broken(worker)
-        if message.trouble:
-            fields["trace"] = message.trouble
-            logger.error("A script worker failed after its job.", extra={"fields": fields})
-        if isinstance(message, Failure):
-            try:
-                message.error()
-            except ProtocolError:
-                raise _broken(worker) from None
-        return Outcome(message, body)
-
-    async def _answer(self, worker: Worker, need: Need) -> Received:
-        answer: Answer | Refusal
-        try:
-            answer = Answer(await self._functions.reference(need.name, damaged=need.damaged))
-        except TabPyError as error:
-            answer = Refusal.of(error)
-        return await worker.ask(answer)
 
     async def _lease(self, job: Job, deadline: float) -> Worker:
         """Wait for a worker. Raises AllBusyError and DrainingError."""
@@ -421,9 +367,3 @@ class Pool:
                     f"was stopped, as it took more than {self._memory_mb:.0f} MB "
                     "(TABPY_SCRIPT_MEMORY_MB),"
                 )
-
-
-def _broken(worker: Worker) -> WorkerDiedError:
-    """End a worker that doesn't keep to the protocol: a script has written to its socket."""
-    worker.kill()
-    return WorkerDiedError("wrote to its connection, and was stopped,")

@@ -1,0 +1,89 @@
+"""The web process: having a worker do one job, from the question to the answer."""
+
+import logging
+from typing import Protocol
+
+from tabpy.tabpy_server.errors import InternalError, TabPyError, WorkerDiedError
+from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.pool.job import Job, Outcome
+from tabpy.tabpy_server.workers.pool.worker import Received, Worker
+from tabpy.tabpy_server.workers.protocol import (
+    Answer,
+    Crash,
+    Failure,
+    Need,
+    ProtocolError,
+    Reference,
+    Refusal,
+    Reply,
+    Task,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Functions(Protocol):
+    """Who knows the deployed functions (`functions.catalog`), as far as a job needs them."""
+
+    @property
+    def change_token(self) -> str:
+        """Return what differs after every change."""
+
+    async def reference(self, name: str, *, damaged: str = "") -> Reference:
+        """Return what a name stands for. Raises TabPyError.
+
+        `damaged`: the SHA-256 of an archive whose file isn't whole, and has to be fetched anew.
+        """
+
+
+class Executor:
+    """Does jobs on workers that it is given."""
+
+    def __init__(self, functions: Functions, model_memory: int) -> None:
+        """`model_memory`: bytes of models that a worker keeps loaded."""
+        self._functions = functions
+        self._model_memory = model_memory
+
+    async def run(self, worker: Worker, task: Task, job: Job) -> Outcome:
+        """Have the worker do it, and tell it what it wants to know on the way.
+
+        Raises WorkerDiedError, also for a worker that doesn't keep to the protocol, and
+        InternalError for a failure of our own code there, which is logged.
+        """
+        question = protocol.Job(
+            task, self._functions.change_token, self._model_memory, job.want_printed
+        )
+        message, body = await worker.ask(question, job.body)
+        while isinstance(message, Need):
+            message, body = await self._answer(worker, message)
+        if isinstance(message, Crash):
+            _log("A script worker failed.", message.trace, job)
+            raise InternalError
+        if not isinstance(message, Reply | Failure):
+            raise _broken(worker)
+        if message.trouble:
+            _log("A script worker failed after its job.", message.trouble, job)
+        if isinstance(message, Failure):
+            try:
+                message.error()
+            except ProtocolError:
+                raise _broken(worker) from None
+        return Outcome(message, body)
+
+    async def _answer(self, worker: Worker, need: Need) -> Received:
+        answer: Answer | Refusal
+        try:
+            answer = Answer(await self._functions.reference(need.name, damaged=need.damaged))
+        except TabPyError as error:
+            answer = Refusal.of(error)
+        return await worker.ask(answer)
+
+
+def _log(what: str, trace: str, job: Job) -> None:
+    logger.error(what, extra={"fields": {"request_id": job.request_id, "trace": trace}})
+
+
+def _broken(worker: Worker) -> WorkerDiedError:
+    """End a worker that doesn't keep to the protocol: a script has written to its socket."""
+    worker.kill()
+    return WorkerDiedError("wrote to its connection, and was stopped,")
