@@ -49,9 +49,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def processes(server: Server) -> Iterator[list[Line]]:
-    """A connection to each of the two web processes."""
+    """A connection to each of the two web processes; one that is kept for all tests would be idle
+    for longer than the server allows."""
     with lines(server) as opened:
         yield opened
 
