@@ -75,7 +75,7 @@ def test_nothing_is_pinned_that_is_no_dependency() -> None:
     assert set(PINS) - set(BOUNDS) == set()
 
 
-@pytest.mark.parametrize("name", TOOLS.keys() & PINS.keys())
+@pytest.mark.parametrize("name", sorted(TOOLS.keys() & PINS.keys()))
 def test_what_the_tests_pin_too_is_pinned_to_the_same(name: str) -> None:
     assert TOOLS[name].specifier == PINS[name].specifier
 

@@ -1,5 +1,6 @@
 """The store: the only truth about deployed functions, in SQLite or Postgres.
 
-`endpoint` says what is stored, `database` opens either home, `schema` has the tables, `store` the
-operations. Nothing here knows HTTP or an event loop: calls block, and belong on a thread.
+`endpoint` says what is stored, `database` opens either home, `schema` has the tables, `rows` and
+`archives` what is in them, `store` the operations. Nothing here knows HTTP or an event loop: calls
+block, and belong on a thread.
 """
