@@ -18,7 +18,7 @@ _OWN_HOST_NAME = (
 
 
 def features(reply: Reply) -> dict[str, object] | None:
-    """`versions.v1.features` of an /info reply, None when it has none."""
+    """Return `versions.v1.features` of an /info reply, None when it has none."""
     value: object = reply.object()
     for key in ("versions", "v1", "features"):
         value = value.get(key) if isinstance(value, dict) else None
@@ -26,14 +26,14 @@ def features(reply: Reply) -> dict[str, object] | None:
 
 
 def explained(reply: Reply) -> str:
-    """Status and, where the server gives them, `message` and `info` of an error reply."""
+    """Return status and, where the server gives them, `message` and `info` of an error reply."""
     told = reply.object()
     words = [str(told[key]) for key in ("message", "info") if told.get(key)]
     return f"status {reply.status}" + "".join(f": {word}" for word in words)[:300]
 
 
 def info(session: Session) -> Finding:
-    """The first request of all, without credentials; its reply stays in the session."""
+    """Send the first request of all, without credentials; keep its reply in the session."""
     try:
         reply = session.anonymous("GET", "/info")
     except UnansweredError as error:
@@ -94,7 +94,7 @@ def _challenge(reply: Reply) -> Finding:
 
 
 def without_credentials(session: Session) -> Finding:
-    """Whether code can be run by anybody. Tableau itself never tries this."""
+    """Check that not everybody can run code. Tableau itself never tries this."""
     assert session.info is not None
     challenged = session.info.status == 401
     if not challenged and "authentication" not in (features(session.info) or {}):
@@ -113,7 +113,7 @@ def without_credentials(session: Session) -> Finding:
 
 
 def credentials(session: Session) -> Finding:
-    """Leaves the /info that a person with the password sees in the session."""
+    """Sign in, and keep the /info that a person with the password sees in the session."""
     if session.unprotected:
         return warn(
             "not asked for, so there is nothing to check",
@@ -139,7 +139,7 @@ def credentials(session: Session) -> Finding:
 
 
 def announced(session: Session) -> Finding:
-    """Whether /info tells Tableau what the server does."""
+    """Check that /info tells Tableau what the server does."""
     assert session.info is not None
     offered = features(session.info)
     if offered is None:

@@ -19,7 +19,7 @@ _GET_PUBLIC = (
 
 
 def chain(certificates: Certificates) -> Finding:
-    """Whether the server sends every certificate between its own and a root."""
+    """Check that the server sends every certificate between its own and a root."""
     last = common_name(certificates.path[-1]["issuer"])
     count = len(certificates.path)
     sent = "1 certificate" if count == 1 else f"{count} certificates"
@@ -38,7 +38,7 @@ def chain(certificates: Certificates) -> Finding:
 
 
 def authority(certificates: Certificates) -> Finding:
-    """Whether somebody whom clients trust vouches for the certificate."""
+    """Check that somebody whom clients trust vouches for the certificate."""
     issuer = common_name(certificates.leaf["issuer"])
     top = common_name(certificates.path[-1]["issuer"])
     match certificates.trust_code:
@@ -64,7 +64,7 @@ def authority(certificates: Certificates) -> Finding:
 
 
 def host_name(certificates: Certificates, host: str) -> Finding:
-    """Whether the certificate is for the name that is typed into Tableau."""
+    """Check that the certificate is for the name that is typed into Tableau."""
     names = [name for _, name in certificates.leaf.get("subjectAltName", ())]
     if certificates.name_code:
         listed = ", ".join(names) or "no name at all"
@@ -76,7 +76,7 @@ def host_name(certificates: Certificates, host: str) -> Finding:
 
 
 def dates(certificates: Certificates, now: float) -> Finding:
-    """Whether the certificate is valid at `now` (Unix time), and for a while."""
+    """Check that the certificate is valid at `now` (Unix time), and for a while."""
     begins = _time(certificates.leaf, "notBefore")
     ends = _time(certificates.leaf, "notAfter")
     if now > ends:

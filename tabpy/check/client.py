@@ -34,20 +34,20 @@ class Reply:
     at: float
 
     def json(self) -> object:
-        """The body's JSON value, or None when it is no JSON."""
+        """Return the body's JSON value, or None when it is no JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             return None
 
     def object(self) -> dict[str, object]:
-        """The body's JSON object, or an empty one when it is anything else."""
+        """Return the body's JSON object, or an empty one when it is anything else."""
         value = self.json()
         return value if isinstance(value, dict) else {}
 
 
 def basic(user: str, password: str) -> str:
-    """The value of an Authorization header, UTF-8 as RFC 7617 has it."""
+    """Return the value of an Authorization header, UTF-8 as RFC 7617 has it."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 

@@ -31,7 +31,7 @@ def resolve(session: Session) -> Finding:
 
 
 def connect(session: Session) -> Finding:
-    """Tries the addresses in turn, and leaves the ones that answer in the session."""
+    """Try the addresses in turn, and leave the ones that answer in the session."""
     port = session.target.port
     answering: list[str] = []
     errors: list[OSError] = []
@@ -83,7 +83,7 @@ def _unreachable(target: Target, error: OSError) -> Finding:
 
 
 def handshake(session: Session) -> Finding:
-    """TLS as such; leaves the certificates for the steps that judge them."""
+    """Try TLS as such; leave the certificates to the steps that judge them."""
     target = session.target
     peer = _peer(session)
     try:
@@ -111,7 +111,7 @@ def handshake(session: Session) -> Finding:
 
 
 def speaks_tls(session: Session) -> bool:
-    """Whether a port that was to speak http speaks TLS."""
+    """Tell whether a port that was to speak http speaks TLS."""
     try:
         _peer(session).shake(unverifying())
     except OSError:
@@ -136,7 +136,7 @@ def _speaks_http(session: Session) -> bool:
 
 
 def unencrypted(session: Session) -> Finding:
-    """Whether somebody who forgets "require SSL" sends the password in clear."""
+    """Check that nobody who forgets "require SSL" sends the password in clear."""
     if not session.target.ssl:
         return warn(
             "the connection isn't encrypted: the password and all data cross the network in clear",

@@ -23,7 +23,7 @@ class Wanted:
 
 
 def read(path: Path) -> Wanted:
-    """Raises OSError, and ValueError with the line that is no requirement."""
+    """Read requirements. Raises OSError, and ValueError with the line that is none."""
     text = re.sub(r"\\\r?\n", " ", path.read_text("utf-8-sig"))
     requirements: list[Requirement] = []
     unread: list[str] = []
@@ -42,7 +42,7 @@ def read(path: Path) -> Wanted:
 
 
 def compare(session: Session, wanted: Wanted) -> Finding:
-    """Asks the server for its packages, `{"python": version, "packages": {name: version}}`."""
+    """Ask the server for its packages, `{"python": version, "packages": {name: version}}`."""
     reply = session.request("GET", "/packages")
     about = reply.object()
     packages, python = about.get("packages"), about.get("python")
@@ -74,7 +74,7 @@ def compare(session: Session, wanted: Wanted) -> Finding:
 def lacking(
     requirements: Sequence[Requirement], there: Mapping[str, str], python: str
 ) -> list[str]:
-    """What isn't there, or in another version; markers are read with the server's Python."""
+    """List what isn't there, or in another version; markers are read with the server's Python."""
     environment = {
         "python_version": ".".join(python.split(".")[:2]),
         "python_full_version": python,

@@ -56,7 +56,7 @@ def failed(results: Sequence[Result]) -> bool:
 
 
 def lines(result: Result, *, colour: bool) -> str:
-    """`status  step  what was found`, and below it, indented, what to do."""
+    """Write `status  step  what was found`, and below it, indented, what to do."""
     finding = result.finding
     mark = f"{finding.status:<4}"
     if colour:
@@ -68,12 +68,12 @@ def lines(result: Result, *, colour: bool) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` on one line and without control characters: a server could send escape sequences."""
+    """Return `text` on one line, without the control characters that a server could send."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 def dialogue(target: Target, user: str | None) -> dict[str, str]:
-    """The values to type into Tableau's connection dialogue, under its own labels."""
+    """Return the values to type into Tableau's connection dialogue, under its own labels."""
     return {
         "Host name": target.host,
         "Port": str(target.port),
@@ -83,7 +83,7 @@ def dialogue(target: Target, user: str | None) -> dict[str, str]:
 
 
 def document(target: Target, user: str | None, results: Sequence[Result]) -> dict[str, object]:
-    """The whole report for `--json`; `ok` says what the exit code says."""
+    """Return the whole report for `--json`; `ok` says what the exit code says."""
     return {
         "url": target.url,
         "ok": not failed(results),

@@ -49,11 +49,11 @@ class Session:
         return min(self.limit, left)
 
     def anonymous(self, method: str, path: str, value: object = None) -> Reply:
-        """A request without credentials. Raises UnansweredError."""
+        """Send a request without credentials. Raises UnansweredError."""
         return self._send(method, path, value, None)
 
     def request(self, method: str, path: str, value: object = None) -> Reply:
-        """A request as Tableau would send it. Raises UnansweredError."""
+        """Send a request as Tableau would. Raises UnansweredError."""
         user = None if self.unprotected else self.user
         return self._send(method, path, value, basic(user, self.password) if user else None)
 

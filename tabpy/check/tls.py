@@ -53,7 +53,7 @@ class Peer:
     timeout: float
 
     def shake(self, context: ssl.SSLContext) -> tuple[str, list[bytes], Certificate]:
-        """(protocol version, DER of each certificate sent, the server's own when verified)."""
+        """Return the protocol, DER of each certificate sent, and the server's own when verified."""
         with (
             socket.create_connection((self.address, self.port), self.timeout) as raw,
             context.wrap_socket(raw, server_hostname=self.host) as sock,
@@ -61,7 +61,7 @@ class Peer:
             return sock.version() or "TLS", _sent(sock), sock.getpeercert() or {}
 
     def verify(self, context: ssl.SSLContext) -> tuple[int, str]:
-        """OpenSSL's error number and text, (0, "") when the certificate passes."""
+        """Return OpenSSL's error number and text, (0, "") when the certificate passes."""
         try:
             self.shake(context)
         except ssl.SSLCertVerificationError as error:
@@ -70,7 +70,7 @@ class Peer:
 
 
 def trusting(ca_file: str | None = None) -> ssl.SSLContext:
-    """A context that trusts the system's authorities, and those of `ca_file` (PEM) beside them.
+    """Make a context that trusts the system's authorities, and those of `ca_file` (PEM) too.
 
     Raises OSError when the file can't be read or holds no certificate.
     """
@@ -86,7 +86,7 @@ def trusting(ca_file: str | None = None) -> ssl.SSLContext:
 
 
 def inspect(peer: Peer, ca_file: str | None) -> Certificates:
-    """Raises OSError when no handshake succeeds, even without verifying."""
+    """Look at what is sent. Raises OSError if no handshake succeeds, even without verifying."""
     context = unverifying()
     version, sent, _ = peer.shake(context)
     leaf = _read(peer, sent[0])
@@ -115,7 +115,7 @@ def inspect(peer: Peer, ca_file: str | None) -> Certificates:
 
 
 def unverifying() -> ssl.SSLContext:
-    """For looking at what a server presents; nothing secret may be sent over it."""
+    """Make a context to look at what a server presents; nothing secret may be sent over it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -123,7 +123,7 @@ def unverifying() -> ssl.SSLContext:
 
 
 def outdated(peer: Peer) -> str:
-    """The protocol older than TLS 1.2 that the server agrees to, or an empty string."""
+    """Return the protocol older than TLS 1.2 that the server agrees to, or an empty string."""
     context = unverifying()
     # Not TLSv1 by name, which Python deprecates; level 0 lets OpenSSL 3 speak it at all.
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
@@ -136,7 +136,7 @@ def outdated(peer: Peer) -> str:
 
 
 def common_name(name: Name) -> str:
-    """The part of a distinguished name that people call it by."""
+    """Return the part of a distinguished name that people call it by."""
     parts = {key: value for rdn in name for key, value in rdn}
     for key in ("commonName", "organizationalUnitName", "organizationName"):
         if key in parts:
@@ -160,7 +160,7 @@ def _ignoring(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def _anchored(der: bytes) -> ssl.SSLContext:
-    """Trusts this one certificate for what it is, whoever issued it, whatever its dates."""
+    """Trust this one certificate for what it is, whoever issued it, whatever its dates."""
     context = _ignoring(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(cadata=der)

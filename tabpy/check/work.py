@@ -19,7 +19,7 @@ SLOW_TODO = (
 
 
 def late(error: UnansweredError) -> Finding:
-    """No answer in time, or none at all."""
+    """Report no answer in time, or none at all."""
     port = "check that this is the server's port; else its log, or its proxy's, tells the reason"
     return fail(str(error), SLOW_TODO if error.late else port)
 
@@ -60,7 +60,7 @@ def rows(session: Session) -> Finding:
 
 
 def pace(what: str, seconds: float, limit: float, *, share: int) -> Finding:
-    """A time against `limit`: slow from one `share`th of it on."""
+    """Judge a time against `limit`: slow from one `share`th of it on."""
     said = f"{what} {_milliseconds(seconds)} of the {limit:g} s there are"
     return warn(f"{said}: slow", SLOW_TODO) if seconds > limit / share else ok(said)
 
@@ -79,7 +79,7 @@ def _refused(what: str, reply: Reply) -> Finding:
 
 
 def functions(session: Session) -> Finding:
-    """A call would need arguments that only the author knows, so the server is asked instead."""
+    """Ask the server for its functions: a call would need arguments that only the author knows."""
     status = session.request("GET", "/status")
     endpoints = session.request("GET", "/endpoints")
     for path, reply in (("/status", status), ("/endpoints", endpoints)):
@@ -119,7 +119,7 @@ def clock(session: Session) -> Finding:
 
 
 def round_trip(session: Session) -> Finding:
-    """The middle one of a few, each over a new connection."""
+    """Return the middle one of a few, each over a new connection."""
     seconds = [session.request("GET", "/info").seconds for _ in range(_ROUND_TRIPS)]
     return pace(
         "a request, one for each partition or mark, takes",

@@ -69,7 +69,7 @@ def _set_password(arguments: argparse.Namespace) -> None:
 
 
 def _password_from_standard_input(name: str) -> str | None:
-    """The password typed or piped; None to have one generated."""
+    """Return the password typed or piped; None to have one generated."""
     if sys.stdin is None:  # closed by the caller
         return None
     try:
@@ -163,7 +163,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
-    """`-p X` as `--password=X`: to argparse, an X that starts with a dash is an option."""
+    """Turn `-p X` into `--password=X`: to argparse, an X that starts with a dash is an option."""
     joined: list[str] = []
     rest = iter(argv)
     for argument in rest:

@@ -11,7 +11,6 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from tabpy.tabpy_server.errors import StartError
 
@@ -35,7 +34,7 @@ class Logfmt(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> str:
-    fields: dict[str, Any] = getattr(record, "fields", {})
+    fields: dict[str, object] = getattr(record, "fields", {})
     return " ".join(f"{key}={quote(value)}" for key, value in fields.items() if value is not None)
 
 

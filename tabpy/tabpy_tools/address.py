@@ -6,7 +6,7 @@ _EXAMPLE = "http://localhost:9004 or https://example.com/tabpy"
 
 
 def base_url(address: object) -> str:
-    """What every request's URL begins with: `http(s)://host[:port][/prefix]`, no closing slash.
+    """Return how every request's URL begins: `http(s)://host[:port][/prefix]`, no closing slash.
 
     An IPv6 host stands in brackets. Raises TypeError for what isn't a string and ValueError for
     what isn't such an address; neither repeats an address that may hold a password.

@@ -94,7 +94,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publis
             self.modules.add(module.partition(".")[0])
 
     def _module(self, module: types.ModuleType) -> Any:
-        """A module taken along is made first and filled then, since its parts may refer to it."""
+        """Take a module along: make it first and fill it then, since its parts may refer to it."""
         if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
             return NotImplemented
         machinery = {"__builtins__", "__cached__", "__file__", "__loader__", "__path__", "__spec__"}
@@ -119,7 +119,7 @@ def _taken_along(installation: Installation) -> Iterator[None]:
 
 
 def _imports(code: types.CodeType) -> Iterator[str]:
-    """Top-level modules that the code, or a function inside it, imports by absolute name."""
+    """Yield the top-level modules that the code, or a function in it, imports by absolute name."""
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME" and (top := instruction.argval.partition(".")[0]):
             yield top

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def checked_authorities(path: str, verify: bool) -> str:
-    """`path`, once it is known to hold certificates; ValueError where it can't be of use."""
+    """Return `path`, once it is known to hold certificates; ValueError where it can't be of use."""
     if not verify:
         raise ValueError("ca_certificates is of no use with verify=False: leave one of them out.")
     if not Path(path).is_file():

@@ -81,12 +81,12 @@ class Client:
         return reply
 
     def get_status(self) -> dict[str, dict[str, Any]]:
-        """`{name: {"version", "type", "status", "last_error"}}` of all endpoints."""
+        """Return `{name: {"version", "type", "status", "last_error"}}` of all endpoints."""
         status: dict[str, dict[str, Any]] = self._connection.call("GET", "status")
         return status
 
     def get_endpoints(self, type: str | None = None) -> dict[str, EndpointInfo]:  # noqa: A002
-        """All endpoints by name, or those of one type: `"model"` or `"alias"`."""
+        """Return all endpoints by name, or those of one type: `"model"` or `"alias"`."""
         reply = self._connection.call("GET", "endpoints")
         return {
             name: EndpointInfo.from_reply(name, info)
@@ -191,7 +191,7 @@ class Client:
         self._connection.call("DELETE", "endpoints", name)
 
     def versions(self, name: str) -> dict[str, Any]:
-        """The versions kept of an endpoint: `{"current": number, "versions": [...]}`.
+        """Return the versions kept of an endpoint: `{"current": number, "versions": [...]}`.
 
         Each has `version`, `creation_time` (seconds since 1970), `size` (bytes), `sha256`,
         `python`, `packages` and `requirements`.
@@ -206,7 +206,7 @@ class Client:
         self._connection.call("POST", "endpoints", name, "rollback", body={"version": version})
 
     def _place(self, name: str, override: bool) -> tuple[str, ...]:
-        """Method and path that create the endpoint, or replace it where that is meant."""
+        """Return method and path that create the endpoint, or replace it where that is meant."""
         try:
             self._connection.call("GET", "endpoints", name)
         except ResponseError as error:

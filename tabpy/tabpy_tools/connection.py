@@ -71,7 +71,7 @@ class Connection:
         body: object = None,
         read_timeout: float | None = _READ_TIMEOUT,
     ) -> Any:
-        """The JSON of the answer, or None where it is empty.
+        """Return the JSON of the answer, or None where it is empty.
 
         `path` is given in segments, `body` as an `Upload` or anything with a form in JSON.
         `read_timeout` is in seconds, None to wait for ever. What the server remarks in

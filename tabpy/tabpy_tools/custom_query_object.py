@@ -29,7 +29,7 @@ class CustomQueryObject(QueryObject):
         self.schema = schema
 
     def query(self, *args: Any, **kwargs: Any) -> Any:
-        """What the function returns, untouched: turning it into JSON is the server's part."""
+        """Return what the function returns, untouched: making JSON of it is the server's part."""
         return self.custom_query(*args, **kwargs)
 
     def get_docstring(self) -> str:

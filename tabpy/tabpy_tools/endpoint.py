@@ -64,7 +64,7 @@ def endpoint(  # noqa: PLR0913 - all but the first by name
 
 
 def as_requirements(requirements: object) -> tuple[str, ...]:
-    """Requirements as pip writes them, such as `scikit-learn>=1.5`; TypeError for others."""
+    """Return requirements as pip writes them, such as `scikit-learn>=1.5`; TypeError for others."""
     if not isinstance(requirements, list | tuple) or not all(
         isinstance(requirement, str) for requirement in requirements
     ):

@@ -17,12 +17,12 @@ class ServerTimeoutError(requests.exceptions.Timeout, TimeoutError):
 
 
 def broke_off(error: requests.exceptions.RequestException) -> bool:
-    """Whether there was a connection, so that one more attempt makes sense."""
+    """Tell whether there was a connection, so that one more attempt makes sense."""
     return isinstance(_cause(error), ConnectionResetError | ConnectionAbortedError)
 
 
 def explanation(error: requests.exceptions.RequestException, url: str, body: object) -> str:
-    """One line on why the server at `url` didn't answer, and what to do about it."""
+    """Say in one line why the server at `url` didn't answer, and what to do about it."""
     cause = _cause(error)
     broken = f"The connection to {url} broke off ({type(cause).__name__}): "
     match error, cause:
@@ -55,7 +55,7 @@ def explanation(error: requests.exceptions.RequestException, url: str, body: obj
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The operating system's or ssl's error inside the ones of requests and urllib3."""
+    """Return the operating system's or ssl's error inside the ones of requests and urllib3."""
     inside = error.__cause__ or next(
         (each for each in error.args if isinstance(each, BaseException)), None
     )

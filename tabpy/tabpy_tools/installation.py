@@ -21,7 +21,7 @@ class Installation:
     """
 
     def local_modules(self) -> Iterator[ModuleType]:
-        """The local ones among the modules imported so far."""
+        """Return the local ones among the modules imported so far."""
         for name, module in list(sys.modules.items()):
             if name in ("__main__", "__mp_main__") or not isinstance(module, ModuleType):
                 continue
@@ -30,7 +30,7 @@ class Installation:
                 yield module
 
     def finds_locally(self, name: str) -> bool:
-        """Whether importing the top-level module `name` would read a local file."""
+        """Tell whether importing the top-level module `name` would read a local file."""
         try:
             spec = importlib.util.find_spec(name)
         except (ImportError, ValueError):
@@ -41,7 +41,7 @@ class Installation:
         return self._is_local(name, origin, spec.submodule_search_locations)
 
     def versions(self, modules: Iterable[str]) -> dict[str, str]:
-        """The version of each distribution that one of these top-level modules belongs to."""
+        """Return the version of each distribution that has one of these top-level modules."""
         found = {}
         for module in modules:
             owners = set(self._distributions.get(module, ()))
@@ -69,6 +69,6 @@ class Installation:
 
 
 def _is_installed_at(distribution: metadata.Distribution, path: Path) -> bool:
-    """Whether it was installed where `path` is; source trees have metadata, too, but no RECORD."""
+    """Tell whether it was installed where `path` is; source trees have metadata but no RECORD."""
     root = Path(str(distribution.locate_file(""))).resolve()
     return path.is_relative_to(root) and distribution.read_text("RECORD") is not None

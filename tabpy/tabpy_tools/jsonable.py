@@ -6,7 +6,7 @@ from typing import Any
 
 
 def dumps(data: object) -> bytes:
-    """`data` as JSON in UTF-8; arrays and Series become lists, a DataFrame a list per column.
+    """Write JSON in UTF-8; arrays and Series become lists, a DataFrame a list per column.
 
     Dates and times become ISO 8601, `NaT` and `NA` null. A float NaN stays the token `NaN`,
     which TabPy servers read: with null instead, a column of numbers would reach the function as
@@ -16,12 +16,12 @@ def dumps(data: object) -> bytes:
 
 
 def plain(data: object) -> Any:
-    """`data` as the strings, numbers, lists and dictionaries that its JSON reads back as."""
+    """Return `data` as the strings, numbers, lists and dictionaries that its JSON reads back as."""
     return json.loads(dumps(data))
 
 
 def _plain(value: Any) -> object:
-    """One step towards JSON for what `json` doesn't know; it asks again for what comes inside."""
+    """Go a step towards JSON for what `json` doesn't know; it asks again for what comes inside."""
     kind = type(value).__name__
     if kind in ("NaTType", "NAType"):
         return None

@@ -22,18 +22,18 @@ class QueryObject(abc.ABC):
 
     @abc.abstractmethod
     def query(self, *args: Any, **kwargs: Any) -> Any:
-        """The answer to one query."""
+        """Answer one query."""
 
     @abc.abstractmethod
     def get_docstring(self) -> str:
-        """What `GET /endpoints` shows as `docstring`."""
+        """Return what `GET /endpoints` shows as `docstring`."""
 
     @abc.abstractmethod
     def get_methods(self) -> list[dict[str, Any]]:
-        """The methods that can be called, as `{"method": name}`."""
+        """Return the methods that can be called, as `{"method": name}`."""
 
     def get_dependencies(self) -> list[str]:
-        """Names of the endpoints this one calls, as far as it says so."""
+        """Return the names of the endpoints this one calls, as far as it says so."""
         return []
 
     def save(self, path: str | Path) -> None:
@@ -51,7 +51,7 @@ class QueryObject(abc.ABC):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The object of an archive's folder. This runs the code in it: only load what you trust."""
+        """Load the object in an archive's folder. This runs its code: only load what you trust."""
         import cloudpickle
 
         with (Path(path).expanduser() / ARCHIVE_NAME).open("rb") as file:

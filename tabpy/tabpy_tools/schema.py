@@ -16,7 +16,7 @@ def generate_schema(
     input_description: str | dict[str, str] | None = None,
     output_description: str | dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """`{"input": schema, "sample": input, "output": schema}` of a function, from one example.
+    """Make `{"input": schema, "sample": input, "output": schema}` of a function, from one example.
 
     For one parameter, `input` is its value and `input_description` a sentence. For several, both
     are dictionaries by parameter name; so may `output` and its description be. The schemas follow
@@ -56,7 +56,7 @@ def _described(role: str, schema: Schema, description: str | dict[str, str] | No
 
 
 def _schema(samples: Sequence[Any]) -> Schema:
-    """The narrowest schema that all samples conform to."""
+    """Return the narrowest schema that all samples conform to."""
     types = {_SCALARS[type(sample)] for sample in samples if type(sample) in _SCALARS}
     if "number" in types:
         types.discard("integer")

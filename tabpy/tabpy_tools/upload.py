@@ -63,5 +63,5 @@ class Upload:
 
 
 def _is_watched() -> bool:
-    """Whether somebody looks: standard error is a terminal, or this runs in a notebook."""
+    """Tell whether somebody looks: standard error is a terminal, or this runs in a notebook."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules
