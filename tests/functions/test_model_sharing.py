@@ -39,7 +39,7 @@ ALIAS = Endpoint("alias", 1, EndpointMetadata("alias", target="f"), None, 0, 0)
         ([model("small", WORTH_IT - 1), model("large", WORTH_IT)], ["large"]),
         ([model("a", WORTH_IT), model("b", 2 * WORTH_IT)], ["b", "a"]),
         ([model("b", WORTH_IT), model("a", WORTH_IT)], ["a", "b"]),
-        ([model("b", WORTH_IT, "same"), model("a", WORTH_IT, "same")], ["a"]),
+        ([model("b", WORTH_IT, "same"), model("a", WORTH_IT, "same")], ["a", "b"]),
         ([model("fits", ROOM)], ["fits"]),
         ([model("too large", ROOM + 1)], []),
         ([model("a", ROOM - WORTH_IT), model("b", 2 * WORTH_IT), model("c", WORTH_IT)], ["a", "c"]),
@@ -48,8 +48,8 @@ ALIAS = Endpoint("alias", 1, EndpointMetadata("alias", target="f"), None, 0, 0)
 )
 def test_the_largest_that_fit_are_shared(endpoints: list[Endpoint], names: list[str]) -> None:
     found = large_models(endpoints, ROOM)
-    assert list(found.values()) == names
-    assert set(found) <= {each.archive.sha256 for each in endpoints if each.archive}
+    assert list(found) == names
+    assert set(found.values()) <= {each.archive.sha256 for each in endpoints if each.archive}
 
 
 class FakePreloader:

@@ -59,6 +59,9 @@ class FakeCatalog:
     async def endpoints(self) -> dict[str, Any]:
         return {}
 
+    async def endpoint(self, name: str) -> NoReturn:
+        raise errors.UnknownEndpointError(name)
+
 
 class FakePool:
     """Has no worker, and knows no function."""
