@@ -132,10 +132,11 @@ class Catalog:
     async def _model(self, name: str) -> tuple[Endpoint, ArchiveInfo]:
         """Return the model that answers for `name`, itself or as an alias, and its archive."""
         endpoints = await self.endpoints()
-        if name not in endpoints and not self.settled.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.settled.wait(), SETTLE_TIMEOUT)
-            endpoints = await self.endpoints()
+        if name not in endpoints:
+            if not self.settled.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.settled.wait(), SETTLE_TIMEOUT)
+            endpoints = await self.endpoints()  # it may have been deployed while they were read
         found = endpoints.get(name)
         if found is not None and found.archive is not None:
             return found, found.archive
