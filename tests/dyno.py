@@ -40,6 +40,10 @@ def push(cloned: Path, folder: Path) -> Path:
     return folder
 
 
+# What follows from the dyno's memory, for when the server can't see that: docs/settings.md, Memory.
+UNSEEN = {"TABPY_SCRIPT_MEMORY_MB": "176"}
+
+
 class Dyno(Server):
     """The web process type of the Procfile in `folder`, with the app's `config` variables.
 
@@ -65,6 +69,7 @@ class Dyno(Server):
             "PYTHONPATH": str(folder),
             "HOME": str(folder),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **({} if self.memory.enforced else UNSEEN),
             **config,
         }
         line = (folder / "Procfile").read_text().removeprefix("web: ").strip()

@@ -204,13 +204,30 @@ class Server:
         return self.process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """The whole tree, and nothing may be left of it."""
-        try:
-            everybody = self.tree()
-        except psutil.NoSuchProcess:
-            everybody = []
+        """End it, at the end of a test, and nothing may be left of it."""
+        everybody = self._everybody()
         if MEASURED:
             self._let_leave(everybody)
+        self._kill(everybody)
+
+    def crash(self) -> None:
+        """SIGKILL to the whole tree, at once."""
+        self._kill(self._everybody())
+
+    def _everybody(self) -> list[psutil.Process]:
+        try:
+            return self.tree()
+        except psutil.NoSuchProcess:
+            return []
+
+    def _let_leave(self, everybody: Sequence[psutil.Process]) -> None:
+        """Ctrl-C, and a moment: a process that is killed can't save what was measured."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        with contextlib.suppress(AssertionError):
+            until(lambda: all(map(is_dead, everybody)), "the server leaves", seconds=5.0)
+
+    def _kill(self, everybody: Sequence[psutil.Process]) -> None:
         for each in everybody:
             try:
                 each.kill()
@@ -218,13 +235,6 @@ class Server:
                 continue
         self.process.wait(PATIENCE)
         until(lambda: all(map(is_dead, everybody)), "nothing is left of the server")
-
-    def _let_leave(self, everybody: Sequence[psutil.Process]) -> None:
-        """Ctrl-C first, for a moment: a process that is killed can't save what was measured."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        with contextlib.suppress(AssertionError):
-            until(lambda: all(map(is_dead, everybody)), "the server leaves", seconds=5.0)
 
 
 def is_dead(process: psutil.Process) -> bool:

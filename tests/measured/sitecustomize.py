@@ -6,10 +6,12 @@ PYTHONPATH is on that list.
 """
 
 import contextlib
+import os
+import posix
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import coverage
 
@@ -25,12 +27,35 @@ measured = coverage.Coverage(
 measured.start()
 
 
+end_process = os._exit
+
+
+def save() -> None:
+    with contextlib.suppress(Exception):  # a script may have closed or limited anything
+        measured.save()
+
+
+def save_and_exit(status: int) -> NoReturn:
+    """os._exit, which is how a forked process ends."""
+    save()
+    end_process(status)
+
+
+# coverage.py has this as `patch = ["_exit"]`, but what that puts there can't be pickled.
+save_and_exit.__module__ = "posix"
+save_and_exit.__name__ = save_and_exit.__qualname__ = "_exit"
+os._exit = posix._exit = save_and_exit
+
+
 class SavingSocket(socket.socket):
-    """Saves before it waits for what comes: a worker is killed while it waits for a job."""
+    """Saves before it sends a reply or waits for a job: after that, a worker is killed."""
+
+    def sendall(self, *arguments: Any) -> None:
+        save()
+        super().sendall(*arguments)
 
     def recv_into(self, *arguments: Any) -> int:
-        with contextlib.suppress(Exception):
-            measured.save()
+        save()
         return super().recv_into(*arguments)
 
 

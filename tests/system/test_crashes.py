@@ -31,7 +31,7 @@ class Killer:
 
     def _kill(self) -> None:
         self.has_begun.set()
-        self._server.kill()
+        self._server.crash()
 
     def join(self) -> None:
         self._timer.join()

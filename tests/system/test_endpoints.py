@@ -746,7 +746,7 @@ def test_an_upload_that_a_killed_server_left_is_removed_in_time(
     body = upload({"name": "cut"}, bytes(3 << 20))
     with begin(server, body, 2 << 20):
         (left,) = until(lambda: list(incoming.glob("*")), "it's coming in")
-        server.kill()
+        server.crash()
     young = incoming / "young"
     young.touch()
     os.utime(left, (0, 0))
