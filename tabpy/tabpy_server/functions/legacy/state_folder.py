@@ -5,6 +5,7 @@ the pickle `query_objects/<name>/<version>/pickle_archive`, which is never loade
 """
 
 import json
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,7 +238,7 @@ def _archive(folders: list[Path], version: int) -> Path:
     for folder in folders:
         file = folder / str(version) / "pickle_archive"
         try:
-            if file.is_file():
+            if _is_file(file):
                 if _is_whole_pickle(file):
                     return file
                 raise NotImportableError(
@@ -248,6 +249,14 @@ def _archive(folders: list[Path], version: int) -> Path:
             raise NotImportableError(f"its archive can't be read ({error.strerror})") from None
     there = f", only {', '.join(sorted(others))}" if others else ""
     raise NotImportableError(f"query_objects has no archive of its version {version}{there}")
+
+
+def _is_file(file: Path) -> bool:
+    """Tell as Path.is_file does, but raise OSError where that one, from 3.14 on, hides it."""
+    try:
+        return stat.S_ISREG(file.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _versions(folder: Path) -> list[str]:
