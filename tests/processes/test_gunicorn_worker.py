@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tabpy.tabpy_server.processes.gunicorn_worker import WebWorker
+from tabpy.tabpy_server.processes.stop_flag import FINISH, STOP_AT_ONCE, StopFlag
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
 
@@ -38,10 +39,13 @@ class FakeWebProcess:
         await stop.wait()
 
 
-def run(when_serving: Any, ppid: int | None = None) -> FakeWebProcess:
+def run(
+    when_serving: Any, ppid: int | None = None, stop_flag: StopFlag | None = None
+) -> FakeWebProcess:
     web = FakeWebProcess(when_serving)
     worker: Any = WebWorker.__new__(WebWorker)
-    worker.app = SimpleNamespace(web_process=lambda: web)
+    state = SimpleNamespace(stop_flag=stop_flag or StopFlag())
+    worker.app = SimpleNamespace(web_process=lambda: web, state=state)
     worker.log = logging.getLogger("test")
     worker.log.reopen_files = lambda: None
     worker.sockets = []
@@ -68,3 +72,10 @@ def test_a_signal_that_comes_again_while_it_leaves_does_not_cut_it_short() -> No
 
 def test_it_stops_when_the_arbiter_is_gone() -> None:
     run(lambda: None, ppid=-1)
+
+
+@pytest.mark.parametrize(("value", "at_once"), [(FINISH, False), (STOP_AT_ONCE, True)])
+def test_it_stops_though_the_arbiters_signal_came_too_early(value: int, at_once: bool) -> None:
+    stop_flag = StopFlag()
+    stop_flag.set(value)
+    assert run(lambda: None, stop_flag=stop_flag).at_once == at_once

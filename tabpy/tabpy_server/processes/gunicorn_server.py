@@ -15,6 +15,7 @@ from gunicorn.glogging import Logger
 
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
+from tabpy.tabpy_server.processes.stop_flag import FINISH, STOP_AT_ONCE
 from tabpy.tabpy_server.processes.web_process import WebProcess
 from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 from tabpy.tabpy_server.workers.pool.launchers import ForkLauncher
@@ -70,6 +71,10 @@ class ForkServerArbiter(Arbiter):
     def start(self) -> None:
         self.app.fork_server.wait_until_ready()
         super().start()
+
+    def stop(self, graceful: bool = True) -> None:
+        self.app.state.stop_flag.set(FINISH if graceful else STOP_AT_ONCE)
+        super().stop(graceful)
 
     def manage_workers(self) -> None:
         self.app.fork_server.restart_if_dead()

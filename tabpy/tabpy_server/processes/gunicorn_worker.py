@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from gunicorn.workers.base import Worker
 
+from tabpy.tabpy_server.processes.stop_flag import FINISH, STOP_AT_ONCE
+
 if TYPE_CHECKING:
     from tabpy.tabpy_server.processes.gunicorn_server import Server
 
@@ -49,8 +51,10 @@ class WebWorker(Worker):
         serving = loop.create_task(web.serve(self.sockets, stop))
         while not serving.done():
             self.notify()
-            if os.getppid() != self.ppid:
-                stop.set()  # the arbiter is gone, and with it whoever would start another
+            if self.app.state.stop_flag.value == STOP_AT_ONCE:
+                stop_at_once()
+            elif self.app.state.stop_flag.value == FINISH or os.getppid() != self.ppid:
+                stop.set()  # without an arbiter, nobody would start another one either
             await asyncio.wait((serving,), timeout=1.0)
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             loop.remove_signal_handler(each)
