@@ -45,6 +45,13 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "FIRST_DELAY", 0.0)
 
 
+@pytest.fixture
+def no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever would have to wait for a turn is refused."""
+    monkeypatch.setattr(throttle, "FIRST_DELAY", 20.0)
+    monkeypatch.setattr(throttle, "LAST_DELAY", 20.0)
+
+
 # --- right and wrong ---
 
 
@@ -173,6 +180,76 @@ def test_after_many_failures_an_address_is_told_to_wait(
         admit(opened, ANN)
     assert refused.value.wait == pytest.approx(20.0, abs=1)
     assert admit(opened, ANN, "192.0.2.2") == "ann"  # from elsewhere
+
+
+def count_verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that are verified from now on."""
+    verified: list[str] = []
+
+    def verify(_: Mapping[str, str], name: str, password: str) -> bool:
+        verified.append(password)
+        return (name, password) == ("ann", "fake")
+
+    monkeypatch.setattr(gate, "_verify", verify)
+    return verified
+
+
+async def admit_all(opened: Gate, headers: list[str], addresses: list[str]) -> list[object]:
+    tries = zip(headers, addresses, strict=True)
+    return await asyncio.gather(
+        *(opened.admit(header, address) for header, address in tries), return_exceptions=True
+    )
+
+
+@pytest.mark.usefixtures("no_turns")
+@pytest.mark.parametrize(
+    "addresses", [[ADDRESS] * 400, [f"2001:db8::{number:x}" for number in range(400)]]
+)
+def test_many_guesses_at_once_are_no_more_than_one_after_the_other(
+    opened: Gate, monkeypatch: pytest.MonkeyPatch, addresses: list[str]
+) -> None:
+    verified = count_verified(monkeypatch)
+    headers = [basic("ann", f"wrong {number}") for number in range(400)]
+    found = asyncio.run(admit_all(opened, headers, addresses))
+    assert len(verified) == FREE
+    assert sum(isinstance(each, WrongCredentialsError) for each in found) == FREE
+    assert sum(isinstance(each, TooManySignInsError) for each in found) == 400 - FREE
+
+
+@pytest.mark.usefixtures("no_turns")
+def test_guesses_count_while_another_process_verifies_them(
+    opened: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = count_verified(monkeypatch)
+    for _ in range(int(FREE)):
+        opened._throttle.book(ADDRESS)
+    with pytest.raises(TooManySignInsError):
+        admit(opened, basic("ann", "wrong"))
+    assert verified == []
+
+
+def test_a_guess_that_has_waited_for_its_turn_is_verified(
+    opened: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "FIRST_DELAY", 0.001)
+    for guess in range(int(FREE)):
+        with pytest.raises(WrongCredentialsError):
+            admit(opened, basic("ann", f"wrong {guess}"))
+    assert admit(opened, ANN) == "ann"
+    with pytest.raises(WrongCredentialsError):
+        admit(opened, basic("ann", "wrong again"))
+
+
+@pytest.mark.usefixtures("no_turns")
+def test_many_people_behind_one_address_may_sign_in_at_once(
+    opened: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = count_verified(monkeypatch)
+    # All of them are right, and others: blanks around the credentials make other headers.
+    headers = [ANN + " " * number for number in range(20)]
+    found = asyncio.run(admit_all(opened, headers * 2, [ADDRESS] * 40))
+    assert found == ["ann"] * 40
+    assert len(verified) == 20, "the second request of each finds it remembered"
 
 
 @pytest.mark.usefixtures("no_waiting")

@@ -14,10 +14,11 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakValueDictionary
 
 from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.access import password_hashes
-from tabpy.tabpy_server.access.throttle import LAST_DELAY, Throttle
+from tabpy.tabpy_server.access.throttle import LAST_DELAY, Throttle, network_of
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import (
     TooManySignInsError,
@@ -43,6 +44,8 @@ class Gate:
         self._right: OrderedDict[bytes, str] = OrderedDict()
         self._right_under = users.current()
         self._threads: ThreadPoolExecutor | None = None
+        # Weak, so that a lock lives as long as somebody holds it or waits for it.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def remembered(self, header: str | None) -> str | None:
         """Return the user of a header that has been right before; None for any other, at once."""
@@ -68,8 +71,25 @@ class Gate:
         credentials = parse_basic(header)
         if credentials is None:
             raise WrongCredentialsError
+        # One after the other, so that people behind one address don't take each other, while they
+        # are verified, for failures; a second request of the same person finds them remembered.
+        async with self._turns.setdefault(network_of(address), asyncio.Lock()):
+            if user := self.remembered(header):
+                return user
+            delay = self._throttle.book(address)
+            if delay == 0.0:
+                return await self._verified(credentials, header, address)
+        if delay > LAST_DELAY:
+            raise TooManySignInsError(delay)
+        await asyncio.sleep(delay)
+        return await self._verified(credentials, header, address)
+
+    async def _verified(
+        self, credentials: tuple[str, str], header: str | None, address: str
+    ) -> str:
+        """Return the user's name, after taking back what was booked. Raises
+        WrongCredentialsError."""
         name, password = credentials
-        await self._wait_turn(address)
         users = self._users.current()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="password")
@@ -77,21 +97,15 @@ class Gate:
             self._threads, _verify, users, name, password
         )
         if not right:
-            self._throttle.failed(address)
             logger.warning("Wrong credentials.", extra={"fields": {"address": address}})
             raise WrongCredentialsError
+        self._throttle.refund(address)
         assert header is not None
         if users is self._right_under:  # else it may have been right under another file only
             self._right[self._key(header)] = name.lower()
         if len(self._right) > REMEMBERED:
             self._right.popitem(last=False)
         return name.lower()
-
-    async def _wait_turn(self, address: str) -> None:
-        delay = self._throttle.delay(address)
-        if delay > LAST_DELAY:
-            raise TooManySignInsError(delay)
-        await asyncio.sleep(delay)
 
     def _key(self, header: str) -> bytes:
         # Keyed, so what is in memory is neither a password nor something to guess it from.
