@@ -120,7 +120,9 @@ def serve(
     from tabpy.tabpy_server.processes.prefork_state import PreforkState
     from tabpy.tabpy_server.web import server_info
 
-    sign_in = first_user.resolve(chosen, os.environ, may_generate=may_generate, may_open=may_open)
+    sign_in = first_user.resolve(
+        chosen, os.environ, may_generate=may_generate, may_open=may_open, confined=False
+    )
     state = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:

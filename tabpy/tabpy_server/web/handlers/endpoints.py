@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tabpy.tabpy_server.errors import InvalidInputError, RefusedError
 from tabpy.tabpy_server.functions.metadata import parse_metadata
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS, MODEL, Endpoint
+from tabpy.tabpy_server.rights import DEPLOY
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.upload import Sent, UploadHandler
 from tabpy.tabpy_server.web.staged_archive import removing_staged, staged_archive
@@ -20,6 +21,7 @@ class EndpointsHandler(UploadHandler):
     """All endpoints; makes new ones."""
 
     route = "/endpoints"
+    needed_rights: ClassVar[Mapping[str, str]] = {"POST": DEPLOY}
 
     async def get(self) -> None:
         found = await self.context.catalog.endpoints()
@@ -39,6 +41,7 @@ class EndpointHandler(UploadHandler):
     """One endpoint; changes and removes it."""
 
     route = "/endpoints/{name}"
+    needed_rights: ClassVar[Mapping[str, str]] = {"PUT": DEPLOY, "DELETE": DEPLOY}
 
     async def get(self, name: str) -> None:
         self.write_json((await self.context.catalog.endpoint(name)).info())
@@ -87,6 +90,7 @@ class RollbackHandler(UploadHandler):
     """Has an earlier version of an endpoint answer again."""
 
     route = "/endpoints/{name}/rollback"
+    needed_rights: ClassVar[Mapping[str, str]] = {"POST": DEPLOY}
 
     async def post(self, name: str) -> None:
         version = self.sent().metadata.get("version")
