@@ -10,6 +10,7 @@ from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.isolated import IsolatedRunner, why_it_failed
 from tabpy.tabpy_server.functions.metadata import parse_metadata
+from tabpy.tabpy_server.functions.store.opened_archive import open_archive
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.workers.protocol import Collect
@@ -41,11 +42,15 @@ async def deploy_checkout(
             logger.warning("Not deployed: %s", problem)
         known = await catalog.run(lambda store: store.origins())
         for metadata in collected["functions"]:
-            await _deploy(catalog, deployer, metadata, known)
+            await _deploy(catalog, deployer, metadata, Path(archives), known)
 
 
 async def _deploy(
-    catalog: Catalog, deployer: Deployer, metadata: dict[str, Any], known: set[str]
+    catalog: Catalog,
+    deployer: Deployer,
+    metadata: dict[str, Any],
+    archives: Path,
+    known: set[str],
 ) -> None:
     where = f"models/{metadata['file']}: {metadata['name']}"
     try:
@@ -54,7 +59,9 @@ async def _deploy(
         if exists and request.origin in known:
             return
         deploy = deployer.replace if exists else deployer.create
-        endpoint, _ = await deploy(request, Path(metadata["archive"]))
+        # Only the name: a module that was imported there can have the worker say anything.
+        with open_archive(archives / Path(metadata["archive"]).name) as archive:
+            endpoint, _ = await deploy(request, archive)
         # Only the last one: a text that was there before may come back.
         before = request.origin.rpartition(" ")[0]
         await catalog.run(lambda store: store.remember(request.origin, before))

@@ -10,6 +10,7 @@ from tabpy.tabpy_server.functions.legacy import state_folder
 from tabpy.tabpy_server.functions.legacy.state_folder import LegacyFunction
 from tabpy.tabpy_server.functions.metadata import DeployRequest
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS
+from tabpy.tabpy_server.functions.store.opened_archive import open_operators
 from tabpy.tabpy_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ async def _import(catalog: Catalog, deployer: Deployer, function: LegacyFunction
         if function.archive is None:
             await deployer.create(request, None)
         else:
-            await deployer.import_legacy(request, function.archive, function.version)
+            with open_operators(function.archive) as archive:
+                await deployer.import_legacy(request, archive, function.version)
         await catalog.run(lambda store: store.remember(request.origin))
     except TabPyError as error:
         logger.warning(
