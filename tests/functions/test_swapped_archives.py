@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,17 @@ def test_one_that_waits_for_its_turn_is_measured_before(
     store: Store, tmp_path: Path, archive: Write
 ) -> None:
     waiting = archive(b"of a person who waits")
-    deployer = attacked(store, tmp_path, lambda _: waiting.path.write_bytes(b"of another person"))
+
+    class Patient(Attacker):
+        """Attacks the one who waits, once its archive has been measured."""
+
+        async def run_isolated(self, *task: Any) -> bytes:
+            while not waiting.stored.sha256:  # noqa: ASYNC110 - a turn of the loop, and no time
+                await asyncio.sleep(0)
+            return await super().run_isolated(*task)
+
+    runner = Patient(lambda _: waiting.path.write_bytes(b"of an attacker"))
+    deployer = Deployer(catalog_of(lambda: store, tmp_path / "archives"), runner)
 
     async def deploy_both() -> None:
         first = asyncio.ensure_future(deploy(deployer, "first", archive(DATA)))
@@ -110,9 +121,6 @@ def test_one_that_waits_for_its_turn_is_measured_before(
         with pytest.raises(RefusedError, match="was changed while it was checked"):
             second.result()
 
-    # Both are measured before the first one is checked: threads are quicker than turns here.
-    waiting.measure()
-    waiting.measure = lambda: None  # type: ignore[method-assign]
     asyncio.run(deploy_both())
     assert stored(store) == {"first": sha256(DATA)}
 
