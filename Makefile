@@ -9,7 +9,7 @@ TESTS ?=
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
-.PHONY: run test coverage lint bench clean
+.PHONY: run test coverage lint audit bench clean
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
@@ -30,6 +30,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Known vulnerabilities of what a dyno installs, and patterns of unsafe code. Asks PyPI.
+audit: $(VENV)/installed-audit
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive tabpy models
+	$(BIN)/python -m tests.audit
+
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks
 
@@ -45,4 +50,8 @@ $(VENV)/installed: requirements.txt pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) -e '.[test,lint]'
+	@touch $@
+
+$(VENV)/installed-audit: $(VENV)/installed
+	@$(PIP) -e '.[audit]'
 	@touch $@

@@ -32,7 +32,7 @@ BOUNDS = by_name(PROJECT["dependencies"] + EXTRAS["science"] + EXTRAS["models"])
 PINS = by_name(
     [line for line in read("requirements.txt").splitlines() if line[:1] not in {"", "#"}]
 )
-TOOLS = by_name(EXTRAS["test"] + EXTRAS["lint"])
+TOOLS = by_name(EXTRAS["test"] + EXTRAS["lint"] + EXTRAS["audit"])
 
 
 # The version

@@ -7,6 +7,7 @@ import pytest
 
 from tabpy.tabpy_server import machine, package_files
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.rights import ALL
 from tabpy.tabpy_server.settings import Settings, load, user_folder
 
 
@@ -64,6 +65,11 @@ def test_flags_are_read_in_all_their_spellings(text: str, value: bool) -> None:
     assert load(None, {"TABPY_LOG_DETAILS": text}).settings.log_details is value
 
 
+@pytest.mark.parametrize("text", ["query,evaluate", " evaluate , query "])
+def test_rights_are_words_with_commas(text: str) -> None:
+    assert load(None, {"TABPY_RIGHTS": text}).settings.rights == ("query", "evaluate")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -76,6 +82,9 @@ def test_flags_are_read_in_all_their_spellings(text: str, value: bool) -> None:
         ("TABPY_GZIP_ENABLE", ""),
         ("TABPY_WORKERS", "2.5"),
         ("TABPY_PRELOAD", "a-b"),
+        ("TABPY_RIGHTS", "query,admin"),
+        ("TABPY_RIGHTS", "query,,deploy"),
+        ("TABPY_RIGHTS", "query,query"),
         ("WEB_CONCURRENCY", "1000"),
     ],
 )
@@ -92,6 +101,7 @@ EMPTY: dict[str, object] = {
     "TABPY_PWD_FILE": None,
     "TABPY_USERNAME": "",
     "TABPY_PASSWORD": "",
+    "TABPY_RIGHTS": ALL,
     "TABPY_STATE_PATH": REFUSED,
     "TABPY_QUERY_OBJECT_PATH": None,
     "TABPY_STATIC_PATH": REFUSED,

@@ -104,7 +104,7 @@ def _wants_credentials(probe: Connection) -> bool:
 
 
 def _credentials() -> tuple[str, str]:
-    user = password = ""
+    user = password = ""  # not known yet # nosec B105
     try:
         if sys.stdin is None:  # closed by the caller
             pass

@@ -159,10 +159,16 @@ def serve(
     from tabpy.tabpy_server.processes.prefork_state import PreforkState
     from tabpy.tabpy_server.web import server_info
 
-    sign_in = first_user.resolve(chosen, os.environ, may_generate=may_generate, may_open=may_open)
     parts = NOT_LINUX if fork_server is None else fork_server.parts
-    state = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate, parts)
     log_confinement(chosen, parts)
+    sign_in = first_user.resolve(
+        chosen,
+        os.environ,
+        may_generate=may_generate,
+        may_open=may_open,
+        confined=parts.complete,
+    )
+    state = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate, parts)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:
         print(welcome.text(chosen.port, sign_in.users, sign_in.password), flush=True)

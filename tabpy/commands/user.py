@@ -7,7 +7,9 @@ import secrets
 import sys
 from collections.abc import Sequence
 
+from tabpy.tabpy_server import rights
 from tabpy.tabpy_server.access import password_file, password_hashes
+from tabpy.tabpy_server.rights import Rights
 
 # Without the look-alikes 0 O 1 l I; 20 of these 57 characters are 116 bits.
 _ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -16,7 +18,8 @@ _GENERATED_LENGTH = 20
 _HOW_TO_GIVE_IT = """\
 Without -p the password is asked for, twice and unseen; an empty answer has one generated.
 In a script, one line of standard input is the password; without any, one is generated.
-Only a generated password is printed: alone, on standard output."""
+Only a generated password is printed: alone, on standard output.
+With --may and without -p, update changes the rights alone."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif arguments.command == "delete":
             password_file.delete(arguments.file, arguments.name)
             _say(f"Deleted user {arguments.name} from {arguments.file}.")
+        elif arguments.command == "update" and arguments.may and arguments.password is None:
+            password_file.update(arguments.file, arguments.name, may=arguments.may)
+            _say(f"Updated the rights of {arguments.name} in {arguments.file}; the password stays.")
         else:
             _set_password(arguments)
     except KeyboardInterrupt:
@@ -58,10 +64,10 @@ def _set_password(arguments: argparse.Namespace) -> None:
         password = "".join(secrets.choice(_ALPHABET) for _ in range(_GENERATED_LENGTH))
     encoded = password_hashes.hash_password(arguments.name, password)
     if adding:
-        password_file.add(arguments.file, arguments.name, encoded)
+        password_file.add(arguments.file, arguments.name, encoded, arguments.may or rights.ALL)
         _say(f"Added user {arguments.name} to {arguments.file}.")
     else:
-        password_file.update(arguments.file, arguments.name, encoded)
+        password_file.update(arguments.file, arguments.name, encoded, arguments.may)
         _say(f"Updated user {arguments.name} in {arguments.file}.")
     if generated:
         _say("The generated password, which is kept nowhere else:")
@@ -100,11 +106,12 @@ def _ask(name: str) -> str | None:
 
 def _list(file: str) -> None:
     users = password_file.read(file)
-    for name, encoded in users.items():
-        if password_hashes.is_outdated(encoded):
-            _show(f"{name}  pbkdf2 (old: run tabpy-user update -u {name})")
+    for name, user in users.items():
+        may = rights.written(user.rights)
+        if password_hashes.is_outdated(user.encoded):
+            _show(f"{name}  pbkdf2  {may}  (an old hash: run tabpy-user update -u {name})")
         else:
-            _show(f"{name}  argon2id")
+            _show(f"{name}  argon2id  {may}")
     if not users:
         _say(f"{file} has no users.")
 
@@ -136,16 +143,24 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar="PWD",
         help="password (the shell's history and the process list show it: better left out)",
     )
+    may = argparse.ArgumentParser(add_help=False)
+    may.add_argument(
+        "--may",
+        metavar="RIGHTS",
+        type=_rights,
+        help=f"what the user may do: one or more of {rights.written(rights.ALL)}"
+        " (default: add gives all, update changes none)",
+    )
 
     parser = argparse.ArgumentParser(
         prog="tabpy-user", description="Manage the users of a TabPy password file."
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command, summary, parents in (
-        ("add", "add a user", [name, password, file]),
-        ("update", "give a user another password", [name, password, file]),
+        ("add", "add a user", [name, password, may, file]),
+        ("update", "give a user another password, or other rights", [name, password, may, file]),
         ("delete", "remove a user", [name, file]),
-        ("list", "show the users and the kind of their hashes", [file]),
+        ("list", "show the users, the kind of their hashes and their rights", [file]),
     ):
         commands.add_parser(
             command,
@@ -160,6 +175,15 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         # argparse would print them, and they may well be the end of a password.
         parser.error(f"{len(rest)} argument(s) too many; quote a password that has spaces")
     return arguments
+
+
+def _rights(text: str) -> Rights:
+    try:
+        return rights.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}; write one or more of {rights.written(rights.ALL)}"
+        ) from None
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

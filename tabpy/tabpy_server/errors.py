@@ -63,6 +63,19 @@ class UnexpectedCredentialsError(TabPyError):
     info = "Not Acceptable"
 
 
+class MissingRightError(TabPyError):
+    """Somebody has signed in and may not do this; `rights` are those that they have."""
+
+    def __init__(self, user: str, right: str, rights: list[str]) -> None:
+        super().__init__(user, right, rights)
+        self.message = f"User '{user}' may not {right} here."
+        self.info = (
+            f"This needs the right '{right}'; '{user}' has {', '.join(rights)}. Whoever runs the "
+            f"server can give it: tabpy-user update -u {user} --may {','.join([*rights, right])}, "
+            "or TABPY_RIGHTS for the user of TABPY_USERNAME."
+        )
+
+
 # Jobs
 
 

@@ -9,6 +9,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from tabpy.tabpy_server.rights import ALL, Rights
+from tabpy.tabpy_server.rights import parse as parse_rights
+
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
@@ -92,6 +95,14 @@ def modules(value: str) -> tuple[str, ...]:
     if not all(part.isidentifier() for name in names for part in name.split(".")):
         raise ValueError("module names separated by commas")
     return names
+
+
+def rights(value: str) -> Rights:
+    """Read what a user may do, with commas; empty: everything."""
+    try:
+        return parse_rights(value) if value else ALL
+    except ValueError:
+        raise ValueError(f"one or more of {', '.join(ALL)}, each once") from None
 
 
 def postgres(value: str) -> str:

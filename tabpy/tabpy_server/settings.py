@@ -16,9 +16,10 @@ from tabpy.tabpy_server import config_file, machine, package_files
 from tabpy.tabpy_server import setting_values as values
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.package_files import DEFAULT_CONFIG, OUR_PAGE
+from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.setting_field import optional_path, setting, worked_out
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - a server is there to be reached
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a server is there to be reached # nosec B104
 WEB_PROCESSES = 2
 
 
@@ -68,6 +69,7 @@ class Settings:
     )
     username: str = setting("TABPY_USERNAME", values.text, "", "one more user, beside the file's")
     password: str = setting("TABPY_PASSWORD", values.text, "", "that user's password", secret=True)
+    rights: Rights = setting("TABPY_RIGHTS", values.rights, ALL, "what that user may do")
     state_path: Path = worked_out(
         "TABPY_STATE_PATH",
         values.path,

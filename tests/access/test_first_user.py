@@ -11,9 +11,10 @@ import pytest
 
 from tabpy.tabpy_server.access import first_user, password_file, password_hashes
 from tabpy.tabpy_server.access.first_user import SignIn
-from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.access.gate import Gate, OpenGate, Person
 from tabpy.tabpy_server.access.password_hashes import CHEAPEST, hash_password
 from tabpy.tabpy_server.errors import StartError, WrongCredentialsError
+from tabpy.tabpy_server.rights import ALL, DEPLOY, EVALUATE, QUERY, Rights
 from tabpy.tabpy_server.settings import Settings
 
 # TabPy's own: user paolo, password P@ssw0rd.
@@ -47,11 +48,16 @@ def resolve(
     environment: dict[str, str] | None = None,
     may_generate: bool = False,
     may_open: bool = False,
+    confined: bool = True,
     **settings: Any,
 ) -> SignIn:
     """`explicit`, among the settings, is what somebody set."""
     return first_user.resolve(
-        Settings(**settings), environment or {}, may_generate=may_generate, may_open=may_open
+        Settings(**settings),
+        environment or {},
+        may_generate=may_generate,
+        may_open=may_open,
+        confined=confined,
     )
 
 
@@ -59,7 +65,7 @@ def admits(sign_in: SignIn, name: str, password: str) -> bool:
     header = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
     assert isinstance(sign_in.gate, Gate)
     try:
-        return asyncio.run(sign_in.gate.admit(header, "192.0.2.1")) == name
+        return asyncio.run(sign_in.gate.admit(header, "192.0.2.1")).name == name
     except WrongCredentialsError:
         return False
 
@@ -111,6 +117,48 @@ def test_half_a_user_is_no_user(settings: dict[str, Any], message: str) -> None:
         resolve(**settings, may_generate=True, may_open=True)
     assert str(refused.value).startswith(message)
     assert "fake" not in str(refused.value)
+
+
+# --- rights ---
+
+
+def person(sign_in: SignIn, name: str = "ann", password: str = "fake") -> Person:
+    header = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+    return asyncio.run(sign_in.gate.admit(header, "192.0.2.1"))
+
+
+def test_the_user_of_the_settings_has_the_rights_of_the_settings(folder: Path) -> None:
+    bob = hash_password("bob", "x", CHEAPEST)
+    password_file.add(folder / "work" / "tabpypwd.txt", "bob", bob, (DEPLOY,))
+    found = resolve(**ANN, rights=(QUERY,))
+    assert person(found).rights == (QUERY,)
+    assert person(found, "bob", "x").rights == (DEPLOY,)
+    assert person(resolve(**ANN)).rights == ALL
+    assert person(resolve(environment=OLD, on_heroku=True, rights=(QUERY,))).rights == (QUERY,)
+
+
+def test_rights_of_nobody_are_an_error(folder: Path) -> None:
+    password_file.add(folder / "work" / "tabpypwd.txt", "bob", hash_password("bob", "x", CHEAPEST))
+    with pytest.raises(StartError, match=r"^TABPY_RIGHTS is 'query', but there is no user"):
+        resolve(rights=(QUERY,), may_generate=True)
+
+
+@pytest.mark.parametrize("rights", [(EVALUATE,), (QUERY, EVALUATE), (QUERY, DEPLOY)])
+@pytest.mark.parametrize("confined", [True, False])
+def test_where_scripts_are_not_confined_a_restriction_is_warned_of(
+    caplog: pytest.LogCaptureFixture, rights: Rights, confined: bool
+) -> None:
+    resolve(**ANN, rights=rights, confined=confined)
+    said = [each for each in caplog.messages if each.startswith("The rights of ann only prevent")]
+    assert len(said) == (0 if confined else 1)
+
+
+@pytest.mark.parametrize("rights", [ALL, (QUERY,)])
+def test_who_may_do_everything_or_run_no_code_is_not(
+    caplog: pytest.LogCaptureFixture, rights: Rights
+) -> None:
+    resolve(**ANN, rights=rights, confined=False)
+    assert caplog.messages == []
 
 
 # --- Heroku's old names ---

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tabpy.tabpy_server.access import password_file, password_hashes
-from tabpy.tabpy_server.access.password_file import PasswordFileError
+from tabpy.tabpy_server.access.password_file import PasswordFileError, User
 from tabpy.tabpy_server.access.password_hashes import CHEAPEST, Profile
+from tabpy.tabpy_server.rights import ALL, DEPLOY, EVALUATE, QUERY, Rights
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,13 +181,30 @@ def test_the_committed_file_is_valid() -> None:
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 def test_a_file_has_users_comments_and_blank_lines(bom: str, end: str) -> None:
     lines = [f"Ann {ARGON2ID}", "# paolo left", "", "  ", f"#bob {OTHER}", f"paolo {PAOLO_PBKDF2}"]
-    assert password_file.parse(bom + end.join(lines)) == {"ann": ARGON2ID, "paolo": PAOLO_PBKDF2}
+    assert password_file.parse(bom + end.join(lines)) == {
+        "ann": User(ARGON2ID),
+        "paolo": User(PAOLO_PBKDF2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "rights"),
+    [
+        ("", ALL),
+        (" query,evaluate,deploy", ALL),
+        (" query,evaluate", (QUERY, EVALUATE)),
+        (" deploy,query", (QUERY, DEPLOY)),
+        ("\tevaluate ", (EVALUATE,)),
+    ],
+)
+def test_a_third_word_lists_rights(word: str, rights: Rights) -> None:
+    assert password_file.parse(f"ann {ARGON2ID}{word}\n") == {"ann": User(ARGON2ID, rights)}
 
 
 def test_a_comment_may_be_in_any_encoding(tmp_path: Path) -> None:
     file = tmp_path / "users.txt"
     file.write_bytes(b"# f\xfcr Z\xfcrich\n" + f"ann {ARGON2ID}\n".encode())
-    assert password_file.read(file) == {"ann": ARGON2ID}
+    assert password_file.read(file) == {"ann": User(ARGON2ID)}
 
 
 @pytest.mark.parametrize("text", ["", "\ufeff", "# nobody yet\n", "\n\n"])
@@ -196,8 +214,8 @@ def test_a_file_may_have_no_users(text: str) -> None:
 
 SECRET = "Hunter2-in-plain-text"
 BROKEN = {
-    "no hash": ("ann", "two words, not 1"),
-    "a word too many": (f"ann {SECRET} {ARGON2ID}", "two words, not 3"),
+    "no hash": ("ann", "two or three words, not 1"),
+    "a word too many": (f"ann {SECRET} {ARGON2ID}", "argon2id"),
     "a password in plain text": (f"ann {SECRET}", "argon2id"),
     "the words in the wrong order": (f"{SECRET}: ann", "name"),
     "a hash before the name": (f"{ARGON2ID} ann", "argon2id"),
@@ -209,6 +227,25 @@ BROKEN = {
     "less memory than argon2 can do with": ("ann " + ARGON2ID.replace("m=8", "m=7"), "argon2id"),
     "a colon in the name": (f"a:b {ARGON2ID}", "printable ASCII"),
     "a name that isn't ASCII": (f"zoë {ARGON2ID}", "printable ASCII"),
+    "blanks between rights": (
+        f"ann {ARGON2ID} query, deploy",
+        "no spaces: two or three words, not 4",
+    ),
+    "a right that is none": (
+        f"ann {ARGON2ID} query,evalute",
+        "right 2 of 2, 'evalute', is none; eval",
+    ),
+    "a password in place of rights": (f"ann {ARGON2ID} {SECRET}", "right 1 of 1 is none: write"),
+    "a right twice": (
+        f"ann {ARGON2ID} query,deploy,query",
+        "right 3 of 3, 'query', is there already",
+    ),
+    "no right between commas": (
+        f"ann {ARGON2ID} query,",
+        "right 2 of 2 is empty: write one or more",
+    ),
+    "no right at all": (f"ann {ARGON2ID} ,", "right 1 of 2 is empty"),
+    "rights in capitals": (f"ann {ARGON2ID} Query", "'Query', is none; query is"),
     "a name twice": (f"PETER {ARGON2ID}", "peter is on line 2"),
 }
 
@@ -275,6 +312,40 @@ def test_update_changes_the_hash_alone(file: Path) -> None:
     assert file.read_bytes() == HEAD + ANN.replace(ARGON2ID.encode(), OTHER.encode()) + PAOLO
 
 
+RESTRICTED = f"zoe\t{OTHER}  query\t\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("rights", "after"),
+    [
+        (ALL, f"zoe\t{OTHER}\t\r\n"),
+        ((QUERY, DEPLOY), f"zoe\t{OTHER} query,deploy\t\r\n"),
+    ],
+)
+def test_update_changes_the_rights_alone(file: Path, rights: Rights, after: str) -> None:
+    file.write_bytes(HEAD + RESTRICTED + ANN + PAOLO)
+    password_file.update(file, "zoe", may=rights)
+    assert file.read_bytes() == HEAD + after.encode() + ANN + PAOLO
+    assert password_file.read(file)["zoe"].rights == rights
+
+
+def test_another_hash_leaves_the_rights_and_both_can_be_changed(file: Path) -> None:
+    file.write_bytes(HEAD + RESTRICTED + PAOLO)
+    password_file.update(file, "zoe", ARGON2ID)
+    assert password_file.read(file)["zoe"] == User(ARGON2ID, (QUERY,))
+    password_file.update(file, "zoe", OTHER, (EVALUATE,))
+    assert password_file.read(file)["zoe"] == User(OTHER, (EVALUATE,))
+    password_file.update(file, "paolo", may=(QUERY,))  # the last line, without an end
+    assert file.read_bytes().endswith(PAOLO + b" query")
+
+
+def test_add_writes_rights_unless_they_are_all(file: Path) -> None:
+    file.write_bytes(b"")
+    password_file.add(file, "bob", OTHER, (QUERY, EVALUATE))
+    password_file.add(file, "carl", OTHER, ALL)
+    assert file.read_text() == f"bob {OTHER} query,evaluate\ncarl {OTHER}\n"
+
+
 @pytest.mark.parametrize(("name", "rest"), [("ann", HEAD + PAOLO), ("PAOLO", HEAD + ANN)])
 def test_delete_takes_one_line_out(file: Path, name: str, rest: bytes) -> None:
     password_file.delete(file, name)
@@ -285,9 +356,9 @@ def test_a_user_on_the_first_line_behind_a_byte_order_mark_can_be_edited(tmp_pat
     file = tmp_path / "users.txt"
     file.write_text(f"ann {ARGON2ID}\nbob {OTHER}\n", encoding="utf-8-sig")
     password_file.update(file, "ann", OTHER)
-    assert password_file.read(file) == {"ann": OTHER, "bob": OTHER}
+    assert password_file.read(file) == {"ann": User(OTHER), "bob": User(OTHER)}
     password_file.delete(file, "ann")
-    assert password_file.read(file) == {"bob": OTHER}
+    assert password_file.read(file) == {"bob": User(OTHER)}
 
 
 Edit = Callable[[Path], None]

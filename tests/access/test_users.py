@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tabpy.tabpy_server.access import password_file, users
-from tabpy.tabpy_server.access.password_file import PasswordFileError
+from tabpy.tabpy_server.access.password_file import PasswordFileError, User
 from tabpy.tabpy_server.access.password_hashes import CHEAPEST, hash_password
 from tabpy.tabpy_server.access.users import CHECK_FILE_SECONDS, Users
+from tabpy.tabpy_server.rights import QUERY
 
 HASH = hash_password("ann", "fake", CHEAPEST)
 OTHER = hash_password("ann", "another fake", CHEAPEST)
@@ -43,10 +44,10 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("clock")
 def test_they_are_those_of_the_file_and_those_beside_it(file: Path) -> None:
-    assert Users(file, {}).current() == {"ann": HASH}
-    assert Users(None, {"bob": HASH}).current() == {"bob": HASH}
-    assert Users(file, {"bob": HASH}).current() == {"ann": HASH, "bob": HASH}
-    assert Users(file, {"ann": OTHER}).current() == {"ann": OTHER}
+    assert Users(file, {}).current() == {"ann": User(HASH)}
+    assert Users(None, {"bob": User(HASH)}).current() == {"bob": User(HASH)}
+    assert Users(file, {"bob": User(HASH)}).current() == {"ann": User(HASH), "bob": User(HASH)}
+    assert Users(file, {"ann": User(OTHER)}).current() == {"ann": User(OTHER)}
     assert Users(None, {}).current() == {}
 
 
@@ -59,7 +60,7 @@ def test_a_file_that_cannot_be_used_is_an_error_at_the_start(file: Path) -> None
 
 
 def test_as_long_as_nothing_changes_it_is_the_same_object(file: Path, clock: Clock) -> None:
-    known = Users(file, {"bob": HASH})
+    known = Users(file, {"bob": User(HASH)})
     first = known.current()
     clock.go_on()
     assert known.current() is first
@@ -68,13 +69,13 @@ def test_as_long_as_nothing_changes_it_is_the_same_object(file: Path, clock: Clo
 def test_an_edit_is_seen_with_the_next_look(
     file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    known = Users(file, {"bob": HASH})
+    known = Users(file, {"bob": User(HASH)})
     known.current()
     password_file.add(file, "carl", HASH)
     with caplog.at_level(logging.INFO):
         assert "carl" not in known.current()  # the last look was just now
         clock.go_on()
-        assert known.current() == {"ann": HASH, "bob": HASH, "carl": HASH}
+        assert known.current() == {"ann": User(HASH), "bob": User(HASH), "carl": User(HASH)}
         clock.go_on()
         known.current()
     assert [each.getMessage() for each in caplog.records] == [
@@ -89,27 +90,46 @@ def test_an_edit_that_changes_neither_size_nor_time_is_seen(file: Path, clock: C
     password_file.update(file, "ann", OTHER)  # puts another file in its place
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     clock.go_on()
-    assert known.current() == {"ann": OTHER}
+    assert known.current() == {"ann": User(OTHER)}
 
 
 def test_in_a_file_that_has_become_wrong_the_right_lines_count(
     file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    known = Users(file, {"bob": HASH})
+    known = Users(file, {"bob": User(HASH)})
     known.current()
     file.write_text(f"carl {HASH}\nann no-hash\n")
     clock.go_on()
-    assert known.current() == {"bob": HASH, "carl": HASH}
+    assert known.current() == {"bob": User(HASH), "carl": User(HASH)}
     assert "line 2" in caplog.text
     assert "no-hash" not in caplog.text
 
 
+def test_other_rights_are_seen_with_the_next_look(file: Path, clock: Clock) -> None:
+    known = Users(file, {})
+    known.current()
+    password_file.update(file, "ann", may=(QUERY,))
+    clock.go_on()
+    assert known.current() == {"ann": User(HASH, (QUERY,))}
+
+
+def test_a_line_whose_rights_have_become_wrong_gives_none(
+    file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = Users(file, {"bob": User(HASH)})
+    known.current()
+    file.write_text(f"ann {HASH} evaluat\ncarl {HASH} query\n")
+    clock.go_on()
+    assert known.current() == {"bob": User(HASH), "carl": User(HASH, (QUERY,))}
+    assert "line 1: the third word lists rights, and right 1 of 1, 'evaluat'" in caplog.text
+
+
 def test_without_the_file_its_users_are_out(file: Path, clock: Clock) -> None:
-    known = Users(file, {"bob": HASH})
+    known = Users(file, {"bob": User(HASH)})
     known.current()
     file.unlink()
     clock.go_on()
-    assert known.current() == {"bob": HASH}
+    assert known.current() == {"bob": User(HASH)}
     password_file.add(file, "ann", OTHER)
     clock.go_on()
-    assert known.current() == {"ann": OTHER, "bob": HASH}
+    assert known.current() == {"ann": User(OTHER), "bob": User(HASH)}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tabpy.tabpy_server import rights
 from tabpy.tabpy_server.access import password_file, password_hashes
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +63,8 @@ def run(
 
 
 def is_users(file: Path, name: str, password: str) -> bool:
-    return password_hashes.verify_any(password_file.read(file), name, password)
+    hashes = {each: user.encoded for each, user in password_file.read(file).items()}
+    return password_hashes.verify_any(hashes, name, password)
 
 
 class Terminal:
@@ -262,12 +264,68 @@ def test_delete_removes_the_user(file: Path) -> None:
     assert file.read_text() == "# users\n"
 
 
-def test_list_shows_names_and_which_hashes_are_old(file: Path) -> None:
+def test_list_shows_names_rights_and_which_hashes_are_old(file: Path) -> None:
     with file.open("a") as stream:
-        stream.write(f"paolo {PAOLO_PBKDF2}\n")
+        stream.write(f"paolo {PAOLO_PBKDF2} query\n")
     done = run(file.parent, "list")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == ("ann  argon2id\npaolo  pbkdf2 (old: run tabpy-user update -u paolo)\n")
+    assert done.stdout == (
+        "ann  argon2id  query,evaluate,deploy\n"
+        "paolo  pbkdf2  query  (an old hash: run tabpy-user update -u paolo)\n"
+    )
+
+
+def test_add_gives_rights(file: Path, password: str) -> None:
+    done = run(file.parent, "add", "-u", "zoe", "-p", password, "--may", "evaluate,query")
+    assert (done.returncode, done.stderr) == (0, "Added user zoe to tabpypwd.txt.\n")
+    assert password_file.read(file)["zoe"].rights == ("query", "evaluate")
+    assert password_file.read(file)["ann"].rights == rights.ALL
+    assert is_users(file, "zoe", password)
+
+
+def test_update_changes_rights_and_asks_for_no_password(file: Path) -> None:
+    terminal = Terminal(file.parent, "update", "-u", "ann", "--may", "query")
+    assert terminal.end() == 0
+    said = "Updated the rights of ann in tabpypwd.txt; the password stays."
+    assert terminal.seen.split("\r\n") == [said, ""]
+    assert password_file.read(file)["ann"].rights == ("query",)
+    assert is_users(file, "ann", "fake")
+
+
+def test_update_changes_both_if_told_so_and_else_leaves_the_rights(
+    file: Path, password: str
+) -> None:
+    run(file.parent, "update", "-u", "ann", "-p", password, "--may", "query")
+    assert is_users(file, "ann", password)
+    run(file.parent, "update", "-u", "ann", "-p", "fake again")
+    assert is_users(file, "ann", "fake again")
+    assert password_file.read(file)["ann"].rights == ("query",)
+    done = run(file.parent, "update", "-u", "zoe", "--may", "query")
+    assert (done.returncode, done.stderr.split(";")[0]) == (
+        1,
+        "tabpy-user: tabpypwd.txt has no user zoe",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("query,evalute", "right 2 of 2, 'evalute', is none; evaluate is; write one or more of qu"),
+        ("", "right 1 of 1 is empty"),
+        ("query,query", "right 2 of 2, 'query', is there already"),
+        ("admin", "right 1 of 1 is none"),
+    ],
+)
+@pytest.mark.parametrize("command", ["add", "update"])
+def test_rights_that_are_none_are_explained(
+    file: Path, command: str, text: str, message: str
+) -> None:
+    before = file.read_bytes()
+    name = {"add": "zoe", "update": "ann"}[command]
+    done = run(file.parent, command, "-u", name, "--may", text)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"argument --may: {message}" in done.stderr
+    assert file.read_bytes() == before
 
 
 def test_an_empty_list_says_so(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tabpy.tabpy_server.functions.store.endpoint import (
     Endpoint,
     EndpointMetadata,
 )
+from tabpy.tabpy_server.functions.store.opened_archive import open_archive
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers.protocol import Task
@@ -31,8 +32,10 @@ def put(store: Store, folder: Path, data: bytes = DATA) -> ArchiveInfo:
     """Store an archive that no version uses yet."""
     file = folder / "to be stored"
     file.write_bytes(data)
-    found = store.put_archive(file)
-    return ArchiveInfo(found.sha256, found.size, python="3.11.7")
+    with open_archive(file) as archive:
+        archive.measure()
+        store.put_archive(archive)
+    return ArchiveInfo(*archive.stored, python="3.11.7")
 
 
 def add_model(store: Store, folder: Path, name: str, data: bytes = DATA, **said: Any) -> Endpoint:

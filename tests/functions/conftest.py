@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tabpy.tabpy_server.functions.store.database import open_engine
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive, open_archive
 from tabpy.tabpy_server.functions.store.store import Store
 
 KEPT = 2  # versions
@@ -29,12 +30,16 @@ def store(engine: Engine) -> Store:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Callable[[bytes], Path]:
-    """Write a file that can be stored as an archive."""
+def archive(tmp_path: Path) -> Iterator[Callable[[bytes], OpenedArchive]]:
+    """Write a file that can be stored as an archive, and open it."""
+    opened: list[OpenedArchive] = []
 
-    def write(data: bytes) -> Path:
-        file = tmp_path / "archive"
+    def write(data: bytes) -> OpenedArchive:
+        file = tmp_path / f"archive {len(opened)}"
         file.write_bytes(data)
-        return file
+        opened.append(open_archive(file))
+        return opened[-1]
 
-    return write
+    yield write
+    for each in opened:
+        each.close()

@@ -10,6 +10,7 @@ import pytest
 
 from tabpy.tabpy_server.functions.archive_files import FORGET_AFTER, ArchiveFiles, remove_old_files
 from tests.functions.building import sha256
+from tests.functions.swapping import Swap, swaps
 
 DATA = b"an archive"
 NAME = sha256(DATA)
@@ -71,6 +72,19 @@ def test_who_asks_at_the_same_time_gets_the_same_file(source: Source, folder: Pa
 
     assert asyncio.run(ask()) == [folder / NAME] * 5
     assert source.fetched == [NAME]
+
+
+@swaps
+@pytest.mark.parametrize("damaged", [False, True])
+def test_whatever_lies_in_a_files_place_is_replaced(
+    source: Source, folder: Path, swap: Swap, damaged: bool
+) -> None:
+    swap(source.get())
+    # Without a look at what is in it, another file is a file: the worker finds it damaged.
+    is_file = (folder / NAME).is_file() and not (folder / NAME).is_symlink()
+    assert source.get(damaged=damaged or is_file) == folder / NAME
+    assert (folder / NAME).read_bytes() == DATA
+    assert not (folder / NAME).is_symlink()
 
 
 def test_an_archive_that_cannot_be_had_leaves_nothing(source: Source, folder: Path) -> None:

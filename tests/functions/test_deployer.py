@@ -23,11 +23,12 @@ from tabpy.tabpy_server.errors import (
 from tabpy.tabpy_server.functions.deployer import LOAD_TIMEOUT, Deployer
 from tabpy.tabpy_server.functions.metadata import DeployRequest
 from tabpy.tabpy_server.functions.store.endpoint import ArchiveInfo, EndpointMetadata
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Task
 from tests.functions.building import FakeRunner, catalog_of, sha256
 
-Write = Callable[[bytes], Path]
+Write = Callable[[bytes], OpenedArchive]
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_new_model_is_checked_and_stored(
         sha256(b"data"), 4, "3.11.7", {"numpy": "2"}, ["numpy>=2"], "origin"
     )
     assert store.load() == {"f": made.endpoint}
-    task = CheckArchive(str(file), "f", ["numpy>=2"], "3.11.7", {"numpy": "2"})
+    task = CheckArchive(str(file.path), "f", ["numpy>=2"], "3.11.7", {"numpy": "2"})
     assert runner.asked == [(task, LOAD_TIMEOUT, b"")]
 
 
@@ -255,13 +256,15 @@ def test_one_thing_is_checked_after_the_other(store: Store, tmp_path: Path, arch
     async def deploy_many() -> int:
         runner = CountingRunner()
         deployer = Deployer(catalog_of(lambda: store, tmp_path / "archives"), runner)
-        file = archive(b"1")
         await asyncio.gather(
-            *(deployer.create(request(f"f{number}"), file) for number in range(3)),
-            *(deployer.import_legacy(request(f"g{number}"), file, 1) for number in range(3)),
+            *(deployer.create(request(f"f{number}"), archive(b"1")) for number in range(3)),
+            *(
+                deployer.import_legacy(request(f"g{number}"), archive(b"1"), 1)
+                for number in range(3)
+            ),
         )
         await asyncio.gather(
-            *(deployer.replace(request(f"f{number}"), file) for number in range(3)),
+            *(deployer.replace(request(f"f{number}"), archive(b"1")) for number in range(3)),
             *(deployer.change(request(f"g{number}", schema="text")) for number in range(3)),
         )
         assert len(runner.asked) == 12

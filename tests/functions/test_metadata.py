@@ -6,7 +6,22 @@ from typing import Any
 import pytest
 
 from tabpy.tabpy_server.errors import InvalidInputError
-from tabpy.tabpy_server.functions.metadata import DEPTH, DeployRequest, parse_metadata
+from tabpy.tabpy_server.functions.metadata import (
+    DEPTH,
+    DESCRIPTION_LIMIT,
+    DeployRequest,
+    parse_metadata,
+)
+
+
+@pytest.mark.parametrize("character", ["a", "ä", "\ud800"])
+def test_a_description_has_a_limit(character: str) -> None:
+    largest = character * (DESCRIPTION_LIMIT // len(character.encode("utf-8", "surrogatepass")))
+    assert parse_metadata({"name": "f", "description": largest}).given == {"description": largest}
+    size = len((largest + "aaa").encode("utf-8", "surrogatepass"))
+    assert refusal({"name": "f", "description": largest + "aaa"}) == (
+        f"'description' is too large. It has {size} bytes, and 65536 are allowed."
+    )
 
 
 def nested(levels: int, *, objects: bool = False) -> Any:

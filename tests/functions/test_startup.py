@@ -26,6 +26,7 @@ from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Collect, Task
 from tests.functions.building import add_model, catalog_of
+from tests.functions.swapping import Swap, swaps
 
 TABPYS_STATE = Path(__file__).parents[1] / "compat" / "data" / "state"
 
@@ -37,6 +38,7 @@ class Workers:
         self.functions: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self.unloadable: set[str] = set()
+        self.swaps: dict[str, Swap] = {}  # what the check of a function does to its archive
         self.error: TabPyError | None = None
         self.collected: list[str] = []
 
@@ -44,6 +46,8 @@ class Workers:
         assert isinstance(task, CheckArchive)
         if task.name in self.unloadable:
             raise NotLoadableError(task.name, "It needs x.")
+        if task.name in self.swaps:
+            self.swaps[task.name](Path(task.path))
         return orjson.dumps({"remarks": [], "schema": None})
 
     @asynccontextmanager
@@ -220,6 +224,28 @@ def test_no_module_is_nothing_to_collect(server: Server, caplog: pytest.LogCaptu
     assert record.message.endswith("models', where there is no module.")
 
 
+def test_a_worker_has_no_say_in_which_files_are_archives(
+    server: Server, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    elsewhere = marked("g", archive=str(tmp_path / "secret"))
+    server.workers.functions = [marked("first"), elsewhere, marked("last")]
+    assert server.restart() == {"first": 1, "last": 1}
+    (said,) = warnings(caplog)
+    assert said.startswith("Not deployed: models/mine.py: g: The archive can't be used.")
+
+
+@swaps
+def test_what_a_module_leaves_in_place_of_its_archive_is_refused(
+    server: Server, caplog: pytest.LogCaptureFixture, swap: Swap
+) -> None:
+    server.workers.functions = [marked("first"), marked("swapped"), marked("last")]
+    server.workers.swaps["swapped"] = swap
+    assert server.restart() == {"first": 1, "last": 1}
+    (said,) = warnings(caplog)
+    assert said.startswith("Not deployed: models/mine.py: swapped: The archive ")
+
+
 # --- TabPy's functions ---
 
 
@@ -279,6 +305,15 @@ def test_one_web_process_deploys_and_the_others_wait_for_it(server: Server) -> N
     asyncio.run(start())
     assert len(server.workers.collected) == 1
     assert server.store.load()["f"].version == 1
+
+
+@swaps
+def test_whatever_lies_in_the_locks_place_keeps_nobody_waiting(server: Server, swap: Swap) -> None:
+    server.workers.functions = [marked("f")]
+    server.restart()
+    swap(server.settings.state_path / "boot.lock")
+    server.store.delete("f")
+    assert server.restart() == {"f": 1}
 
 
 def accident(*_: Any) -> Any:

@@ -17,10 +17,12 @@ import pytest
 
 from tabpy.tabpy_server.access import password_file, password_hashes
 from tabpy.tabpy_server.access.throttle import LAST_DELAY
+from tabpy.tabpy_server.rights import EVALUATE
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.server_info import Service
+from tests.deploying import deploy
 from tests.running import ALONE, PASSWORD, USER, Server, basic, until
 
 Start = Callable[..., Server]
@@ -223,6 +225,33 @@ def test_without_its_password_file_nobody_of_it_gets_in(start: Start) -> None:
     until(lambda: sign_in(server, USER, PASSWORD) == 401, "it is noticed")
     for _ in range(10):
         assert sign_in(server, "env", "a secret") == 200
+
+
+# --- rights ---
+
+
+def test_rights_of_the_file_count_at_once_and_a_script_needs_no_second_one(start: Start) -> None:
+    server = start({"WEB_CONCURRENCY": "1"}, users={USER: PASSWORD, "ann": PASSWORD})
+    assert deploy(server, "double", lambda value: 2 * value).status == 201
+    script = "return tabpy.query('double', _arg1)['response']"
+    assert server.evaluate(script, 4, user="ann").json == 8
+    assert server.query("double", 3, user="ann").json["response"] == 6
+    assert not server.log_lines("only prevent accidents")
+
+    password_file.update(server.folder / "pwd.txt", "ann", may=(EVALUATE,))
+    until(lambda: server.query("double", 3, user="ann").status == 403, "it counts")
+    assert server.evaluate(script, 4, user="ann").json == 8
+    assert server.request("DELETE", "/endpoints/double", user="ann").status == 403
+    assert server.request("GET", "/endpoints/double", user="ann").status == 200
+    assert server.request("DELETE", "/endpoints/double").status == 204
+
+
+def test_the_user_of_the_environment_has_the_rights_of_the_environment(start: Start) -> None:
+    env = {"TABPY_USERNAME": "env", "TABPY_PASSWORD": PASSWORD, "TABPY_RIGHTS": "query"}
+    server = start(env)
+    assert server.evaluate("return 1", user="env").status == 403
+    assert server.evaluate("return 1").json == 1
+    assert sign_in(server, "env", PASSWORD) == 200
 
 
 # --- guessing ---

@@ -940,6 +940,26 @@ def test_a_remark_is_a_header_whatever_the_client_says_of_its_packages(
     assert len(warning) <= 1000
 
 
+@pytest.mark.parametrize("call", ["os.mkfifo(each)", "os.symlink('/proc/self/environ', each)"])
+def test_an_archive_that_swaps_itself_is_refused_and_the_next_one_is_not(
+    server: Server, processes: list[Line], name: str, call: str
+) -> None:
+    incoming = server.folder / "state" / "incoming"
+    swap = Raising(
+        exec,
+        "import os, pathlib\n"
+        f"for each in pathlib.Path({str(incoming)!r}).iterdir():\n"
+        f"    each.unlink()\n"
+        f"    {call}",
+    )
+    for line in processes:
+        body = upload({"name": name}, archive_of(lambda: swap))
+        refusal(line.request("POST", "/endpoints", body, FORM))
+        assert list(incoming.iterdir()) == []
+        body = upload({"name": next(NAMES)}, archive_of(constant(1)))
+        assert line.request("POST", "/endpoints", body, FORM).status == 201
+
+
 def test_loading_that_never_ends_is_stopped(start: Callable[..., Server], name: str) -> None:
     command = server_with("tabpy.tabpy_server.functions.deployer.LOAD_TIMEOUT", 1.0)
     server = start({"TABPY_WORKERS": "1"}, command=command)

@@ -21,7 +21,9 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from tabpy.tabpy_server import errors
+from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
@@ -43,14 +45,15 @@ class FakeGate:
 
     remembers: bool = True
     required: bool = True
+    rights: Rights = ALL
 
-    def remembered(self, header: str | None) -> str | None:
-        return USER if self.remembers and header == SIGNED_IN else None
+    def remembered(self, header: str | None) -> Person | None:
+        return Person(USER, self.rights) if self.remembers and header == SIGNED_IN else None
 
-    async def admit(self, header: str | None, address: str) -> str:
+    async def admit(self, header: str | None, address: str) -> Person:
         if header != SIGNED_IN:
             raise errors.WrongCredentialsError
-        return USER
+        return Person(USER, self.rights)
 
 
 class FakeCatalog:

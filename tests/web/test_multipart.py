@@ -10,6 +10,7 @@ from tabpy.tabpy_server.errors import InvalidInputError
 from tabpy.tabpy_server.web import multipart
 from tabpy.tabpy_server.web.multipart import METADATA_LIMIT, Parts, Upload
 from tests.deploying import BOUNDARY, FORM, form, part
+from tests.functions.swapping import Swap, swaps
 
 CONTENT_TYPE = FORM["Content-Type"]
 ARCHIVE = bytes(range(256)) * 20 + b"\r\n--" + BOUNDARY.encode()[:-1]
@@ -46,8 +47,19 @@ def test_both_parts_are_taken_whatever_the_pieces(upload: Upload, folder: Path, 
     metadata, archive = feed(upload, body, size)
     assert metadata == b'{"name": "f"}'
     assert archive is not None
-    assert archive.read_bytes() == ARCHIVE
-    assert list(folder.iterdir()) == [archive]
+    assert archive.path.read_bytes() == ARCHIVE
+    assert list(folder.iterdir()) == [archive.path]
+    upload.discard()
+    assert list(folder.iterdir()) == []
+
+
+@swaps
+def test_whatever_lies_in_the_archives_place_is_removed(
+    upload: Upload, folder: Path, swap: Swap
+) -> None:
+    _, archive = feed(upload, form(part("metadata", b"{}"), part("archive", ARCHIVE)))
+    assert archive is not None
+    swap(archive.path)
     upload.discard()
     assert list(folder.iterdir()) == []
 

@@ -1,5 +1,6 @@
 """An archive on this machine is taken from one folder, and removed once it's done with."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tabpy.tabpy_server.errors import (
     StoreUnavailableError,
 )
 from tabpy.tabpy_server.web.staged_archive import removing_staged, staged_archive
+from tests.functions.swapping import Swap, swaps
 
 
 @pytest.fixture
@@ -31,7 +33,8 @@ def stage(folder: Path) -> str:
 
 def test_an_archive_inside_the_destination_is_found(destination: Path) -> None:
     source = stage(destination / "endpoints" / "f" / "1")
-    assert staged_archive(source, destination) == Path(source, "pickle_archive")
+    with staged_archive(source, destination) as archive:
+        assert archive.path == Path(source, "pickle_archive")
 
 
 @pytest.mark.parametrize("source", [None, 5, ["a"], "a\0b", "\ud800", "x" * 5000])
@@ -49,6 +52,31 @@ def test_what_lies_elsewhere_or_is_not_there(destination: Path, tmp_path: Path) 
             staged_archive(source, destination)
     with pytest.raises(InvalidInputError, match="no archive at src_path"):
         staged_archive(f"{destination}/nothing", destination)
+
+
+@swaps
+def test_what_is_no_file_is_refused_and_removed(destination: Path, swap: Swap) -> None:
+    source = stage(destination / "folder")
+    swap(Path(source, "pickle_archive"))
+    if Path(source, "pickle_archive").is_file() and not Path(source, "pickle_archive").is_symlink():
+        return  # another file is a file
+    with (
+        pytest.raises((InvalidInputError, RefusedError), match="archive"),
+        removing_staged(source, destination),
+    ):
+        staged_archive(source, destination)
+    is_there = os.path.lexists(Path(source, "pickle_archive"))
+    assert not is_there
+
+
+def test_a_folder_of_folders_is_never_removed(destination: Path) -> None:
+    other = stage(destination / "endpoints" / "of another person")
+    with (
+        pytest.raises(InvalidInputError, match="no archive at src_path"),
+        removing_staged(f"{destination}/endpoints", destination),
+    ):
+        staged_archive(f"{destination}/endpoints", destination)
+    assert Path(other, "pickle_archive").exists()
 
 
 def test_what_is_stored_is_removed(destination: Path) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from tabpy.tabpy_server.access import password_file, password_hashes
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.access.password_file import User
 from tabpy.tabpy_server.access.throttle import Throttle
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.package_files import checkout
+from tabpy.tabpy_server.rights import ALL, DEPLOY, EVALUATE, written
 from tabpy.tabpy_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -30,12 +32,18 @@ class SignIn:
 
 
 def resolve(
-    settings: Settings, environment: Mapping[str, str], *, may_generate: bool, may_open: bool
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    may_generate: bool,
+    may_open: bool,
+    confined: bool,
 ) -> SignIn:
     """Decide who may enter, never more people than somebody asked for.
 
     `may_generate`: somebody is there to see a generated password. `may_open`: the server may run
-    without one, --disable-auth-warning.
+    without one, --disable-auth-warning. `confined`: scripts can't reach the server's files and
+    processes.
     Raises StartError when nobody could enter, or for an unusable password file.
     """
     file = find_password_file(settings)
@@ -46,6 +54,8 @@ def resolve(
     names = users.current()
     if names:
         _warn_of_old_hashes(names)
+        if not confined:
+            _warn_of_weak_rights(names)
         return SignIn(Gate(users, Throttle()), tuple(names))
     if may_open and not settings.on_heroku and "TABPY_PWD_FILE" not in settings.explicit:
         logger.warning(
@@ -56,7 +66,7 @@ def resolve(
         return SignIn(OpenGate())
     if may_generate and not settings.on_heroku:
         password = secrets.token_urlsafe(12)
-        generated = {GENERATED_USER: password_hashes.hash_password(GENERATED_USER, password)}
+        generated = {GENERATED_USER: User(password_hashes.hash_password(GENERATED_USER, password))}
         return SignIn(Gate(Users(file, generated), Throttle()), (GENERATED_USER,), password)
     where = f"`tabpy-user add -u NAME -f {settings.pwd_file or 'tabpypwd.txt'}`"
     raise StartError(
@@ -87,7 +97,7 @@ def find_password_file(settings: Settings) -> Path | None:
     return None
 
 
-def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, User]:
     """Return the user whom the settings name, hashed like those of the file."""
     pairs = [("TABPY_USERNAME", settings.username, "TABPY_PASSWORD", settings.password)]
     if settings.on_heroku and not settings.username and not settings.password:
@@ -106,14 +116,36 @@ def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dic
             raise StartError(f"{missing} is not set: {name_key} and {password_key} go together.")
         if name:
             try:
-                users[name.lower()] = password_hashes.hash_password(name, password)
+                encoded = password_hashes.hash_password(name, password)
             except ValueError as error:
                 raise StartError(f"{name_key}, {password_key}: {error}") from None
+            users[name.lower()] = User(encoded, settings.rights)
+    if settings.rights != ALL and not users:
+        raise StartError(
+            f"TABPY_RIGHTS is '{written(settings.rights)}', but there is no user to have them: set "
+            "TABPY_USERNAME and TABPY_PASSWORD too, or give a user of the password file rights "
+            "with `tabpy-user update -u NAME --may RIGHTS`."
+        )
     return users
 
 
-def _warn_of_old_hashes(users: Mapping[str, str]) -> None:
-    old = sorted(name for name, encoded in users.items() if password_hashes.is_outdated(encoded))
+def _warn_of_weak_rights(users: Mapping[str, User]) -> None:
+    """Name those whose missing rights are worth nothing: who runs code here has all."""
+    weak = sorted(
+        name
+        for name, user in users.items()
+        if user.rights != ALL and {EVALUATE, DEPLOY} & {*user.rights}
+    )
+    if weak:
+        logger.warning(
+            "The rights of %s only prevent accidents: scripts aren't confined here, so whoever may "
+            "evaluate or deploy can do everything. See TABPY_SCRIPT_CONFINEMENT.",
+            ", ".join(weak),
+        )
+
+
+def _warn_of_old_hashes(users: Mapping[str, User]) -> None:
+    old = sorted(name for name, user in users.items() if password_hashes.is_outdated(user.encoded))
     if old:
         logger.warning(
             "The password hashes of %s are TabPy's old kind, quick to guess from: "

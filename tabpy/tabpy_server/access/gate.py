@@ -14,21 +14,37 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.access import password_hashes
-from tabpy.tabpy_server.access.throttle import LAST_DELAY, Throttle
+from tabpy.tabpy_server.access.password_file import User
+from tabpy.tabpy_server.access.password_hashes import fold
+from tabpy.tabpy_server.access.throttle import LAST_DELAY, Throttle, network_of
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import (
     TooManySignInsError,
     UnexpectedCredentialsError,
     WrongCredentialsError,
 )
+from tabpy.tabpy_server.rights import ALL, Rights
 
 logger = logging.getLogger(__name__)
 
 VERIFIERS = 2  # threads: argon2id takes 19 MiB each
 REMEMBERED = 1024  # credentials
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who sends a request, and what they may do; on an open server nobody has a name."""
+
+    name: str | None
+    rights: Rights
+
+
+NOBODY = Person(None, ALL)
 
 
 class Gate:
@@ -40,12 +56,14 @@ class Gate:
         self._users = users
         self._throttle = throttle
         self._secret = os.urandom(32)
-        self._right: OrderedDict[bytes, str] = OrderedDict()
+        self._right: OrderedDict[bytes, Person] = OrderedDict()
         self._right_under = users.current()
         self._threads: ThreadPoolExecutor | None = None
+        # Weak, so that a lock lives as long as somebody holds it or waits for it.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def remembered(self, header: str | None) -> str | None:
-        """Return the user of a header that has been right before; None for any other, at once."""
+    def remembered(self, header: str | None) -> Person | None:
+        """Return the person of a header that has been right before; None for any other, at once."""
         users = self._users.current()
         if users is not self._right_under:
             self._right_under = users
@@ -53,23 +71,39 @@ class Gate:
         if header is None:
             return None
         key = self._key(header)
-        user = self._right.get(key)
-        if user is not None:
+        person = self._right.get(key)
+        if person is not None:
             self._right.move_to_end(key)
-        return user
+        return person
 
-    async def admit(self, header: str | None, address: str) -> str:
-        """Return the user's name.
+    async def admit(self, header: str | None, address: str) -> Person:
+        """Return who it is.
 
         Raises WrongCredentialsError, or TooManySignInsError after many failures from `address`.
         """
-        if user := self.remembered(header):
-            return user
+        if person := self.remembered(header):
+            return person
         credentials = parse_basic(header)
         if credentials is None:
             raise WrongCredentialsError
+        # One after the other, so that people behind one address don't take each other, while they
+        # are verified, for failures; a second request of the same person finds them remembered.
+        async with self._turns.setdefault(network_of(address), asyncio.Lock()):
+            if person := self.remembered(header):
+                return person
+            delay = self._throttle.book(address)
+            if delay == 0.0:
+                return await self._verified(credentials, header, address)
+        if delay > LAST_DELAY:
+            raise TooManySignInsError(delay)
+        await asyncio.sleep(delay)
+        return await self._verified(credentials, header, address)
+
+    async def _verified(
+        self, credentials: tuple[str, str], header: str | None, address: str
+    ) -> Person:
+        """Return who it is, after taking back what was booked. Raises WrongCredentialsError."""
         name, password = credentials
-        await self._wait_turn(address)
         users = self._users.current()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="password")
@@ -77,29 +111,26 @@ class Gate:
             self._threads, _verify, users, name, password
         )
         if not right:
-            self._throttle.failed(address)
             logger.warning("Wrong credentials.", extra={"fields": {"address": address}})
             raise WrongCredentialsError
+        self._throttle.refund(address)
         assert header is not None
+        person = Person(fold(name), users[fold(name)].rights)
         if users is self._right_under:  # else it may have been right under another file only
-            self._right[self._key(header)] = name.lower()
+            self._right[self._key(header)] = person
         if len(self._right) > REMEMBERED:
             self._right.popitem(last=False)
-        return name.lower()
-
-    async def _wait_turn(self, address: str) -> None:
-        delay = self._throttle.delay(address)
-        if delay > LAST_DELAY:
-            raise TooManySignInsError(delay)
-        await asyncio.sleep(delay)
+        return person
 
     def _key(self, header: str) -> bytes:
         # Keyed, so what is in memory is neither a password nor something to guess it from.
         return hmac.digest(self._secret, header.encode(), hashlib.sha256)
 
 
-def _verify(users: Mapping[str, str], name: str, password: str) -> bool:
-    right = password_hashes.verify_any(users, name, password)
+def _verify(users: Mapping[str, User], name: str, password: str) -> bool:
+    right = password_hashes.verify_any(
+        {each: user.encoded for each, user in users.items()}, name, password
+    )
     process_memory.trim()  # argon2id has just used 19 MiB
     return right
 
@@ -109,11 +140,11 @@ class OpenGate:
 
     required = False
 
-    def remembered(self, header: str | None) -> str | None:
-        """Return None: nobody has a name here."""
+    def remembered(self, header: str | None) -> Person | None:
+        """Return None: nobody is known here."""
         return None
 
-    async def admit(self, header: str | None, address: str) -> None:
+    async def admit(self, header: str | None, address: str) -> Person:
         """Let in whoever gives no credentials.
 
         Raises UnexpectedCredentialsError for credentials, as TabPy does: somebody expects
@@ -121,6 +152,7 @@ class OpenGate:
         """
         if header is not None:
             raise UnexpectedCredentialsError
+        return NOBODY
 
 
 def parse_basic(header: str | None) -> tuple[str, str] | None:

@@ -1,7 +1,8 @@
 """The file of users and their password hashes.
 
-It holds one user a line, ``name hash``. Blank lines and lines that start with ``#`` don't count.
-Names are ASCII and their case makes no difference.
+It holds one user a line, ``name hash`` or ``name hash rights``: without a third word, all rights.
+Blank lines and lines that start with ``#`` don't count. Names are ASCII and their case makes no
+difference.
 """
 
 import codecs
@@ -15,7 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tabpy.tabpy_server import rights
 from tabpy.tabpy_server.access.password_hashes import check_name, fold, scheme_of
+from tabpy.tabpy_server.rights import ALL, Rights
 
 if sys.platform == "win32":
     import msvcrt
@@ -33,20 +36,27 @@ class PasswordFileError(ValueError):
     """
 
 
+class User(NamedTuple):
+    """What a line says of its user: the hash of the password, and the rights."""
+
+    encoded: str
+    rights: Rights = ALL
+
+
 class _Line(NamedTuple):
     row: int  # from 0
-    encoded: str
+    user: User
 
 
-def parse(text: str, file: str = "password file") -> dict[str, str]:
-    """Return the users in a file's text: names in lower case, and their hashes.
+def parse(text: str, file: str = "password file") -> dict[str, User]:
+    """Return the users in a file's text, by their names in lower case.
 
     Raises PasswordFileError, with `file` as the file's name, for the first line that is wrong.
     """
-    return {name: line.encoded for name, line in _users(_lines(text), file).items()}
+    return {name: line.user for name, line in _users(_lines(text), file).items()}
 
 
-def read(path: StrPath) -> dict[str, str]:
+def read(path: StrPath) -> dict[str, User]:
     """Return the users in a file, as `parse` does. Raises PasswordFileError and OSError."""
     return parse(_text(path, str(path)), str(path))
 
@@ -76,7 +86,7 @@ def _lines(text: str) -> list[str]:
     return re.findall(r".*\n|.+", text)
 
 
-def salvage(path: StrPath) -> tuple[dict[str, str], list[str]]:
+def salvage(path: StrPath) -> tuple[dict[str, User], list[str]]:
     """Return the users on the lines that are right, and what is wrong with the others.
 
     For a file that has changed under a running server: who was taken out is out, whatever else is
@@ -89,7 +99,7 @@ def salvage(path: StrPath) -> tuple[dict[str, str], list[str]]:
             _take(users, row, line, str(path))
         except PasswordFileError as error:
             problems.append(str(error))
-    return {name: line.encoded for name, line in users.items()}, problems
+    return {name: line.user for name, line in users.items()}, problems
 
 
 def _users(lines: list[str], file: str) -> dict[str, _Line]:
@@ -105,9 +115,10 @@ def _take(users: dict[str, _Line], row: int, line: str, file: str) -> None:
     fields = line.removeprefix("\ufeff" if row == 0 else "").split()
     if not fields or fields[0].startswith("#"):
         return
-    if len(fields) != 2:
+    if len(fields) not in (2, 3):
         raise PasswordFileError(
-            f"{where}: a user's line is a name, one space and a hash: two words, not {len(fields)}."
+            f"{where}: a user's line is a name, a hash and, for a user who may not do everything, "
+            f"rights with commas and no spaces: two or three words, not {len(fields)}."
         )
     try:
         check_name(fields[0])
@@ -122,13 +133,20 @@ def _take(users: dict[str, _Line], row: int, line: str, file: str) -> None:
             f"{where}: the second word is no whole argon2id or TabPy hash;"
             " remove the line and add the user with tabpy-user."
         ) from None
+    try:
+        may = rights.parse(fields[2]) if len(fields) == 3 else ALL
+    except ValueError as error:
+        raise PasswordFileError(
+            f"{where}: the third word lists rights, and {error}: write one or more of "
+            f"{rights.written(ALL)}, or no third word for all."
+        ) from None
     name = fold(fields[0])
     if name in users:
         raise PasswordFileError(
             f"{where}: user {name} is on line {users[name].row + 1} already;"
             " remove one of the two (names are case-insensitive)."
         )
-    users[name] = _Line(row, fields[1])
+    users[name] = _Line(row, User(fields[1], may))
 
 
 def _check_user(users: Mapping[str, object], name: str, file: str, *, exists: bool) -> None:
@@ -142,8 +160,8 @@ def _check_user(users: Mapping[str, object], name: str, file: str, *, exists: bo
 # line that is wrong (PasswordFileError). A second process's edit waits for the first to end.
 
 
-def add(path: StrPath, name: str, encoded: str) -> None:
-    """Append a user; the file is made, for its owner's eyes only, if there is none.
+def add(path: StrPath, name: str, encoded: str, may: Rights = ALL) -> None:
+    """Append a user with rights; the file is made, for its owner's eyes only, if there is none.
 
     Raises PasswordFileError if there is such a user, ValueError for a name or hash that the file
     can't hold, OSError.
@@ -158,16 +176,20 @@ def add(path: StrPath, name: str, encoded: str) -> None:
         _check_user(_users(_lines(text), str(path)), name, str(path), exists=False)
         end = "\r\n" if "\r\n" in text else "\n"
         gap = end if text and not text.endswith("\n") else ""
-        _replace(target, f"{text}{gap}{fold(name)} {encoded}{end}")
+        _replace(target, f"{text}{gap}{fold(name)} {encoded}{_third_word(may)}{end}")
 
 
-def update(path: StrPath, name: str, encoded: str) -> None:
-    """Put another hash in a user's line. Raises as `add` does, and if there is no such user."""
-    scheme_of(encoded)
+def update(path: StrPath, name: str, encoded: str | None = None, may: Rights | None = None) -> None:
+    """Put another hash or other rights in a user's line. Raises as `add` does, and if there is no
+    such user."""
+    if encoded is not None:
+        scheme_of(encoded)
     with _locked(path) as target:
         lines, line = _find(target, name, str(path))
-        before, _, after = lines[line.row].rpartition(line.encoded)
-        lines[line.row] = f"{before}{encoded}{after}"
+        before, _, after = lines[line.row].rpartition(line.user.encoded)
+        if may is not None:  # the blanks at the end of the line stay
+            after = _third_word(may) + after[len(after.rstrip()) :]
+        lines[line.row] = f"{before}{encoded or line.user.encoded}{after}"
         _replace(target, "".join(lines))
 
 
@@ -177,6 +199,10 @@ def delete(path: StrPath, name: str) -> None:
         lines, line = _find(target, name, str(path))
         del lines[line.row]
         _replace(target, "".join(lines))
+
+
+def _third_word(may: Rights) -> str:
+    return "" if may == ALL else f" {rights.written(may)}"
 
 
 def _find(target: Path, name: str, file: str) -> tuple[list[str], _Line]:

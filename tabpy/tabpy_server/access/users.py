@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tabpy.tabpy_server.access import password_file
+from tabpy.tabpy_server.access.password_file import User
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +17,8 @@ CHECK_FILE_SECONDS = 0.2  # between looks at the password file
 class Users:
     """The password file, as it is now, and the users that aren't in it."""
 
-    def __init__(self, file: Path | None, beside_file: Mapping[str, str]) -> None:
-        """Read the file, if there is one. `beside_file`: more users, name to hash.
+    def __init__(self, file: Path | None, beside_file: Mapping[str, User]) -> None:
+        """Read the file, if there is one. `beside_file`: more users, by name.
 
         Raises PasswordFileError or OSError for a file that can't be used.
         """
@@ -27,8 +28,8 @@ class Users:
         self._seen = self._signature()
         self._current = self._read()
 
-    def current(self) -> Mapping[str, str]:
-        """Return name to hash: the same object for as long as nothing has changed.
+    def current(self) -> Mapping[str, User]:
+        """Return the users by name: the same object for as long as nothing has changed.
 
         In a file that has become wrong the right lines count, and without a file its users are out:
         nobody gets in by what the file said before, in none of the web processes.
@@ -51,7 +52,7 @@ class Users:
         logger.info("The password file has changed: %d users.", len(self._current))
         return self._current
 
-    def _read(self) -> Mapping[str, str]:
+    def _read(self) -> Mapping[str, User]:
         return {**(password_file.read(self._file) if self._file else {}), **self._beside_file}
 
     def _signature(self) -> tuple[int, int, int] | None:

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
-import hashlib
 import os
+import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from weakref import WeakValueDictionary
+
+from tabpy.tabpy_server.errors import RefusedError
+from tabpy.tabpy_server.functions.store.opened_archive import open_archive
 
 FORGET_AFTER = 3600.0  # seconds that a file stays which nobody is known to use: it may be new
 
@@ -43,7 +47,7 @@ class ArchiveFiles:
         temporary = await asyncio.to_thread(_new_file, self._folder)
         try:
             await self._fetch(path.name, temporary)
-            temporary.replace(path)
+            await asyncio.to_thread(_rename, temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -58,13 +62,29 @@ def remove_old_files(folder: Path, used: Collection[str] = ()) -> None:
                     Path(file).unlink()
 
 
+def remove(path: Path) -> None:
+    """Remove whatever has that name: scripts may have put something else there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)  # which follows no links
+
+
+def _rename(file: Path, path: Path) -> None:
+    try:
+        file.replace(path)
+    except OSError:  # a folder, which a file can't replace
+        remove(path)
+        file.replace(path)
+
+
 def _touch(path: Path) -> bool:
     """Make a file young again, since somebody is about to use it; false if there is none."""
     try:
         os.utime(path)
+        return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
-    return True
 
 
 def _new_file(folder: Path) -> Path:
@@ -76,7 +96,8 @@ def _new_file(folder: Path) -> Path:
 
 def _is_whole(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == path.name
-    except OSError:
+        with open_archive(path) as archive:
+            archive.measure()
+            return archive.stored.sha256 == path.name
+    except (OSError, RefusedError):
         return False

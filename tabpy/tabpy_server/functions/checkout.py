@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
-import shutil
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tabpy.tabpy_server.errors import TabPyError
+from tabpy.tabpy_server.errors import RefusedError, TabPyError
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.isolated import IsolatedWorkers, why_it_failed
 from tabpy.tabpy_server.functions.metadata import parse_metadata
+from tabpy.tabpy_server.functions.store.opened_archive import (
+    OpenedArchive,
+    copied,
+    open_archive,
+)
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.workers.protocol import Collect
@@ -31,11 +35,13 @@ async def deploy_checkout(
         if "TABPY_MODELS_PATH" in settings.explicit:
             logger.info("TABPY_MODELS_PATH is '%s', where there is no module.", folder or "")
         return
-    with tempfile.TemporaryDirectory(dir=_incoming(settings)) as staged:
+    with ExitStack() as staged:
         try:
             async with workers.isolated(Collect(models=str(folder)), COLLECT_TIMEOUT) as result:
                 collected = loads(result)
-                await asyncio.to_thread(_stage, collected["functions"], Path(staged))
+                incoming = settings.state_path / "incoming"
+                found = collected["functions"]
+                archives = await asyncio.to_thread(_stage, found, incoming, staged)
         except TabPyError as error:
             why = why_it_failed(error, COLLECT_TIMEOUT)
             logger.warning("models/ can't be deployed: %s", why)
@@ -43,27 +49,31 @@ async def deploy_checkout(
         for problem in collected["problems"]:
             logger.warning("Not deployed: %s", problem)
         known = await catalog.run(lambda store: store.origins())
-        for metadata in collected["functions"]:
-            await _deploy(catalog, deployer, metadata, known)
+        for metadata, archive in archives:
+            await _deploy(catalog, deployer, metadata, archive, known)
 
 
-def _incoming(settings: Settings) -> Path:
-    """Return the folder from which workers may load what isn't deployed yet."""
-    folder = settings.state_path / "incoming"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
+Collected = tuple[dict[str, Any], OpenedArchive]
 
 
-def _stage(functions: list[dict[str, Any]], folder: Path) -> None:
-    """Copy the archives to a folder that the worker which made them can't change."""
-    for number, metadata in enumerate(functions):
-        target = folder / str(number)
-        shutil.copyfile(metadata["archive"], target, follow_symlinks=False)
-        metadata["archive"] = str(target)
+def _stage(functions: list[dict[str, Any]], folder: Path, staged: ExitStack) -> list[Collected]:
+    """Copy the archives to where the worker that made them can't change them."""
+    archives = []
+    for metadata in functions:
+        try:
+            with open_archive(Path(metadata["archive"])) as original:
+                archives.append((metadata, staged.enter_context(copied(original, folder))))
+        except RefusedError as error:
+            logger.warning("Not deployed: models/%s: %s", metadata["file"], error.info)
+    return archives
 
 
 async def _deploy(
-    catalog: Catalog, deployer: Deployer, metadata: dict[str, Any], known: set[str]
+    catalog: Catalog,
+    deployer: Deployer,
+    metadata: dict[str, Any],
+    archive: OpenedArchive,
+    known: set[str],
 ) -> None:
     where = f"models/{metadata['file']}: {metadata['name']}"
     try:
@@ -72,7 +82,7 @@ async def _deploy(
         if exists and request.origin in known:
             return
         deploy = deployer.replace if exists else deployer.create
-        endpoint, _ = await deploy(request, Path(metadata["archive"]))
+        endpoint, _ = await deploy(request, archive)
         # Only the last one: a text that was there before may come back.
         before = request.origin.rpartition(" ")[0]
         await catalog.run(lambda store: store.remember(request.origin, before))

@@ -1,11 +1,13 @@
 """Deploying: from something a client sent, or a file of the checkout, to a version that serves.
 
 An archive is first loaded in a script worker that is thrown away, so one that can't be loaded,
-crashes or never ends leaves what serves now as it is, and its author hears why.
+crashes or never ends leaves what serves now as it is, and its author hears why. What is stored is
+what came: an archive is read from one open file, and refused if it has changed meanwhile.
 """
 
 import asyncio
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tabpy.tabpy_server import process_memory
@@ -25,11 +27,11 @@ from tabpy.tabpy_server.functions.store.endpoint import (
     Endpoint,
     EndpointMetadata,
 )
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.json_codec import dumps, loads
 from tabpy.tabpy_server.workers.protocol import CheckArchive
 
 if TYPE_CHECKING:
-    from tabpy.tabpy_server.functions.store.archives import Stored
     from tabpy.tabpy_server.functions.store.store import Store
 
 LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
@@ -62,24 +64,26 @@ class Deployer:
         self._runner = runner
         self._turn = asyncio.Lock()
 
-    async def create(self, request: DeployRequest, archive: Path | None) -> DeployResult:
+    async def create(self, request: DeployRequest, archive: OpenedArchive | None) -> DeployResult:
         """Deploy a new endpoint. Raises EndpointExistsError, and MissingArchiveError for a model
         without one."""
         if request.type == ALIAS:
             return DeployResult(await self._create_alias(request), [])
-        async with self._turn:
+        async with self._turn_of(archive):
             if request.name in await self._catalog.endpoints():
                 raise EndpointExistsError(request.name)
             return await self._create_model(request, archive)
 
-    async def import_legacy(self, request: DeployRequest, archive: Path, version: int) -> Endpoint:
+    async def import_legacy(
+        self, request: DeployRequest, archive: OpenedArchive, version: int
+    ) -> Endpoint:
         """Deploy a new model that starts with a version from elsewhere."""
-        async with self._turn:
+        async with self._turn_of(archive):
             return (await self._create_model(request, archive, version)).endpoint
 
-    async def replace(self, request: DeployRequest, archive: Path | None) -> DeployResult:
+    async def replace(self, request: DeployRequest, archive: OpenedArchive | None) -> DeployResult:
         """Deploy a new version. Raises UnknownEndpointError and MissingArchiveError."""
-        async with self._turn:
+        async with self._turn_of(archive):
             checked = await self._check_and_store(request, archive)
             model = await self._catalog.change(
                 lambda store: store.replace(request.name, checked.request.given, checked.archive)
@@ -90,6 +94,14 @@ class Deployer:
         """Change only what was given. Raises UnknownEndpointError."""
         given = (await self._read_schema(request)).given
         return await self._catalog.change(lambda store: store.change(request.name, given))
+
+    @asynccontextmanager
+    async def _turn_of(self, archive: OpenedArchive | None) -> AsyncIterator[None]:
+        """Measure the archive as it came, then wait for the turn to check it."""
+        if archive is not None:
+            await asyncio.to_thread(archive.measure)
+        async with self._turn:
+            yield
 
     async def _create_alias(self, request: DeployRequest) -> Endpoint:
         if not request.given.get("target"):
@@ -102,7 +114,7 @@ class Deployer:
         )
 
     async def _create_model(
-        self, request: DeployRequest, archive: Path | None, version: int = 1
+        self, request: DeployRequest, archive: OpenedArchive | None, version: int = 1
     ) -> DeployResult:
         checked = await self._check_and_store(request, archive)
         metadata = _metadata(checked.request)
@@ -111,19 +123,22 @@ class Deployer:
         )
         return DeployResult(model, checked.remarks)
 
-    async def _check_and_store(self, request: DeployRequest, archive: Path | None) -> _Checked:
+    async def _check_and_store(
+        self, request: DeployRequest, archive: OpenedArchive | None
+    ) -> _Checked:
         if archive is None:
             raise MissingArchiveError
         try:
-            found = await self._check(request, str(archive))
+            found = await self._check(request, str(archive.path))
         except SENDERS_FAULT as error:
             refusal = NotLoadableError(request.name, why_it_failed(error, LOAD_TIMEOUT))
             raise RefusedError(refusal.message, refusal.info) from None
         request = await _with_schema(request, found)
-        stored = await self._catalog.run(lambda store: _put(store, archive), "archive")
+        archive.check_name()
+        await self._catalog.run(lambda store: _put(store, archive), "archive")
         info = ArchiveInfo(
-            sha256=stored.sha256,
-            size=stored.size,
+            sha256=archive.stored.sha256,
+            size=archive.stored.size,
             python=request.python,
             packages=request.packages,
             requirements=request.requirements,
@@ -168,7 +183,6 @@ def _metadata(request: DeployRequest) -> EndpointMetadata:
     return EndpointMetadata(request.type, **request.given)
 
 
-def _put(store: "Store", archive: Path) -> "Stored":
-    stored = store.put_archive(archive)
+def _put(store: "Store", archive: OpenedArchive) -> None:
+    store.put_archive(archive)
     process_memory.trim()
-    return stored

@@ -9,6 +9,7 @@ from tabpy.tabpy_server.functions.store.endpoint import ALIAS, MODEL
 from tabpy.tabpy_server.json_codec import json_type
 from tabpy.tabpy_tools.names import check_endpoint_name
 
+DESCRIPTION_LIMIT = 64 << 10  # bytes of UTF-8; the store limits the whole, see `rows.LIMIT`
 DEPTH = 100  # levels that a schema may have
 CONTAINERS = (dict, list)  # JSON's
 FIELDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
@@ -71,6 +72,7 @@ def parse_metadata(metadata: Any, name: str | None = None) -> DeployRequest:
                 f"'{key}' is of the wrong type.", f"Expected {expected}, got {json_type(value)}."
             )
         given[key] = value
+    _check_size(_text(metadata, "description"))
     for key, value in given.items():
         _check_depth(key, value)
     if given.get("target"):
@@ -84,6 +86,15 @@ def parse_metadata(metadata: Any, name: str | None = None) -> DeployRequest:
         requirements=_texts(metadata, "requirements"),
         origin=_text(metadata, "origin"),
     )
+
+
+def _check_size(description: str) -> None:
+    size = len(description.encode("utf-8", "surrogatepass"))
+    if size > DESCRIPTION_LIMIT:
+        raise InvalidInputError(
+            "'description' is too large.",
+            f"It has {size} bytes, and {DESCRIPTION_LIMIT} are allowed.",
+        )
 
 
 def _check_depth(key: str, value: Any) -> None:

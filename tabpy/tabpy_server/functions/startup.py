@@ -5,17 +5,22 @@ do if one that was killed had done it already.
 """
 
 import asyncio
+import contextlib
 import mmap
+import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+from tabpy.tabpy_server.functions.archive_files import remove
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkout import deploy_checkout
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.isolated import IsolatedWorkers
 from tabpy.tabpy_server.functions.legacy.importer import import_state_folder
+from tabpy.tabpy_server.functions.store.opened_archive import unfollowed
 from tabpy.tabpy_server.settings import Settings
 
 if sys.platform != "win32":
@@ -51,7 +56,7 @@ class Startup:
 @asynccontextmanager
 async def _lock(file: Path) -> AsyncIterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with file.open("w") as held:  # the kernel lets go of it when this process dies
+    with _open(file) as held:  # the kernel lets go of it when this process dies
         while sys.platform != "win32":
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,3 +64,11 @@ async def _lock(file: Path) -> AsyncIterator[None]:
             except BlockingIOError:
                 await asyncio.sleep(LOCK_INTERVAL)  # not on a thread, which can't be cancelled
         yield
+
+
+def _open(file: Path) -> BinaryIO:
+    """Open a file to lock, in place of whatever else a script may have put there."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(file.lstat().st_mode):
+            remove(file)
+    return open(file, "ab", opener=unfollowed)

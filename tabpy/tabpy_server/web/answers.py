@@ -32,6 +32,7 @@ Told = TabPyError | RefusedRequestError
 STATUSES: Mapping[type[TabPyError], int] = {
     errors.InvalidInputError: 400,
     errors.WrongCredentialsError: 401,
+    errors.MissingRightError: 403,
     errors.TooManySignInsError: 429,
     errors.UnexpectedCredentialsError: 406,  # as TabPy answers
     errors.ScriptFailedError: 500,

@@ -1,24 +1,27 @@
 """A request that carries a deployment's metadata and its archive together, taken in as it comes."""
 
+import os
 import tempfile
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import parse_options_header
 
 from tabpy.tabpy_server.errors import InvalidInputError
+from tabpy.tabpy_server.functions.archive_files import remove
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 
 METADATA_LIMIT = 4 << 20  # bytes
 METADATA, ARCHIVE = "metadata", "archive"
 
 
 class Parts(NamedTuple):
-    """What an upload brought: JSON, and the file of its archive, if there was one."""
+    """What an upload brought: JSON, and its archive, if there was one."""
 
     metadata: bytes
-    archive: Path | None
+    archive: OpenedArchive | None
 
 
 class Upload:
@@ -47,7 +50,7 @@ class Upload:
         except FormParserError:
             raise malformed_upload_error("its boundary is too long") from None
         self._folder = folder
-        self._file: IO[bytes] | None = None
+        self._archive: OpenedArchive | None = None
         self._part = ""
         self._header = (b"", b"")
         self.complete = False
@@ -67,17 +70,16 @@ class Upload:
             raise malformed_upload_error("it ends before its last boundary")
         if METADATA not in self._seen:
             raise malformed_upload_error(f"it has no part '{METADATA}'")
-        archive = None
-        if self._file is not None:
-            self._file.flush()
-            archive = Path(self._file.name)
-        return Parts(bytes(self._metadata), archive)
+        if self._archive is not None:
+            self._archive.file.flush()
+        return Parts(bytes(self._metadata), self._archive)
 
     def discard(self) -> None:
         """Remove the archive's file."""
-        if self._file is not None:
-            self._file.close()  # which removes it
-            self._file = None
+        if self._archive is not None:
+            self._archive.close()
+            remove(self._archive.path)
+            self._archive = None
 
     def _begin(self) -> None:
         self._part = ""
@@ -102,12 +104,13 @@ class Upload:
         self._seen.add(self._part)
         if self._part == ARCHIVE:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = tempfile.NamedTemporaryFile(dir=self._folder)  # noqa: SIM115 - `discard`
+            descriptor, name = tempfile.mkstemp(dir=self._folder)
+            self._archive = OpenedArchive(Path(name), os.fdopen(descriptor, "w+b"))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._part == ARCHIVE:
-            assert self._file is not None
-            self._file.write(memoryview(data)[start:end])
+            assert self._archive is not None
+            self._archive.file.write(memoryview(data)[start:end])
             return
         self._metadata += memoryview(data)[start:end]
         if len(self._metadata) > METADATA_LIMIT:

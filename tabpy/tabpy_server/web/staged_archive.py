@@ -15,25 +15,32 @@ from tabpy.tabpy_server.errors import (
     StoreUnavailableError,
     TabPyError,
 )
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive, open_archive
 
 ARCHIVE = "pickle_archive"  # what TabPy's client calls the file in the folder it names
 # A request that failed like that may be sent again as it is.
 TRY_AGAIN = (DrainingError, InternalError, StoreUnavailableError)
 
 
-def staged_archive(source: Any, destination: Path) -> Path:
-    """Return the archive in the folder `source`, which has to lie in the folder `destination`.
+def staged_archive(source: Any, destination: Path) -> OpenedArchive:
+    """Open the archive in the folder `source`, which has to lie in the folder `destination`.
 
-    Raises InvalidInputError for whatever else a client may name.
+    Raises InvalidInputError for whatever else a client may name, and RefusedError for what is no
+    file of the server's user.
     """
+    return open_archive(_path(source, destination))
+
+
+def _path(source: Any, destination: Path) -> Path:
+    """Return where the archive is, whatever lies there. Raises InvalidInputError."""
     # realpath, since links could lead out of the one folder that clients may name.
     allowed = Path(os.path.realpath(destination))
     try:
         archive = Path(os.path.realpath(source)) / ARCHIVE
-        is_there = archive.is_file()
+        is_there = os.path.lexists(archive)
     except (TypeError, ValueError, OSError):  # no string, not encodable, too long
         raise InvalidInputError("src_path is no path.", "It is the path of a folder.") from None
-    if allowed not in archive.parent.parents or archive.is_symlink():
+    if allowed not in archive.parent.parents:
         raise InvalidInputError(
             "src_path is not inside the upload destination.",
             "GET /configurations/endpoint_upload_destination says where clients on this "
@@ -61,4 +68,4 @@ def removing_staged(source: Any, destination: Path) -> Iterator[None]:
 
 def _remove(source: Any, destination: Path) -> None:
     with contextlib.suppress(InvalidInputError):
-        shutil.rmtree(staged_archive(source, destination).parent, ignore_errors=True)
+        shutil.rmtree(_path(source, destination).parent, ignore_errors=True)

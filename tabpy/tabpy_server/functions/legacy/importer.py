@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 from tabpy.tabpy_server.errors import TabPyError
 from tabpy.tabpy_server.functions.catalog import Catalog
@@ -10,6 +11,7 @@ from tabpy.tabpy_server.functions.legacy import state_folder
 from tabpy.tabpy_server.functions.legacy.state_folder import LegacyFunction
 from tabpy.tabpy_server.functions.metadata import DeployRequest
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS
+from tabpy.tabpy_server.functions.store.opened_archive import copied, open_operators
 from tabpy.tabpy_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -29,16 +31,22 @@ async def import_state_folder(catalog: Catalog, deployer: Deployer, settings: Se
     # Aliases last: their targets have to be there.
     for function in sorted(found.functions, key=lambda each: each.type == ALIAS):
         if _origin(function) not in known:
-            await _import(catalog, deployer, function)
+            await _import(catalog, deployer, function, settings.state_path / "incoming")
 
 
-async def _import(catalog: Catalog, deployer: Deployer, function: LegacyFunction) -> None:
+async def _import(
+    catalog: Catalog, deployer: Deployer, function: LegacyFunction, incoming: Path
+) -> None:
     request = _request(function)
     try:
         if function.archive is None:
             await deployer.create(request, None)
         else:
-            await deployer.import_legacy(request, function.archive, function.version)
+            with (
+                open_operators(function.archive) as original,
+                copied(original, incoming) as archive,
+            ):
+                await deployer.import_legacy(request, archive, function.version)
         await catalog.run(lambda store: store.remember(request.origin))
     except TabPyError as error:
         logger.warning(

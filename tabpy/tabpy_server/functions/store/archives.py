@@ -1,36 +1,29 @@
 """Archives in the store: each once, by the SHA-256 of its bytes, in parts."""
 
 import hashlib
-import os
 import time
-from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from tabpy.tabpy_server.functions.store.opened_archive import (
+    OpenedArchive,
+    changed_archive_error,
+    unfollowed,
+)
 from tabpy.tabpy_server.functions.store.schema import archive_parts, archives, versions
 
 PART = 4 << 20  # bytes; archives travel in parts, so none has to fit into memory
 UNUSED_AFTER = 3600  # seconds an archive may lie there before its version is stored
 
 
-class Stored(NamedTuple):
-    """An archive's SHA-256, and its size in bytes."""
-
-    sha256: str
-    size: int
-
-
-def measure(archive: BufferedReader) -> Stored:
-    """Return what an open file will be stored as."""
-    sha256 = hashlib.file_digest(archive, "sha256").hexdigest()
-    return Stored(sha256, os.fstat(archive.fileno()).st_size)
-
-
-def put(connection: Connection, archive: BufferedReader, stored: Stored) -> None:
+def put(connection: Connection, archive: OpenedArchive) -> None:
     """Store an archive; one that is there already counts as just stored, and so isn't forgotten
-    before its version comes."""
+    before its version comes.
+
+    Raises RefusedError for one that isn't any more what was measured.
+    """
+    stored = archive.stored
     now = int(time.time())
     touched = connection.execute(
         update(archives).where(archives.c.sha256 == stored.sha256).values(creation_time=now)
@@ -38,9 +31,12 @@ def put(connection: Connection, archive: BufferedReader, stored: Stored) -> None
     if touched.rowcount:
         return
     connection.execute(insert(archives).values(**stored._asdict(), creation_time=now))
-    archive.seek(0)
-    for part, data in enumerate(iter(lambda: archive.read(PART), b"")):
+    digest = hashlib.sha256()
+    for part, data in enumerate(archive.parts(PART)):
+        digest.update(data)
         connection.execute(insert(archive_parts).values(sha256=stored.sha256, part=part, data=data))
+    if digest.hexdigest() != stored.sha256:
+        raise changed_archive_error()
 
 
 def read(connection: Connection, sha256: str, into: Path) -> None:
@@ -48,7 +44,7 @@ def read(connection: Connection, sha256: str, into: Path) -> None:
     digest = hashlib.sha256()
     query = select(archive_parts.c.data).where(archive_parts.c.sha256 == sha256)
     parts = connection.scalar(select(func.count()).select_from(query.subquery()))
-    with into.open("wb") as file:
+    with open(into, "wb", opener=unfollowed) as file:
         for part in range(parts or 0):
             data = connection.scalar(query.where(archive_parts.c.part == part)) or b""
             digest.update(data)

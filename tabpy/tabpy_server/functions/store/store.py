@@ -1,7 +1,7 @@
 """The operations on the store. Whatever returns has been stored durably."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tabpy.tabpy_server.functions.store.endpoint import (
     EndpointMetadata,
     Version,
 )
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.functions.store.schema import endpoints, origins, state, versions
 
 CHANNEL = "tabpy"  # Postgres: NOTIFY and LISTEN
@@ -70,16 +71,12 @@ class Store:
 
     # Writing
 
-    def put_archive(self, file: Path) -> archives.Stored:
-        """Store an archive that no version uses yet."""
-        with file.open("rb") as archive:
-            stored = archives.measure(archive)
-            try:
-                with self._writing() as connection:
-                    archives.put(connection, archive, stored)
-            except IntegrityError:
-                pass  # another server stored the same one at the same moment
-        return stored
+    def put_archive(self, archive: OpenedArchive) -> None:
+        """Store an archive, measured already, that no version uses yet. Raises RefusedError for one
+        that has changed since."""
+        # Another server may store the same one at the same moment.
+        with suppress(IntegrityError), self._writing() as connection:
+            archives.put(connection, archive)
 
     def create(
         self, name: str, metadata: EndpointMetadata, archive: ArchiveInfo | None, version: int = 1

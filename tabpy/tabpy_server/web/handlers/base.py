@@ -9,12 +9,13 @@ import logging
 import os
 import time
 from asyncio import Future
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, ClassVar
 
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
+from tabpy.tabpy_server.access.gate import NOBODY
 from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with
 from tabpy.tabpy_server.web.context import Context
@@ -35,10 +36,13 @@ def new_request_id() -> str:
 
 @stream_request_body
 class BaseHandler(RequestHandler):
-    """A request: `user` (None on an open server), the `body` in pieces, `timing` for the log."""
+    """A request: the `person` who sends it, the `body` in pieces, `timing` for the log."""
 
     route = "other"  # how `/metrics` calls it
     open_to_all = False
+    needed_rights: ClassVar[
+        Mapping[str, str]
+    ] = {}  # by method; the others need no more than a sign-in
 
     def __init__(
         self, application: Application, request: HTTPServerRequest, **arguments: Any
@@ -54,7 +58,7 @@ class BaseHandler(RequestHandler):
         self.reply_size = 0
         self.body_limit = self.context.max_request_size
         self.timing = Timing()
-        self.user: str | None = None
+        self.person = NOBODY
         self._started = time.monotonic()
         self._refusal: Told | None = None
         self._under_way = False
@@ -66,6 +70,11 @@ class BaseHandler(RequestHandler):
         context: Context = self.settings["context"]
         return context
 
+    @property
+    def user(self) -> str | None:
+        """Return the name of who has signed in; None on an open server."""
+        return self.person.name
+
     # On the way in
 
     def prepare(self) -> Awaitable[None] | None:
@@ -76,25 +85,27 @@ class BaseHandler(RequestHandler):
             refusals.plain_http(self.request, self.request_headers, self.context)
             if self.open_to_all or self.request.method == "OPTIONS":  # preflights: no credentials
                 return None
-            self.user = self.context.gate.remembered(self.request_headers.authorization)
-            if self.user is None:
+            person = self.context.gate.remembered(self.request_headers.authorization)
+            if person is None:
                 return self._admit()
-            self._check_body()
+            self.person = person
+            self._check_request()
         except TOLD as error:
             self._refuse(error)
         return None
 
     async def _admit(self) -> None:
         try:
-            self.user = await self.context.gate.admit(
+            self.person = await self.context.gate.admit(
                 self.request_headers.authorization, self.request.remote_ip or ""
             )
-            self._check_body()
+            self._check_request()
         except TOLD as error:
             self._refuse(error)
 
-    def _check_body(self) -> None:
+    def _check_request(self) -> None:
         refusals.other_sites(self.request, self.request_headers, self.context)
+        refusals.missing_right(self.request.method or "", self.needed_rights, self.person)
         refusals.unknown_encoding(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
         self._is_admitted = True

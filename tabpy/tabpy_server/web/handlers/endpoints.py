@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tabpy.tabpy_server.errors import InvalidInputError, RefusedError
 from tabpy.tabpy_server.functions.metadata import parse_metadata
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS, MODEL, Endpoint
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
+from tabpy.tabpy_server.rights import DEPLOY
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.upload import Sent, UploadHandler
 from tabpy.tabpy_server.web.staged_archive import removing_staged, staged_archive
@@ -20,6 +23,7 @@ class EndpointsHandler(UploadHandler):
     """All endpoints; makes new ones."""
 
     route = "/endpoints"
+    needed_rights: ClassVar[Mapping[str, str]] = {"POST": DEPLOY}
 
     async def get(self) -> None:
         found = await self.context.catalog.endpoints()
@@ -30,8 +34,8 @@ class EndpointsHandler(UploadHandler):
         destination = self.context.upload_destination
         with removing_staged(sent.source, destination):
             request = await asyncio.to_thread(parse_metadata, sent.metadata)
-            archive = _archive(sent, destination) if request.type == MODEL else None
-            endpoint, remarks = await self.context.deployer.create(request, archive)
+            with _archive(sent, destination) if request.type == MODEL else nullcontext() as archive:
+                endpoint, remarks = await self.context.deployer.create(request, archive)
         _write_endpoint(self, endpoint, remarks, 201)
 
 
@@ -39,6 +43,7 @@ class EndpointHandler(UploadHandler):
     """One endpoint; changes and removes it."""
 
     route = "/endpoints/{name}"
+    needed_rights: ClassVar[Mapping[str, str]] = {"PUT": DEPLOY, "DELETE": DEPLOY}
 
     async def get(self, name: str) -> None:
         self.write_json((await self.context.catalog.endpoint(name)).info())
@@ -58,8 +63,8 @@ class EndpointHandler(UploadHandler):
                 )
             remarks: Sequence[str] = ()
             if is_new_version:
-                archive = _archive(sent, destination)
-                endpoint, remarks = await self.context.deployer.replace(request, archive)
+                with _archive(sent, destination) as archive:
+                    endpoint, remarks = await self.context.deployer.replace(request, archive)
             else:
                 endpoint = await self.context.deployer.change(request)
         _write_endpoint(self, endpoint, remarks)
@@ -87,6 +92,7 @@ class RollbackHandler(UploadHandler):
     """Has an earlier version of an endpoint answer again."""
 
     route = "/endpoints/{name}/rollback"
+    needed_rights: ClassVar[Mapping[str, str]] = {"POST": DEPLOY}
 
     async def post(self, name: str) -> None:
         version = self.sent().metadata.get("version")
@@ -124,10 +130,10 @@ class UploadDestinationHandler(BaseHandler):
         self.write_json({"path": str(folder)})
 
 
-def _archive(sent: Sent, destination: Path) -> Path | None:
-    """Return the archive that came along, or lies where `src_path` says. Raises
-    InvalidInputError."""
-    return staged_archive(sent.source, destination) if sent.source else sent.archive
+def _archive(sent: Sent, destination: Path) -> AbstractContextManager[OpenedArchive | None]:
+    """Return the archive that came along, which the request closes, or lies where `src_path` says.
+    Raises InvalidInputError and RefusedError."""
+    return staged_archive(sent.source, destination) if sent.source else nullcontext(sent.archive)
 
 
 def _write_endpoint(

@@ -1,5 +1,9 @@
 """POST /evaluate: a script and its data, as Tableau sends them for SCRIPT_* and Prep."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tabpy.tabpy_server.rights import EVALUATE
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.handlers.job import JobHandler
 
@@ -15,6 +19,7 @@ class EvaluateHandler(JobHandler):
     """The event loop never parses the body: a worker gets it as it came."""
 
     route = "/evaluate"
+    needed_rights: ClassVar[Mapping[str, str]] = {"POST": EVALUATE}
 
     async def post(self) -> None:
         settings = self.context.settings

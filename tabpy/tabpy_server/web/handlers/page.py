@@ -32,6 +32,7 @@ class PageHandler(BaseHandler):
             port=port or (443 if ssl else 80),
             ssl=ssl,
             user=self.user,
+            rights=self.person.rights,
             python_version=platform.python_version(),
             timeout=settings.evaluate_timeout,
             workers=settings.workers * settings.web_processes,

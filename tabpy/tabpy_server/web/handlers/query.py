@@ -1,10 +1,15 @@
 """/query/<name>: call a deployed function, as MODEL_EXTENSION_* and the client do."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tabpy.tabpy_server.rights import QUERY
 from tabpy.tabpy_server.web.handlers.job import JobHandler
 
 
 class QueryHandler(JobHandler):
     route = "/query/{name}"
+    needed_rights: ClassVar[Mapping[str, str]] = {"GET": QUERY, "POST": QUERY}
 
     async def post(self, name: str) -> None:
         reply, result = await self.run_job(self.context.settings.evaluate_timeout, name)

@@ -1,7 +1,11 @@
 """Why a request is refused before its handler sees it: each function raises, or does nothing."""
 
+from collections.abc import Mapping
+
 from tornado.httputil import HTTPServerRequest
 
+from tabpy.tabpy_server.access.gate import Person
+from tabpy.tabpy_server.errors import MissingRightError
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.headers import RequestHeaders, site_of
@@ -39,6 +43,13 @@ def other_sites(request: HTTPServerRequest, headers: RequestHeaders, context: Co
             "Access-Control-Allow-Origin.",
         )
     )
+
+
+def missing_right(method: str, needed: Mapping[str, str], person: Person) -> None:
+    """Refuse a method that needs a right which `person` doesn't have."""
+    right = needed.get(method)
+    if right is not None and right not in person.rights:
+        raise MissingRightError(person.name or "", right, list(person.rights))
 
 
 def unknown_encoding(headers: RequestHeaders, context: Context) -> None:

@@ -1,9 +1,9 @@
 """Routes that take a JSON body or an upload."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tabpy.tabpy_server.errors import InvalidInputError
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.multipart import METADATA_LIMIT, Upload, malformed_upload_error
@@ -13,7 +13,7 @@ class Sent(NamedTuple):
     """What a body says, and the archive that came with it."""
 
     metadata: dict[str, Any]
-    archive: Path | None
+    archive: OpenedArchive | None
     is_upload: bool
 
     @property

@@ -53,7 +53,7 @@ class ForkServerProcess:
         self._ready: int | None
         self._ready, ready = os.pipe()
         handed_over = (self._theirs.fileno(), ready, self.state.descriptor)
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module # nosec B603
             [
                 sys.executable,
                 "-m",

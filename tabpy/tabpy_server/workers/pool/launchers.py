@@ -72,14 +72,14 @@ class SpawnLauncher:
 
     def launch(self, worker_end: socket.socket) -> Callable[[], None]:
         if sys.platform == "win32":
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module # nosec B603
                 self._command, env=self._environment, stdin=subprocess.PIPE
             )
             assert process.stdin is not None
             process.stdin.write(worker_end.share(process.pid))
             process.stdin.close()
         else:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module # nosec B603
                 self._command,
                 env=self._environment,
                 stdin=worker_end.fileno(),

@@ -57,7 +57,7 @@ class Models:
         self._asking = threading.Lock()  # a script's threads share one socket
         self._loading = threading.Lock()  # and shall share one model
         self._over = False
-        self._change_token = ""
+        self._change_token = ""  # none yet, and no secret # nosec B105
         self._names: dict[str, Reference] = {}
         self._loaded: OrderedDict[Key, Model] = OrderedDict()  # the last used last
         self._limit = 0
@@ -169,7 +169,7 @@ def unpickle(archive: IO[bytes], name: str) -> Callable[..., Any]:
     """
     with _classes_of_its_own():
         try:
-            loaded = pickle.load(archive)  # noqa: S301 - people's Python is what this server runs
+            loaded = pickle.load(archive)  # noqa: S301 - what this server is for # nosec B301
             query: Callable[..., Any] | None = getattr(loaded, "query", None)
         except BaseException as error:  # noqa: BLE001 - loading runs code, which can raise anything
             out_of_memory = isinstance(error, MemoryError)

@@ -18,7 +18,7 @@ class PythonRandom:
 
     def __init__(self) -> None:
         self._functions = random.seed, random.getrandbits
-        self._twin = random.Random()  # noqa: S311 - people's numbers, no secrets
+        self._twin = random.Random()  # noqa: S311 - people's numbers, no secrets # nosec B311
         self._seed()
 
     def restore(self) -> None:

@@ -33,7 +33,7 @@ def evaluate(body: bytes | memoryview, models: Models) -> bytes:
     variables: dict[str, Any] = {"__name__": "script", "__builtins__": builtins.__dict__.copy()}
     tabpy = function.TabPy(models)
     try:
-        exec(code, variables)  # noqa: S102 - what this server is for
+        exec(code, variables)  # noqa: S102 - what this server is for # nosec B102
         returned = variables[FUNCTION](tabpy, *values)
     except BaseException as error:  # noqa: BLE001 - the border: a script may raise anything
         raise tabpy.crash or _failed(error, script) from None
