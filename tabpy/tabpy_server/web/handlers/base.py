@@ -94,6 +94,7 @@ class BaseHandler(RequestHandler):
             self._refuse(error)
 
     def _check_body(self) -> None:
+        refusals.other_names(self.request, self.context)
         refusals.other_sites(self.request, self.request_headers, self.context)
         refusals.unknown_encoding(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
