@@ -17,6 +17,7 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 
 from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with
+from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
 from tabpy.tabpy_server.web.handlers import refusals
@@ -59,6 +60,7 @@ class BaseHandler(RequestHandler):
         self._refusal: Told | None = None
         self._under_way = False
         self._is_admitted = False
+        self._stream = stream_of(self.request.connection)
         self._gunzip = Gunzip() if self.request_headers.encoding == "gzip" else None
 
     @property
@@ -99,6 +101,8 @@ class BaseHandler(RequestHandler):
         refusals.unknown_encoding(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
         self._is_admitted = True
+        if self._stream is not None:
+            self._stream.admit_request()
 
     def _refuse(self, error: Told) -> None:
         """Answer at once if no body comes, or one too large to wait for its end."""
@@ -117,6 +121,8 @@ class BaseHandler(RequestHandler):
         """
         self._refusal = error
         self.body.clear()
+        if self._stream is not None:
+            self._stream.refuse_request()
         setattr(self, (self.request.method or "").lower(), self._answer_refusal)
 
     async def _answer_refusal(self, *_: str) -> None:
