@@ -10,6 +10,7 @@ from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.web.body_budget import BodyBudget, body_budget
 from tabpy.tabpy_server.web.in_flight import Traffic
 from tabpy.tabpy_server.web.own_names import OwnNames
 from tabpy.tabpy_server.web.proxy import TrustedProxies
@@ -40,6 +41,11 @@ class Context:
     def max_upload_size(self) -> int:
         """Return how large an upload may be, in bytes."""
         return int(self.settings.max_upload_size_mb * 1024 * 1024)
+
+    @cached_property
+    def bodies(self) -> BodyBudget:
+        """Return what the bodies under way may take."""
+        return body_budget(self.settings.web_processes, self.max_request_size)
 
     @cached_property
     def own_names(self) -> OwnNames:

@@ -54,6 +54,7 @@ class BaseHandler(RequestHandler):
         self.body_size = 0
         self.reply_size = 0
         self.body_limit = self.context.max_request_size
+        self.is_body_in_memory = True
         self.timing = Timing()
         self.user: str | None = None
         self._started = time.monotonic()
@@ -61,6 +62,7 @@ class BaseHandler(RequestHandler):
         self._under_way = False
         self._is_admitted = False
         self._stream = stream_of(self.request.connection)
+        self._share = self.context.bodies.share()
         self._gunzip = Gunzip() if self.request_headers.encoding == "gzip" else None
 
     @property
@@ -100,6 +102,8 @@ class BaseHandler(RequestHandler):
         refusals.other_sites(self.request, self.request_headers, self.context)
         refusals.unknown_encoding(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
+        if self.is_body_in_memory:
+            self._share.grow(self.request_headers.declared_size)
         self._is_admitted = True
         if self._stream is not None:
             self._stream.admit_request()
@@ -120,7 +124,7 @@ class BaseHandler(RequestHandler):
         looks up by its name then: that has to lead to the answer.
         """
         self._refusal = error
-        self.body.clear()
+        self._drop_body()
         if self._stream is not None:
             self._stream.refuse_request()
         setattr(self, (self.request.method or "").lower(), self._answer_refusal)
@@ -147,6 +151,8 @@ class BaseHandler(RequestHandler):
             self._refuse_after_body(error)
 
     def _take(self, piece: bytes) -> None:
+        if not self._under_way:
+            return  # the client has gone while its body was unpacked
         self.body_size += len(piece)
         if self._refusal is not None:
             self._discard()
@@ -166,6 +172,7 @@ class BaseHandler(RequestHandler):
 
     def keep(self, chunk: bytes) -> None:
         """Keep the body's next piece. An error raised here refuses the request."""
+        self._share.grow(self.body_size)  # nobody has said how large it is, or unpacked will be
         self.body.append(chunk)
 
     def whole_body(self) -> list[bytes]:
@@ -249,9 +256,13 @@ class BaseHandler(RequestHandler):
         """Count the request out, once: one whose client has gone may still finish."""
         if self._under_way:
             self._under_way = False
-            self.body.clear()  # tornado's objects refer to each other in circles, and so live on
+            self._drop_body()
             self.context.traffic.leave()
             self.context.traffic.passed(self.body_size + self.reply_size)
+
+    def _drop_body(self) -> None:
+        self.body.clear()  # tornado's objects refer to each other in circles, and so live on
+        self._share.end()
 
     def log(self) -> None:
         """Write a line for this request; tornado calls this when the answer is complete."""
