@@ -9,7 +9,7 @@ TESTS ?=
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
-.PHONY: run test coverage lint bench clean
+.PHONY: run test coverage lint fuzz bench clean
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
@@ -29,6 +29,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# For hours, if you like: other examples in each run, and very many.
+fuzz: $(VENV)/installed-dev
+	HYPOTHESIS_PROFILE=long $(PYTEST) -k fuzz
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks

@@ -1,28 +1,13 @@
 """Servers in this process; `harness` says how they are used."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import hypothesis
 import pytest
 
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tests.web.harness import Web, make_context
-
-# The same examples in each run; `make fuzz` has others in each, and many more.
-hypothesis.settings.register_profile(
-    "suite", deadline=None, derandomize=True, database=None, max_examples=100
-)
-hypothesis.settings.register_profile(
-    "long",
-    deadline=None,
-    max_examples=20_000,
-    print_blob=True,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture
