@@ -22,6 +22,8 @@ from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
 from tabpy.tabpy_server.web.handlers import refusals
 from tabpy.tabpy_server.web.headers import RequestHeaders
+from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.schemas import NOTHING
 from tabpy.tabpy_server.workers.pool.job import Timing
 
 logger = logging.getLogger("tabpy.request")
@@ -181,6 +183,7 @@ class BaseHandler(RequestHandler):
             self._gunzip.finish()
         return self.body
 
+    @operation("Say which other sites may ask", Reply(200, "Nothing, but headers", NOTHING))
     def options(self, *_: str) -> None:
         self.write_json({})
 
