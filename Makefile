@@ -9,7 +9,7 @@ TESTS ?=
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
-.PHONY: run test coverage lint audit bench clean
+.PHONY: run test coverage lint audit fuzz bench clean
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
@@ -34,6 +34,10 @@ lint: $(VENV)/installed-dev
 audit: $(VENV)/installed-audit
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive tabpy models
 	$(BIN)/python -m tests.audit
+
+# For hours, if you like: other examples in each run, and very many.
+fuzz: $(VENV)/installed-dev
+	HYPOTHESIS_PROFILE=long $(PYTEST) -k fuzz
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks

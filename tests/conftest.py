@@ -1,14 +1,29 @@
 """Servers for the tests that need one."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.postgres import Postgres
 from tests.running import Server
+
+# The same examples in each run; `make fuzz` has others in each, and many more.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, derandomize=True, database=None, max_examples=100
+)
+hypothesis.settings.register_profile(
+    "long",
+    deadline=None,
+    max_examples=20_000,
+    print_blob=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture

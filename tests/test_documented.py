@@ -51,7 +51,7 @@ def test_the_default_in_the_table_is_the_one_in_the_code(setting: Field[Any]) ->
 
 
 def not_set(setting: Field[Any]) -> bool:
-    return getattr(load(None, {}).settings, setting.name) in {None, ""}
+    return getattr(load(None, {}).settings, setting.name) in {None, "", ()}
 
 
 def depends_on_the_machine(setting: Field[Any]) -> bool:

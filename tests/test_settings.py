@@ -119,6 +119,7 @@ EMPTY: dict[str, object] = {
     "TABPY_SCRIPT_MEMORY_MB": REFUSED,
     "TABPY_LONG_SCRIPTS": REFUSED,
     "WEB_CONCURRENCY": REFUSED,
+    "TABPY_HOST_NAMES": (),
     "FORWARDED_ALLOW_IPS": "",
     "DATABASE_URL": "",
     "TABPY_KEEP_VERSIONS": REFUSED,
@@ -160,6 +161,25 @@ def test_where_the_system_names_no_folder_the_state_is_not_in_the_working_folder
     for variable in ("XDG_DATA_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(variable, "")
     assert user_folder().is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("", ()),
+        ("*", ("*",)),
+        ("TabPy.example.com", ("tabpy.example.com",)),
+        ("a, b_c.d-e ,", ("a", "b_c.d-e")),
+    ],
+)
+def test_host_names_are_separated_by_commas(written: str, names: tuple[str, ...]) -> None:
+    assert load(None, {"TABPY_HOST_NAMES": written}).settings.host_names == names
+
+
+@pytest.mark.parametrize("wrong", ["http://x", "x:9004", "x y", "*.example.com", "-x", "x."])
+def test_what_is_no_host_name_is_named(wrong: str) -> None:
+    with pytest.raises(StartError, match=r"TABPY_HOST_NAMES is .* without http:// and port"):
+        load(None, {"TABPY_HOST_NAMES": f"a, {wrong}"})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ An empty text is a value like any other: it means nothing, or nobody, or is refu
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tabpy.tabpy_server.rights import parse as parse_rights
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
 
 
@@ -55,6 +57,16 @@ def proxies(value: str) -> str:
                 "addresses or networks (such as 10.0.0.0/8) separated by commas, or *"
             ) from None
     return value
+
+
+def host_names(value: str) -> tuple[str, ...]:
+    """Read names of hosts separated by commas, or `*` for all; empty: none."""
+    names = tuple(name.strip().lower() for name in value.split(",") if name.strip())
+    if not all(name == "*" or HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError(
+            "names (such as tabpy.example.com, without http:// and port) separated by commas, or *"
+        )
+    return names
 
 
 def positive(value: str) -> float:

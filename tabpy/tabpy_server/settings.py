@@ -64,6 +64,12 @@ class Settings:
         EVERYWHERE,
         "on which of this machine's addresses it listens",
     )
+    host_names: tuple[str, ...] = setting(
+        "TABPY_HOST_NAMES",
+        values.host_names,
+        (),
+        "more names by which a server without passwords may be called, or *",
+    )
     pwd_file: Path | None = optional_path(
         "TABPY_PWD_FILE", Path("tabpypwd.txt"), "the file of users and password hashes"
     )

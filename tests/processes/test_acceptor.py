@@ -79,6 +79,27 @@ def test_after_it_is_closed_connections_are_refused(listener: socket.socket) -> 
     asyncio.run(run())
 
 
+def test_while_there_is_no_room_connections_wait(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acceptor, "PAUSE_WHEN_FULL", 0.0)
+
+    async def run() -> None:
+        clients, taken, asked = connect(listener, 2), Taken(), []
+
+        def make_room() -> bool:
+            asked.append(len(taken))
+            return len(asked) > 5
+
+        accepting = Acceptor(listener, taken, make_room)
+        await until_taken(2, taken)
+        assert asked[:6] == [0] * 6
+        accepting.close()
+        close(*clients, *taken.connections)
+
+    asyncio.run(run())
+
+
 class Exhausted:
     """A listener of a process that has no file descriptors left, once."""
 

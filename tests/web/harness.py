@@ -12,19 +12,21 @@ on the server's own loop.
 import asyncio
 import http.client
 import io
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
+from tornado.netutil import add_accept_handler, bind_sockets
 
 from tabpy.tabpy_server import errors
 from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.proxy import TrustedProxies
@@ -135,6 +137,10 @@ class Connection:
         """Read whatever still comes until the server closes the connection."""
         return await self._reader.read()
 
+    def pause(self) -> None:
+        """Read no more."""
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
     def cut(self) -> None:
         """End the connection as a client does that crashes."""
         self._writer.transport.abort()
@@ -144,9 +150,13 @@ class Web:
     """A running server, in this process. `routes` are added to its own."""
 
     def __init__(
-        self, context: Context, routes: Mapping[str, type[BaseHandler]] | None = None
+        self,
+        context: Context,
+        routes: Mapping[str, type[BaseHandler]] | None = None,
     ) -> None:
         self.context = context
+        self.time = 0.0  # seconds, by the clock of its connections
+        self.connections = Connections(1000, lambda: self.time)
         self._routes = list((routes or {}).items())
         self._runner = asyncio.Runner()
         self._runner.run(self._start())
@@ -157,7 +167,12 @@ class Web:
         application = make_application(self.context)
         application.add_handlers(".*", self._routes)
         self._server = HTTPServer(application, max_body_size=MAX_BODY)
-        self._server.add_sockets([listener])
+        self._stop_accepting = add_accept_handler(listener, self._take)
+        self._listener = listener
+
+    def _take(self, connection: socket.socket, address: Any) -> None:
+        assert self.connections.make_room()
+        self._server.handle_stream(self.connections.add(connection), address)
 
     def run(self, exchange: Coroutine[Any, Any, T]) -> T:
         """Run `exchange` on the server's loop. Raises TimeoutError when it doesn't end."""
@@ -213,7 +228,8 @@ class Web:
         self._runner.close()
 
     async def _stop(self) -> None:
-        self._server.stop()
+        self._stop_accepting()
+        self._listener.close()
         await self._server.close_all_connections()
 
 

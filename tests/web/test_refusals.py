@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tabpy.tabpy_server.access.gate import OpenGate
 from tabpy.tabpy_server.web.server_info import Service
 from tests.web.harness import FakeGate, Web
 
@@ -61,7 +62,7 @@ def test_what_is_encrypted_or_stays_on_the_machine_is_let_in(
         ("https://foe.example", None, 403),
         ("https://foe.example", "https://friend.example", 403),
         ("https://friend.example", "https://friend.example", 200),
-        ("https://anybody.example", "*", 200),
+        ("https://anybody.example", "*", 403),
         ("null", None, 403),
     ],
 )
@@ -75,11 +76,112 @@ def test_a_page_of_another_site_needs_to_be_allowed(
     reply = web.request("GET", "/info", headers=headers)
     assert reply.status == status
     if status == 403:
+        name = (
+            ", by its name, since * is not enough where a password is asked for"
+            if allowed == "*"
+            else ""
+        )
         assert reply.error == (
             403,
             "Requests from other web sites are not allowed.",
-            f"{origin} is not this server. state.ini may allow it: Access-Control-Allow-Origin.",
+            f"{origin} is not this server. state.ini may allow it: Access-Control-Allow-Origin"
+            f"{name}.",
         )
+
+
+@pytest.mark.parametrize(
+    ("origin", "site"), [("https://anybody.example", None), (None, "cross-site"), ("null", "x")]
+)
+def test_without_passwords_every_page_may_be_allowed(
+    serve: Serve, origin: str | None, site: str | None
+) -> None:
+    cors = {"Access-Control-Allow-Origin": "*"}
+    web = serve(service=Service(cors=cors), gate=OpenGate())
+    sent = {"Origin": origin, "Sec-Fetch-Site": site}
+    headers = {name: value for name, value in sent.items() if value is not None}
+    assert web.request("GET", "/info", headers=headers, authorization=None).status == 200
+
+
+LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+IMAGE = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize(
+    ("asked", "how", "origin", "status"),
+    [
+        ("GET /", LINK, None, 200),
+        ("GET /info", LINK, None, 200),
+        ("GET /", FRAME, None, 403),
+        ("GET /info", IMAGE, None, 403),
+        ("GET /info", SCRIPT, None, 403),
+        ("GET /info", {}, None, 403),
+        ("POST /evaluate", LINK, None, 403),
+        ("POST /evaluate", {}, None, 403),
+        ("DELETE /endpoints/x", SCRIPT, None, 403),
+        ("GET /", LINK, "https://foe.example", 403),
+        ("GET /info", SCRIPT, "https://friend.example", 200),
+        ("GET /info", SCRIPT, "http://here.example", 403),  # to https://here.example, say
+    ],
+)
+def test_what_a_browser_calls_another_site_needs_to_be_allowed(
+    serve: Serve,
+    *,
+    site: str,
+    asked: str,
+    how: dict[str, str],
+    origin: str | None,
+    status: int,
+) -> None:
+    web = serve(service=Service(cors={"Access-Control-Allow-Origin": "https://friend.example"}))
+    headers = {"Host": "here.example", "Sec-Fetch-Site": site, **how}
+    if origin:
+        headers["Origin"] = origin
+    method, path = asked.split()
+    reply = web.request(method, path, headers=headers)
+    assert reply.status == status
+    if status == 403 and origin is None:
+        assert reply.error[1:] == (
+            "Requests from other web sites are not allowed.",
+            f"The browser says Sec-Fetch-Site: {site}, and names no Origin.",
+        )
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_the_pages_own_requests_and_typed_addresses_are_let_in(web: Web, site: str) -> None:
+    reply = web.request("POST", "/evaluate", b"{}", {"Sec-Fetch-Site": site, **SCRIPT})
+    assert reply.status == 503  # no worker, here
+
+
+# --- other names ---
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_open_server_does_not_answer_to_a_strangers_name(serve: Serve, method: str) -> None:
+    web = serve({"host_names": ("friend.example",)}, gate=OpenGate())
+    for host, status in (
+        ("foe.example:9004", 403),
+        ("127.0.0.1:9004", None),
+        ("localhost", None),
+        ("friend.example", None),
+    ):
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        reply = web.request(method, "/evaluate", headers=headers, authorization=None)
+        if status is None:
+            assert reply.status != 403
+        else:
+            assert reply.error == (
+                403,
+                "This server doesn't answer to the name 'foe.example'.",
+                "It asks for no password, so it has to be called localhost, by its address, by "
+                "its machine's name, or by a name in TABPY_HOST_NAMES.",
+            )
+
+
+def test_a_server_with_passwords_has_any_name(web: Web) -> None:
+    assert web.request("GET", "/info", headers={"Host": "any.example"}).status == 200
 
 
 def test_a_long_origin_is_not_repeated_whole(web: Web) -> None:

@@ -10,6 +10,7 @@ logger = logging.getLogger(__name__)
 
 PAUSE = 0.001  # seconds after each connection: a moment for the other web processes
 PAUSE_AFTER_ERROR = 1.0  # seconds
+PAUSE_WHEN_FULL = 0.1  # seconds, in which one of the connections may end
 
 
 class Acceptor:
@@ -20,11 +21,16 @@ class Acceptor:
     """
 
     def __init__(
-        self, listener: socket.socket, take: Callable[[socket.socket, Any], object]
+        self,
+        listener: socket.socket,
+        take: Callable[[socket.socket, Any], object],
+        make_room: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`take` gets each connection and its address; `listener` doesn't block."""
+        """`take` gets each connection and its address; `listener` doesn't block. While `make_room`
+        returns False, those that come wait, or go to another process."""
         self._listener = listener
         self._take = take
+        self._make_room = make_room
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
         self._listen()
@@ -40,6 +46,9 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
+        if not self._make_room():
+            self._rest(PAUSE_WHEN_FULL)
+            return
         pause = PAUSE
         try:
             connection, address = self._listener.accept()
@@ -50,5 +59,8 @@ class Acceptor:
             pause = PAUSE_AFTER_ERROR
         else:
             self._take(connection, address)
+        self._rest(pause)
+
+    def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)
-        self._pause = self._loop.call_later(pause, self._listen)
+        self._pause = self._loop.call_later(seconds, self._listen)

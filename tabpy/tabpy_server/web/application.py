@@ -1,4 +1,5 @@
-"""tornado's application, which refuses what tornado itself would fail at."""
+"""tornado's application, which refuses what tornado itself would fail at, and says what each
+connection waits for."""
 
 from collections.abc import Awaitable
 
@@ -12,6 +13,7 @@ from tornado.httputil import (
 )
 from tornado.web import Application
 
+from tabpy.tabpy_server.web.connections import Stream, stream_of
 from tabpy.tabpy_server.web.headers import is_readable_host
 
 
@@ -21,18 +23,24 @@ class CarefulApplication(Application):
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
-        return _HostCheck(super().start_request(server_conn, request_conn))
+        stream = stream_of(request_conn)
+        if stream is not None:
+            stream.await_request()
+        return _Request(super().start_request(server_conn, request_conn), stream)
 
 
-class _HostCheck(HTTPMessageDelegate):
+class _Request(HTTPMessageDelegate):
     """Passes everything on to `delegate`, unless the Host header is unreadable."""
 
-    def __init__(self, delegate: HTTPMessageDelegate) -> None:
+    def __init__(self, delegate: HTTPMessageDelegate, stream: Stream | None) -> None:
         self._delegate = delegate
+        self._stream = stream
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
+        if self._stream is not None:
+            self._stream.begin_request()
         if not is_readable_host(headers.get("Host", "")):
             raise HTTPInputError("Invalid Host header")  # which is answered 400
         return self._delegate.headers_received(start_line, headers)

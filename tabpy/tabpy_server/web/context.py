@@ -1,6 +1,7 @@
 """What a web process's handlers share."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.web.body_budget import BodyBudget, body_budget
 from tabpy.tabpy_server.web.in_flight import Traffic
+from tabpy.tabpy_server.web.own_names import OwnNames
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.server_info import Service
 from tabpy.tabpy_server.workers.pool.pool import Pool
@@ -38,6 +41,16 @@ class Context:
     def max_upload_size(self) -> int:
         """Return how large an upload may be, in bytes."""
         return int(self.settings.max_upload_size_mb * 1024 * 1024)
+
+    @cached_property
+    def bodies(self) -> BodyBudget:
+        """Return what the bodies under way may take."""
+        return body_budget(self.settings.web_processes, self.max_request_size)
+
+    @cached_property
+    def own_names(self) -> OwnNames:
+        """Return the names by which an open server may be called."""
+        return OwnNames(self.settings.host_names)
 
     @property
     def upload_destination(self) -> Path:

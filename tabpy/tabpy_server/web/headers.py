@@ -41,6 +41,20 @@ class RequestHeaders:
         return self._headers.get("Origin")
 
     @property
+    def fetch_site(self) -> str | None:
+        """Return how a browser calls the site whose page makes the request: same-origin, same-site,
+        cross-site, or none if a person does (https://www.w3.org/TR/fetch-metadata/, 2.3)."""
+        return self._headers.get("Sec-Fetch-Site")
+
+    @property
+    def opens_page(self) -> bool:
+        """Tell whether a browser will show the answer as a new page: no other page sees it."""
+        return (
+            self._headers.get("Sec-Fetch-Mode") == "navigate"
+            and self._headers.get("Sec-Fetch-Dest") == "document"
+        )
+
+    @property
     def client(self) -> str | None:
         """Return the name of the program: Tableau's own header, else the usual one."""
         return self._headers.get("TabPy-Client") or self._headers.get("User-Agent")

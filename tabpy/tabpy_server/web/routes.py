@@ -9,6 +9,7 @@ from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.web.application import CarefulApplication
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.handlers.description import DescriptionHandler
 from tabpy.tabpy_server.web.handlers.endpoints import (
     EndpointHandler,
     EndpointsHandler,
@@ -23,13 +24,13 @@ from tabpy.tabpy_server.web.handlers.packages import PackagesHandler
 from tabpy.tabpy_server.web.handlers.page import FileHandler, PageHandler
 from tabpy.tabpy_server.web.handlers.query import QueryHandler
 from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
+from tabpy.tabpy_server.web.openapi import Route
 
 
-def make_application(context: Context) -> Application:
-    """Return every route of the server, under the service's prefix if it has one."""
-    prefix = re.escape(context.service.prefix)
+def make_routes(context: Context) -> list[Route]:
+    """Return every route of the server, without the service's prefix."""
     static = str(context.settings.static_path)
-    routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
+    routes: list[tuple[str, type[BaseHandler], dict[str, Any]]] = [
         ("/info", InfoHandler, {}),
         ("/evaluate", EvaluateHandler, {}),
         ("/query/([^/]+)", QueryHandler, {}),
@@ -42,14 +43,26 @@ def make_application(context: Context) -> Application:
         ("/packages", PackagesHandler, {}),
         ("/metrics", MetricsHandler, {}),
         ("/healthz", HealthHandler, {}),
+        ("/openapi.json", DescriptionHandler, {}),
     ]
     if context.settings.static_path.samefile(OUR_PAGE):
         routes += [("/", PageHandler, {}), ("/static/(.+)", FileHandler, {"path": static})]
     else:  # pages of somebody's own, served as they are
         files = {"path": static, "default_filename": "index.html"}
         routes.append(("/(.*)", FileHandler, files))
+    return [Route(*each) for each in routes]
+
+
+def make_application(context: Context) -> Application:
+    """Return the application of all routes, under the service's prefix if it has one."""
+    prefix = re.escape(context.service.prefix)
+    routes = make_routes(context)
+    described: dict[str, Any] = {"routes": routes}
     return CarefulApplication(
-        [(prefix + path, handler, arguments) for path, handler, arguments in routes],
+        [
+            (prefix + path, handler, described if handler is DescriptionHandler else arguments)
+            for path, handler, arguments in routes
+        ],
         context=context,
         default_handler_class=UnknownHandler,
         log_function=_log,

@@ -18,10 +18,13 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 from tabpy.tabpy_server.access.gate import NOBODY
 from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with
+from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
 from tabpy.tabpy_server.web.handlers import refusals
 from tabpy.tabpy_server.web.headers import RequestHeaders
+from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.schemas import NOTHING
 from tabpy.tabpy_server.workers.pool.job import Timing
 
 logger = logging.getLogger("tabpy.request")
@@ -57,12 +60,15 @@ class BaseHandler(RequestHandler):
         self.body_size = 0
         self.reply_size = 0
         self.body_limit = self.context.max_request_size
+        self.is_body_in_memory = True
         self.timing = Timing()
         self.person = NOBODY
         self._started = time.monotonic()
         self._refusal: Told | None = None
         self._under_way = False
         self._is_admitted = False
+        self._stream = stream_of(self.request.connection)
+        self._share = self.context.bodies.share()
         self._gunzip = Gunzip() if self.request_headers.encoding == "gzip" else None
 
     @property
@@ -104,11 +110,16 @@ class BaseHandler(RequestHandler):
             self._refuse(error)
 
     def _check_request(self) -> None:
+        refusals.other_names(self.request, self.context)
         refusals.other_sites(self.request, self.request_headers, self.context)
         refusals.missing_right(self.request.method or "", self.needed_rights, self.person)
         refusals.unknown_encoding(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
+        if self.is_body_in_memory:
+            self._share.grow(self.request_headers.declared_size)
         self._is_admitted = True
+        if self._stream is not None:
+            self._stream.admit_request()
 
     def _refuse(self, error: Told) -> None:
         """Answer at once if no body comes, or one too large to wait for its end."""
@@ -126,7 +137,9 @@ class BaseHandler(RequestHandler):
         looks up by its name then: that has to lead to the answer.
         """
         self._refusal = error
-        self.body.clear()
+        self._drop_body()
+        if self._stream is not None:
+            self._stream.refuse_request()
         setattr(self, (self.request.method or "").lower(), self._answer_refusal)
 
     async def _answer_refusal(self, *_: str) -> None:
@@ -151,6 +164,8 @@ class BaseHandler(RequestHandler):
             self._refuse_after_body(error)
 
     def _take(self, piece: bytes) -> None:
+        if not self._under_way:
+            return  # the client has gone while its body was unpacked
         self.body_size += len(piece)
         if self._refusal is not None:
             self._discard()
@@ -170,6 +185,7 @@ class BaseHandler(RequestHandler):
 
     def keep(self, chunk: bytes) -> None:
         """Keep the body's next piece. An error raised here refuses the request."""
+        self._share.grow(self.body_size)  # nobody has said how large it is, or unpacked will be
         self.body.append(chunk)
 
     def whole_body(self) -> list[bytes]:
@@ -178,6 +194,7 @@ class BaseHandler(RequestHandler):
             self._gunzip.finish()
         return self.body
 
+    @operation("Say which other sites may ask", Reply(200, "Nothing, but headers", NOTHING))
     def options(self, *_: str) -> None:
         self.write_json({})
 
@@ -253,9 +270,13 @@ class BaseHandler(RequestHandler):
         """Count the request out, once: one whose client has gone may still finish."""
         if self._under_way:
             self._under_way = False
-            self.body.clear()  # tornado's objects refer to each other in circles, and so live on
+            self._drop_body()
             self.context.traffic.leave()
             self.context.traffic.passed(self.body_size + self.reply_size)
+
+    def _drop_body(self) -> None:
+        self.body.clear()  # tornado's objects refer to each other in circles, and so live on
+        self._share.end()
 
     def log(self) -> None:
         """Write a line for this request; tornado calls this when the answer is complete."""

@@ -13,9 +13,24 @@ from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.rights import DEPLOY
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.upload import Sent, UploadHandler
+from tabpy.tabpy_server.web.operation import Body, Reply, operation
+from tabpy.tabpy_server.web.schemas import (
+    CHANGED_METADATA,
+    CHOSEN_VERSION,
+    DESTINATION,
+    ENDPOINT,
+    ENDPOINTS,
+    JSON,
+    MULTIPART,
+    NEW_METADATA,
+    STATUSES,
+    VERSIONS,
+    upload,
+)
 from tabpy.tabpy_server.web.staged_archive import removing_staged, staged_archive
 
 REMARKS_LIMIT = 1_000  # characters of a header
+WARNING = {"X-TabPy-Warning": "What the function's author should know"}
 VERSION_LIMIT = 1 << 31  # what a column of the store holds
 
 
@@ -25,10 +40,16 @@ class EndpointsHandler(UploadHandler):
     route = "/endpoints"
     needed_rights: ClassVar[Mapping[str, str]] = {"POST": DEPLOY}
 
+    @operation("List the deployed functions", Reply(200, "All, by name", ENDPOINTS))
     async def get(self) -> None:
         found = await self.context.catalog.endpoints()
         self.write_json({name: endpoint.info() for name, endpoint in found.items()})
 
+    @operation(
+        "Deploy a function",
+        Reply(201, "The new endpoint", ENDPOINTS, headers=WARNING),
+        body=Body({MULTIPART: upload(NEW_METADATA), JSON: NEW_METADATA}),
+    )
     async def post(self) -> None:
         sent = self.sent()
         destination = self.context.upload_destination
@@ -45,9 +66,16 @@ class EndpointHandler(UploadHandler):
     route = "/endpoints/{name}"
     needed_rights: ClassVar[Mapping[str, str]] = {"PUT": DEPLOY, "DELETE": DEPLOY}
 
+    @operation("Show a deployed function", Reply(200, "It", ENDPOINT), errors=(404,))
     async def get(self, name: str) -> None:
         self.write_json((await self.context.catalog.endpoint(name)).info())
 
+    @operation(
+        "Replace or change a deployed function",
+        Reply(200, "The endpoint as it is now", ENDPOINTS, headers=WARNING),
+        body=Body({MULTIPART: upload(CHANGED_METADATA), JSON: CHANGED_METADATA}),
+        errors=(404,),
+    )
     async def put(self, name: str) -> None:
         """Deploy a new version if there is an archive, else change what the body names."""
         sent = self.sent()
@@ -69,6 +97,7 @@ class EndpointHandler(UploadHandler):
                 endpoint = await self.context.deployer.change(request)
         _write_endpoint(self, endpoint, remarks)
 
+    @operation("Remove a deployed function", Reply(204, "It is gone"), errors=(404,))
     async def delete(self, name: str) -> None:
         catalog = self.context.catalog
         await catalog.endpoint(name)  # what can't be a name never reaches the database
@@ -82,6 +111,7 @@ class VersionsHandler(BaseHandler):
 
     route = "/endpoints/{name}/versions"
 
+    @operation("List the versions that are kept", Reply(200, "They", VERSIONS), errors=(404,))
     async def get(self, name: str) -> None:
         await self.context.catalog.endpoint(name)
         found, kept = await self.context.catalog.run(lambda store: store.versions(name))
@@ -94,6 +124,12 @@ class RollbackHandler(UploadHandler):
     route = "/endpoints/{name}/rollback"
     needed_rights: ClassVar[Mapping[str, str]] = {"POST": DEPLOY}
 
+    @operation(
+        "Have an earlier version answer again",
+        Reply(200, "The endpoint as it is now", ENDPOINTS, headers=WARNING),
+        body=Body({JSON: CHOSEN_VERSION}),
+        errors=(404,),
+    )
     async def post(self, name: str) -> None:
         version = self.sent().metadata.get("version")
         if type(version) is not int or abs(version) >= VERSION_LIMIT:
@@ -110,6 +146,10 @@ class StatusHandler(BaseHandler):
 
     route = "/status"
 
+    @operation(
+        "List the deployed functions in short",
+        Reply(200, "All, by name", STATUSES, headers=WARNING),
+    )
     async def get(self) -> None:
         endpoints = await self.context.catalog.endpoints()
         if self.context.loses_functions:
@@ -124,6 +164,7 @@ class UploadDestinationHandler(BaseHandler):
 
     route = "/configurations/endpoint_upload_destination"
 
+    @operation("Say where programs here may put archives", Reply(200, "The folder", DESTINATION))
     def get(self) -> None:
         folder = self.context.upload_destination
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -6,6 +6,8 @@ from typing import ClassVar
 from tabpy.tabpy_server.rights import EVALUATE
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.handlers.job import JobHandler
+from tabpy.tabpy_server.web.operation import Body, Reply, operation
+from tabpy.tabpy_server.web.schemas import ANY, JSON, SCRIPT
 
 DISABLED = Answer(
     404,
@@ -21,6 +23,12 @@ class EvaluateHandler(JobHandler):
     route = "/evaluate"
     needed_rights: ClassVar[Mapping[str, str]] = {"POST": EVALUATE}
 
+    @operation(
+        "Run a script",
+        Reply(200, "What it returned", ANY),
+        body=Body({JSON: SCRIPT}),
+        errors=(404, 408),
+    )
     async def post(self) -> None:
         settings = self.context.settings
         if not settings.evaluate_enable:

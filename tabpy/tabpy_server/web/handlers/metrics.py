@@ -2,11 +2,16 @@
 
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.schemas import TEXT
 
 
 class MetricsHandler(BaseHandler):
     route = "/metrics"
 
+    @operation(
+        "Give figures to Prometheus", Reply(200, "The figures", TEXT, content_type="text/plain")
+    )
     async def get(self) -> None:
         context = self.context
         text = await prometheus.text(context.counters, context.pool, context.catalog)

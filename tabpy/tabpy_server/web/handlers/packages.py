@@ -5,11 +5,14 @@ from functools import lru_cache
 from importlib import metadata
 
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.schemas import PACKAGES
 
 
 class PackagesHandler(BaseHandler):
     route = "/packages"
 
+    @operation("List what scripts can import", Reply(200, "Names and versions", PACKAGES))
     def get(self) -> None:
         self.write_json({"python": platform.python_version(), "packages": installed()})
 

@@ -9,6 +9,8 @@ from tornado.web import HTTPError, StaticFileHandler
 from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.headers import host_and_port
+from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.schemas import ANY, HTML, TEXT
 
 TEMPLATE = "index.html"
 POLICY = (
@@ -20,6 +22,7 @@ POLICY = (
 class PageHandler(BaseHandler):
     route = "/"
 
+    @operation("Show the page", Reply(200, "The page", TEXT, content_type=HTML))
     def get(self) -> None:
         host, port = host_and_port(self.request.host)
         ssl = self.request.protocol == "https"
@@ -39,6 +42,19 @@ class PageHandler(BaseHandler):
             preload=[_with_version(name) for name in settings.preload],
             warnings=[self.context.loses_functions] if self.context.loses_functions else [],
         )
+
+
+FILE = operation(
+    "Send one of the page's files",
+    Reply(200, "The file", ANY, content_type="*/*"),
+    Reply(206, "A part of it", ANY, content_type="*/*"),
+    Reply(304, "It is as the client has it"),
+    Reply(416, "There is no such part of it"),
+    errors=(404,),
+)
+# tornado's own, which know conditions and ranges.
+FILE(StaticFileHandler.get)
+FILE(StaticFileHandler.head)
 
 
 class FileHandler(BaseHandler, StaticFileHandler):

@@ -5,12 +5,23 @@ from typing import ClassVar
 
 from tabpy.tabpy_server.rights import QUERY
 from tabpy.tabpy_server.web.handlers.job import JobHandler
+from tabpy.tabpy_server.web.operation import Body, Reply, operation
+from tabpy.tabpy_server.web.schemas import ARGUMENTS, JSON, RESPONSE
+
+CALL = operation(
+    "Call a deployed function",
+    Reply(200, "What it returned", RESPONSE, headers={"Etag": "Identifies response and version"}),
+    Reply(304, "It returned what If-None-Match names"),
+    body=Body({JSON: ARGUMENTS}),
+    errors=(404, 408),
+)
 
 
 class QueryHandler(JobHandler):
     route = "/query/{name}"
     needed_rights: ClassVar[Mapping[str, str]] = {"GET": QUERY, "POST": QUERY}
 
+    @CALL
     async def post(self, name: str) -> None:
         reply, result = await self.run_job(self.context.settings.evaluate_timeout, name)
         tag = f'"{reply.etag}"'
@@ -21,6 +32,7 @@ class QueryHandler(JobHandler):
             return
         self.write_json_bytes(result)
 
+    @CALL
     async def get(self, name: str) -> None:
         """Take a body, like POST: that is how TabPy has it."""
         await self.post(name)

@@ -8,7 +8,10 @@ from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.errors import MissingRightError
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.context import Context
-from tabpy.tabpy_server.web.headers import RequestHeaders, site_of
+from tabpy.tabpy_server.web.headers import RequestHeaders, host_and_port, site_of
+
+ALLOWED_ORIGIN = "Access-Control-Allow-Origin"
+OTHER_SITES = ("cross-site", "same-site")  # a page of a sister domain is a stranger's as well
 
 
 def plain_http(request: HTTPServerRequest, headers: RequestHeaders, context: Context) -> None:
@@ -29,18 +32,43 @@ def plain_http(request: HTTPServerRequest, headers: RequestHeaders, context: Con
 
 def other_sites(request: HTTPServerRequest, headers: RequestHeaders, context: Context) -> None:
     """Refuse what another site's page asks for: browsers send a signed-in person's credentials
-    along, and no page may run Python in that person's name. Tableau doesn't send an Origin."""
+    along, and no page may run Python in that person's name.
+
+    Tableau sends no Origin. A browser sends none for what it only shows or follows: then it says
+    itself where the page is. A link to the page, in somebody's wiki, is no other page's request.
+    """
     origin = headers.origin
-    if origin is None or site_of(origin) == request.host:
+    is_link = origin is None and request.method == "GET" and headers.opens_page
+    is_elsewhere = headers.fetch_site in OTHER_SITES and not is_link
+    if not is_elsewhere and (origin is None or site_of(origin) == request.host):
         return
-    if context.service.cors.get("Access-Control-Allow-Origin") in ("*", origin):
+    allowed = context.service.cors.get(ALLOWED_ORIGIN)
+    # Everybody's pages, with a signed-in person's password: nobody means that.
+    is_open_to_all = allowed == "*" and not context.gate.required
+    if is_open_to_all or (origin is not None and allowed == origin):
+        return
+    if origin is None:
+        info = f"The browser says Sec-Fetch-Site: {headers.fetch_site}, and names no Origin."
+    elif allowed == "*":
+        info = (
+            f"{origin[:200]} is not this server. state.ini may allow it: {ALLOWED_ORIGIN}, by its "
+            "name, since * is not enough where a password is asked for."
+        )
+    else:
+        info = f"{origin[:200]} is not this server. state.ini may allow it: {ALLOWED_ORIGIN}."
+    raise RefusedRequestError(Answer(403, "Requests from other web sites are not allowed.", info))
+
+
+def other_names(request: HTTPServerRequest, context: Context) -> None:
+    """Refuse what comes to an open server by a name that somebody else may have given it."""
+    if context.gate.required or context.own_names.include(request.host):
         return
     raise RefusedRequestError(
         Answer(
             403,
-            "Requests from other web sites are not allowed.",
-            f"{origin[:200]} is not this server. state.ini may allow it: "
-            "Access-Control-Allow-Origin.",
+            f"This server doesn't answer to the name '{host_and_port(request.host)[0][:200]}'.",
+            "It asks for no password, so it has to be called localhost, by its address, by its "
+            "machine's name, or by a name in TABPY_HOST_NAMES.",
         )
     )
 

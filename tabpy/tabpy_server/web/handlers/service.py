@@ -3,11 +3,14 @@
 from tornado.web import HTTPError
 
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.schemas import ALIVE, INFO
 
 
 class InfoHandler(BaseHandler):
     route = "/info"
 
+    @operation("Say what the server is and can do", Reply(200, "What it is", INFO))
     def get(self) -> None:
         self.write_json(self.context.info())
 
@@ -19,6 +22,7 @@ class HealthHandler(BaseHandler):
 
     open_to_all = True
 
+    @operation("Say that it is alive", Reply(200, "It is", ALIVE))
     def get(self) -> None:
         self.write_json({"status": "alive"})
 

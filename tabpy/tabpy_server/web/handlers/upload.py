@@ -33,6 +33,7 @@ class UploadHandler(BaseHandler):
         is_multipart = self._content_type.lower().startswith("multipart/form-data")
         # A preflight brings no credentials, and so nothing of it goes to disk.
         self._is_upload = is_multipart and self.request.method != "OPTIONS"
+        self.is_body_in_memory = not self._is_upload
         if self._is_upload:
             self.body_limit = self.context.max_upload_size
         else:

@@ -10,8 +10,9 @@ import __future__
 import ast
 import builtins
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from tabpy.tabpy_server.errors import InvalidInputError, ScriptFailedError
@@ -20,6 +21,7 @@ from tabpy.tabpy_server.workers.worker import failures, function, results
 from tabpy.tabpy_server.workers.worker.models import Models
 
 FUNCTION = "_user_script"
+SHOWN = 1000  # characters of the names in a message
 
 
 def evaluate(body: bytes | memoryview, models: Models) -> bytes:
@@ -83,9 +85,15 @@ def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
     if arguments.keys() != set(_names(len(arguments))):
         raise InvalidInputError(
             "Variables names should follow the format _arg1, _arg2, _argN",
-            f"Expected {', '.join(_names(len(arguments)))}; got {', '.join(arguments)}.",
+            f"Expected {_some(_names(len(arguments)))}; got {_some(arguments)}.",
         )
     return script, arguments
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return names as a sentence has them, the first ones of very many."""
+    listed = ", ".join(islice(names, SHOWN + 1))
+    return f"{listed[:SHOWN]} …" if len(listed) > SHOWN else listed
 
 
 @lru_cache(maxsize=64)
