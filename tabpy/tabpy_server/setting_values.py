@@ -7,6 +7,8 @@ An empty text is a value like any other: it means nothing, or nobody, or is refu
 import ipaddress
 from pathlib import Path
 
+from tabpy.tabpy_server.isolation import Isolation
+
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
@@ -82,6 +84,14 @@ def level(value: str) -> str:
     if value.upper() not in LEVELS:
         raise ValueError(f"one of {', '.join(LEVELS)}")
     return value.upper()
+
+
+def isolation(value: str) -> Isolation:
+    """Read whose scripts may share a worker, in any case."""
+    try:
+        return Isolation(value.lower())
+    except ValueError:
+        raise ValueError(f"one of {', '.join(Isolation)}") from None
 
 
 def modules(value: str) -> tuple[str, ...]:

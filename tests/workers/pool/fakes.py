@@ -7,13 +7,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tabpy.tabpy_server.errors import UnknownFunctionError
+from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers import protocol
-from tabpy.tabpy_server.workers.pool.executor import Functions
+from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
+from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.pool import SURGE, Limits, Pool
-from tabpy.tabpy_server.workers.protocol import Hello, Message, Reference, Reply
+from tabpy.tabpy_server.workers.pool.worker import Worker
+from tabpy.tabpy_server.workers.protocol import Hello, Message, Reference, Reply, Task
 
 REFERENCE = Reference("known", 3, "5ha", "/archive", "3.11.7")
 
@@ -118,8 +121,27 @@ class FakeFunctions(Functions):
         return REFERENCE
 
 
+class CheckedExecutor(Executor):
+    """Asserts that no worker does jobs of two owners, whatever the pool thinks."""
+
+    def __init__(self, functions: Functions, model_memory: int) -> None:
+        super().__init__(functions, model_memory)
+        self._owners: dict[Worker, str] = {}
+
+    async def run(self, worker: Worker, task: Task, job: Job) -> Outcome:
+        assert self._owners.setdefault(worker, job.owner) == job.owner, "a worker has one owner"
+        return await super().run(worker, task, job)
+
+
 class CheckedPool(Pool):
     """Asserts after every event that the pool hasn't lost count."""
+
+    def __init__(
+        self, launcher: Launcher, functions: Functions, counters: Counters, limits: Limits
+    ) -> None:
+        super().__init__(launcher, functions, counters, limits)
+        if limits.isolation.keeps_owners_apart:
+            self._executor = CheckedExecutor(functions, limits.model_memory)
 
     def _reconcile(self) -> None:
         super()._reconcile()
@@ -128,23 +150,26 @@ class CheckedPool(Pool):
     def check(self) -> None:
         if self._closed:
             return
-        everybody = [*self._starting, *self._idle, *self._busy]
+        starting = self._starter.starting
+        everybody = [*starting, *self._idle, *self._busy]
         assert len(everybody) == len(set(everybody)), "a worker is in one place only"
         assert len(self._busy) <= self._size
         assert len(everybody) <= self._size + SURGE
-        current = len(self._starting) + sum(
+        current = len(starting) + sum(
             not self._outdated(each) for each in (*self._idle, *self._busy)
         )
         assert current <= self._size
         complete = current == self._size or len(everybody) == self._size + SURGE
-        assert complete or self._failed_starts, "a pool of N has N, or tries to"
+        assert complete or self._starter.failed, "a pool of N has N, or tries to"
         assert all(each.alive for each in self._idle)
+        for worker, owner in self._busy.items():
+            assert worker.owner in (owner, None), "nobody gets another's worker"
 
 
 class Bench:
     """A pool of fake workers, and what a test looks at."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, isolation: Isolation) -> None:
         self.launcher = FakeLauncher()
         self.functions = FakeFunctions()
         self.counters = Counters()
@@ -152,14 +177,23 @@ class Bench:
             self.launcher,
             self.functions,
             self.counters,
-            Limits(size, memory_mb=100.0, model_memory=7),
+            Limits(
+                size,
+                memory_mb=100.0,
+                model_memory=7,
+                waiting_mb=1.0,
+                isolation=isolation,
+            ),
         )
 
-    async def run(self, body: bytes, seconds: float = 5.0, function: str | None = None) -> Outcome:
-        return await self.pool.run(Job([body], seconds, function, request_id="r-1"), Timing())
+    async def run(
+        self, body: bytes, seconds: float = 5.0, function: str | None = None, owner: str = ""
+    ) -> Outcome:
+        job = Job([body], seconds, function, request_id="r-1", owner=owner)
+        return await self.pool.run(job, Timing())
 
-    def begin(self, body: bytes, seconds: float = 5.0) -> "asyncio.Task[Outcome]":
-        return asyncio.get_running_loop().create_task(self.run(body, seconds))
+    def begin(self, body: bytes, seconds: float = 5.0, owner: str = "") -> "asyncio.Task[Outcome]":
+        return asyncio.get_running_loop().create_task(self.run(body, seconds, owner=owner))
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for a condition; the pool is asked to look, as it does once a second."""
@@ -169,14 +203,18 @@ class Bench:
                 await asyncio.sleep(0.001)
 
     async def settle(self) -> None:
-        await self.until(lambda: not self.pool._starting)
+        await self.until(lambda: not self.pool._starter.starting)
 
 
-def with_bench(size: int, test: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
+def with_bench(
+    size: int,
+    test: Callable[[Bench], Coroutine[Any, Any, None]],
+    isolation: Isolation = Isolation.USER,
+) -> None:
     """Run a test's coroutine on a pool that is ready."""
 
     async def run() -> None:
-        bench = Bench(size)
+        bench = Bench(size, isolation)
         await bench.pool.start()
         try:
             await test(bench)

@@ -6,9 +6,8 @@ those that should be.
 """
 
 import asyncio
-import logging
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,13 +17,18 @@ from tabpy.tabpy_server.errors import (
     FunctionNotReadyError,
     InternalError,
     JobTimeoutError,
+    QueueFullError,
     WorkerDiedError,
 )
+from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
+from tabpy.tabpy_server.workers.pool.job_queue import JobQueue, Waiter
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
+from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate
+from tabpy.tabpy_server.workers.pool.starter import Starter
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import (
     Evaluate,
@@ -34,24 +38,23 @@ from tabpy.tabpy_server.workers.protocol import (
     Task,
 )
 
-logger = logging.getLogger(__name__)
-
 CHECK_MEMORY_SECONDS = 0.04  # between looks at the size of busy workers, which take 20 us each
 RECONCILE_SECONDS = 1.0  # between looks at what nobody tells us: who forks workers now
 SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else it didn't get one
-START_TIMEOUT = 30.0  # seconds; a fork takes 20 ms
-FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0  # seconds between tries when workers don't start
 SURGE = 1  # workers beyond the pool's size, while better ones take the place of others
 
 
 @dataclass(frozen=True)
 class Limits:
     """`size`: workers, and so jobs at a time. `memory_mb`: what a worker may take while it runs a
-    job. `model_memory`: bytes of models that each keeps loaded."""
+    job. `model_memory`: bytes of models that each keeps loaded. `waiting_mb`: what the bodies of
+    jobs that wait may take. `isolation`: who may have a worker after whom."""
 
     size: int
     memory_mb: float
     model_memory: int
+    waiting_mb: float
+    isolation: Isolation
 
 
 class Pool:
@@ -59,7 +62,7 @@ class Pool:
 
     A worker is starting, idle or busy. It is outdated when a fork server answers now that would
     fork a better one. Never more than `size` are busy, `size` + SURGE there, or `size` there that
-    aren't outdated.
+    aren't outdated. None runs jobs of two owners, unless isolation is off.
     """
 
     def __init__(
@@ -71,18 +74,16 @@ class Pool:
     ) -> None:
         self._launcher = launcher
         self._size = limits.size
+        self._isolation = limits.isolation
         self._functions = functions
         self._executor = Executor(functions, limits.model_memory)
         self._counters = counters
         self._memory_mb = limits.memory_mb
-        self._starting: set[Worker] = set()
+        self._starter = Starter(launcher, self._take_in, self._reconcile)
         self._idle: list[Worker] = []  # the last used last: its caches are warm
-        self._busy: set[Worker] = set()
+        self._busy: dict[Worker, str] = {}  # and the owners of their jobs
         self._isolated: set[Worker] = set()  # not of the pool: for `run_isolated`
-        self._waiting: deque[asyncio.Future[Worker]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._failed_starts = 0  # in a row
-        self._start_again_at = 0.0
+        self._queue = JobQueue(limits.waiting_mb * (1 << 20))
         self._preload_request: bytes | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._complete = asyncio.Event()
@@ -91,12 +92,17 @@ class Pool:
     @property
     def waiting(self) -> int:
         """Return the number of jobs that have no worker yet."""
-        return len(self._waiting)
+        return len(self._queue)
 
     @property
     def running(self) -> int:
         """Return the number of jobs that have one."""
         return len(self._busy)
+
+    @property
+    def isolation(self) -> str:
+        """Return whose jobs a worker may do."""
+        return self._isolation.value
 
     async def start(self) -> None:
         """Start the workers, and wait until every one is ready."""
@@ -113,24 +119,21 @@ class Pool:
         self._closed = True
         if self._tick is not None:
             self._tick.cancel()
-        for task in self._tasks:
-            task.cancel()
-        for worker in (*self._starting, *self._idle, *self._busy, *self._isolated):
+        self._starter.close()
+        for worker in (*self._idle, *self._busy, *self._isolated):
             worker.kill()
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_exception(DrainingError())
+        for waiter in self._queue.clear():
+            waiter.worker.set_exception(DrainingError())
 
     # Running jobs
 
     async def run(self, job: Job, timing: Timing) -> Outcome:
         """Run `job`; how long it waited and ran goes to `timing`.
 
-        Raises TabPyError: AllBusyError if no worker came free in time, JobTimeoutError if the
-        script took too long, WorkerDiedError, DrainingError if this process stops before it could
-        run, InternalError, and what looking up the function raises. Cancelling kills the worker,
-        and so does a time-out.
+        Raises TabPyError: AllBusyError if no worker came free in time, QueueFullError if too many
+        wait for one, JobTimeoutError if the script took too long, WorkerDiedError, DrainingError if
+        this process stops before it could run, InternalError, and what looking up the function
+        raises. Cancelling kills the worker, and so does a time-out.
         """
         started = time.monotonic()
         deadline = started + job.timeout
@@ -142,10 +145,12 @@ class Pool:
             leased = time.monotonic()
             timing.queued_ms = (leased - queued) * 1000
         end: str | None = "client gone"
+        if self._isolation.keeps_owners_apart:
+            worker.belong_to(job.owner)
         try:
             async with asyncio.timeout(deadline - leased):
                 outcome = await self._executor.run(worker, task, job)
-            end = "worn out" if outcome.message.recycle else None
+            end = self._end_after(outcome)
         except TimeoutError:
             end = "time-out"
             ran = time.monotonic() - leased
@@ -205,19 +210,29 @@ class Pool:
         except TimeoutError:
             raise FunctionNotReadyError(job.function, job.timeout) from None
 
+    def _end_after(self, outcome: Outcome) -> str | None:
+        """Return why a worker that has done a job can't go on, None if it can."""
+        if outcome.message.recycle:
+            return "worn out"
+        return "one job" if self._isolation is Isolation.JOB else None
+
     async def _lease(self, job: Job, deadline: float) -> Worker:
-        """Wait for a worker. Raises AllBusyError and DrainingError."""
+        """Wait for a worker. Raises AllBusyError, QueueFullError and DrainingError."""
         if self._closed:
             raise DrainingError
-        waiter: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        waiter = Waiter(job.owner, sum(map(len, job.body)))
+        self._queue.add(waiter)
         self._hand_out()
         self._keep_ticking()
-        if waiter.done():
-            return waiter.result()
+        if not waiter.worker.done():
+            for dropped in self._queue.drop_excess():
+                dropped.worker.set_exception(QueueFullError())
+            self._reconcile()  # somebody else's worker may have to go
+        if waiter.worker.done():
+            return waiter.worker.result()
         try:
             async with asyncio.timeout(deadline - SHORTEST - time.monotonic()):
-                return await asyncio.shield(waiter)
+                return await asyncio.shield(waiter.worker)
         except TimeoutError:
             self._abandon(waiter)
             raise AllBusyError(job.timeout) from None
@@ -225,16 +240,17 @@ class Pool:
             self._abandon(waiter)
             raise
 
-    def _abandon(self, waiter: asyncio.Future[Worker]) -> None:
-        """Leave the queue; a worker that was handed over in the same instant goes to the next."""
-        if not waiter.done():
-            self._waiting.remove(waiter)
-        elif waiter.exception() is None:
-            self._give_back(waiter.result(), None)
+    def _abandon(self, waiter: Waiter) -> None:
+        """Leave the queue; a worker that was handed over in the same instant goes to the next, and
+        to anybody if it was never used."""
+        if not waiter.worker.done():
+            self._queue.remove(waiter)
+        elif waiter.worker.exception() is None:
+            self._give_back(waiter.worker.result(), None)
 
     def _give_back(self, worker: Worker, end: str | None) -> None:
         """Take a worker back whose job is over. `end`: why it can't go on, None if it can."""
-        self._busy.discard(worker)
+        del self._busy[worker]
         if end is None and worker.alive:
             self._idle.append(worker)
         else:
@@ -252,7 +268,7 @@ class Pool:
         self._remove_dead()
         self._remove_outdated()
         self._hand_out()
-        self._start_missing()
+        self._starter.start(self._missing())
         if len(self._idle) + len(self._busy) >= self._size:
             self._complete.set()
         self._keep_ticking()
@@ -271,66 +287,41 @@ class Pool:
             self._let_go(worker, "replaced")
 
     def _hand_out(self) -> None:
-        while self._waiting and self._idle and len(self._busy) < self._size:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                worker = self._best_idle()
-                self._busy.add(worker)
-                waiter.set_result(worker)
-
-    def _best_idle(self) -> Worker:
-        """Take the last used one, if possible one that isn't outdated."""
-        for position in range(len(self._idle) - 1, -1, -1):
-            if not self._outdated(self._idle[position]):
-                return self._idle.pop(position)
-        return self._idle.pop()
-
-    def _start_missing(self) -> None:
-        if time.monotonic() < self._start_again_at:
+        """Give jobs that wait their workers, and kill those that are in the way of others."""
+        if not self._queue:
             return
-        there = [*self._starting, *self._idle, *self._busy]
-        current = len(self._starting) + sum(
-            not self._outdated(each) for each in (*self._idle, *self._busy)
+        allocation = allocate(
+            Situation(
+                waiting=self._queue.by_owner,
+                running=Counter(self._busy.values()),
+                free=self._size - len(self._busy),
+                idle=self._idle,
+                coming=len(self._starter.starting) + self._missing(),
+                replaceable=lambda each: not (self._starter.is_pausing or self._outdated(each)),
+                outdated=self._outdated,
+            )
         )
-        missing = min(self._size - current, self._size + SURGE - len(there))
-        for _ in range(missing):
-            if not self._start_one():
-                return
+        for owner, worker in allocation.given:
+            self._idle.remove(worker)
+            self._busy[worker] = owner
+            self._queue.pop(owner).worker.set_result(worker)
+        for worker in allocation.replaced:
+            self._idle.remove(worker)
+            self._let_go(worker, "other user")
 
-    def _start_one(self) -> bool:
-        try:
-            worker = Worker(self._launcher, self._reconcile)
-        except OSError as error:  # the fork server is being replaced, and its socket is full
-            self._note_failed_start(str(error))
-            return False
-        self._starting.add(worker)
-        task = asyncio.get_running_loop().create_task(self._bring_up(worker))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return True
+    def _missing(self) -> int:
+        """Return how many workers can and should be started now."""
+        if self._starter.is_pausing:
+            return 0
+        starting = len(self._starter.starting)
+        there = [*self._idle, *self._busy]
+        current = starting + sum(not self._outdated(each) for each in there)
+        return max(0, min(self._size - current, self._size + SURGE - starting - len(there)))
 
-    async def _bring_up(self, worker: Worker) -> None:
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                await worker.ready()
-        except (WorkerDiedError, TimeoutError) as error:
-            worker.kill()
-            how = error.how if isinstance(error, WorkerDiedError) else "did not answer"
-            self._note_failed_start(f"it {how}")
-        else:
-            self._failed_starts = 0
-            self._counters.starts += 1
-            self._idle.append(worker)
-        finally:
-            self._starting.discard(worker)
-        self._reconcile()
-
-    def _note_failed_start(self, why: str) -> None:
-        logger.warning("A script worker can't be started: %s", why)
-        pause = min(FIRST_PAUSE * 2**self._failed_starts, LAST_PAUSE)
-        self._failed_starts += 1
-        self._start_again_at = time.monotonic() + pause
-        asyncio.get_running_loop().call_later(pause, self._reconcile)
+    def _take_in(self, worker: Worker) -> None:
+        """Take a worker that has just become ready."""
+        self._counters.starts += 1
+        self._idle.append(worker)
 
     def _outdated(self, worker: Worker) -> bool:
         origin = self._launcher.origin

@@ -7,6 +7,7 @@ as our end of its socket is closed, so a web process that dies in any way leaves
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Sequence
 
 from tabpy.tabpy_server.errors import WorkerDiedError
@@ -50,6 +51,8 @@ class Worker:
         self.grown_too_much = False
         self.pid = 0
         self.origin = ""
+        self.owner: str | None = None  # whose jobs it runs: None until the first
+        self.owned_since = 0.0
 
     async def ready(self) -> None:
         """Wait until it can take a job. Raises WorkerDiedError."""
@@ -59,6 +62,13 @@ class Worker:
             raise WorkerDiedError(self._death)
         self.pid, self.origin = hello.pid, hello.origin
         self._size_at_start = resident(self.pid)
+
+    def belong_to(self, owner: str) -> None:
+        """Take note of whose job it is about to run: from now on it runs no other's."""
+        if self.owner is None:
+            self.owner, self.owned_since = owner, time.monotonic()
+        elif self.owner != owner:
+            raise RuntimeError("a worker can't change its owner")
 
     async def ask(self, message: Message, body: Sequence[bytes] = ()) -> Received:
         """Send it a message, and return what it says next. Raises WorkerDiedError."""
