@@ -18,6 +18,8 @@ from tabpy.tabpy_server.workers.pool.pool import SURGE, Limits, Pool
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import Hello, Message, Reference, Reply, Task
 
+# What a pool says, and how large its body may be.
+FROM_POOL = {protocol.Job: 1 << 30, protocol.Answer: 0, protocol.Refusal: 0}
 REFERENCE = Reference("known", 3, "5ha", "/archive", "3.11.7")
 
 
@@ -38,7 +40,7 @@ class FakeWorker:
         reader, loop = FrameReader(), asyncio.get_running_loop()
         while data := await self._receive(loop):
             # Jobs come without the END that workers close with.
-            for message, body in reader.feed(data + protocol.END):
+            for message, body in reader.feed(data + protocol.END, FROM_POOL):
                 self.received.append((message, body))
                 if body == b"die":
                     self.die()

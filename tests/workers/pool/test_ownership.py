@@ -148,18 +148,7 @@ def test_two_users_have_a_worker_each_where_there_are_two() -> None:
     with_bench(2, test)
 
 
-def test_a_worker_handed_over_too_late_belongs_to_nobody() -> None:
-    async def test(bench: Bench) -> None:
-        gone = bench.begin(b"gone", owner="anna")
-        await asyncio.sleep(0)  # it has a worker, and hasn't run on it
-        gone.cancel()
-        await asyncio.wait([gone])
-        assert (await bench.run(b"next", owner="bob")).body == b"next"
-
-    with_bench(1, test)
-
-
-def test_a_waiters_worker_that_ran_nothing_is_as_good_as_new() -> None:
+def test_a_worker_handed_to_somebody_who_has_just_given_up_belongs_to_nobody() -> None:
     async def test(bench: Bench) -> None:
         bench.launcher.may_say_hello.clear()
         bench.launcher.started[0].die()

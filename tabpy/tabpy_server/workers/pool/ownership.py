@@ -73,7 +73,7 @@ def allocate(now: Situation[W]) -> Allocation[W]:
     allocation = Allocation[W]([], [])
     while free > 0 and waiting:
         owner = min(waiting, key=running.__getitem__)  # of equals, the first
-        if (worker := _best(owner, idle, now.outdated)) is not None:
+        if (worker := best(owner, idle, now.outdated)) is not None:
             idle.remove(worker)
             allocation.given.append((owner, worker))
         elif coming > 0:
@@ -93,10 +93,12 @@ def allocate(now: Situation[W]) -> Allocation[W]:
     return allocation
 
 
-def _best(owner: str, idle: Sequence[W], outdated: Callable[[W], bool]) -> W | None:
+def best(owner: str, idle: Sequence[W], outdated: Callable[[W], bool]) -> W | None:
     """Return the worker that an owner gets, if possible one that isn't outdated."""
     fit = [each for each in reversed(idle) if each.owner in (owner, None)]
-    return min(fit, key=lambda each: (outdated(each), each.owner is None), default=None)
+    if len(fit) > 1:
+        fit.sort(key=lambda each: (outdated(each), each.owner is None))
+    return fit[0] if fit else None
 
 
 def _replaced(

@@ -27,7 +27,7 @@ from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.job_queue import JobQueue, Waiter
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate
+from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate, best
 from tabpy.tabpy_server.workers.pool.starter import Starter
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import (
@@ -79,7 +79,7 @@ class Pool:
         self._executor = Executor(functions, limits.model_memory)
         self._counters = counters
         self._memory_mb = limits.memory_mb
-        self._starter = Starter(launcher, self._take_in, self._reconcile)
+        self._starter = Starter(launcher, limits.memory_mb, self._take_in, self._reconcile)
         self._idle: list[Worker] = []  # the last used last: its caches are warm
         self._busy: dict[Worker, str] = {}  # and the owners of their jobs
         self._isolated: set[Worker] = set()  # not of the pool: for `run_isolated`
@@ -179,7 +179,7 @@ class Pool:
         job = Job(body, seconds, request_id=request_id)
         started = time.monotonic()
         try:
-            worker = Worker(self._launcher, lambda: None)
+            worker = Worker(self._launcher, lambda: None, self._memory_mb)
         except OSError as error:
             raise WorkerDiedError(f"could not be started: {error.strerror}") from None
         self._isolated.add(worker)
@@ -220,14 +220,18 @@ class Pool:
         """Wait for a worker. Raises AllBusyError, QueueFullError and DrainingError."""
         if self._closed:
             raise DrainingError
+        if not self._queue and len(self._busy) < self._size:  # the usual case, and it's quick
+            worker = best(job.owner, self._idle, self._outdated)
+            if worker is not None and worker.is_quiet():
+                self._idle.remove(worker)
+                self._busy[worker] = job.owner
+                self._keep_ticking()
+                return worker
         waiter = Waiter(job.owner, sum(map(len, job.body)))
         self._queue.add(waiter)
-        self._hand_out()
-        self._keep_ticking()
-        if not waiter.worker.done():
-            for dropped in self._queue.drop_excess():
-                dropped.worker.set_exception(QueueFullError())
-            self._reconcile()  # somebody else's worker may have to go
+        self._reconcile()  # somebody else's worker may have to go
+        for dropped in self._queue.drop_excess():
+            dropped.worker.set_exception(QueueFullError())
         if waiter.worker.done():
             return waiter.worker.result()
         try:
@@ -265,7 +269,7 @@ class Pool:
             return
         if self._preload_request is not None:
             self._launcher.ensure_preload(self._preload_request)
-        self._remove_dead()
+        self._remove_idle([each for each in self._idle if not each.alive], "died")
         self._remove_outdated()
         self._hand_out()
         self._starter.start(self._missing())
@@ -273,10 +277,11 @@ class Pool:
             self._complete.set()
         self._keep_ticking()
 
-    def _remove_dead(self) -> None:
-        for worker in [each for each in self._idle if not each.alive]:
+    def _remove_idle(self, workers: Sequence[Worker], end: str) -> None:
+        """Let go of workers that do nothing. `end`: the reason, for the metrics."""
+        for worker in workers:
             self._idle.remove(worker)
-            self._let_go(worker, "died")
+            self._let_go(worker, end)
 
     def _remove_outdated(self) -> None:
         """Recycle workers that do nothing, once others are there in their place."""
@@ -290,6 +295,7 @@ class Pool:
         """Give jobs that wait their workers, and kill those that are in the way of others."""
         if not self._queue:
             return
+        self._remove_idle([each for each in self._idle if not each.is_quiet()], "died")
         allocation = allocate(
             Situation(
                 waiting=self._queue.by_owner,
@@ -305,9 +311,7 @@ class Pool:
             self._idle.remove(worker)
             self._busy[worker] = owner
             self._queue.pop(owner).worker.set_result(worker)
-        for worker in allocation.replaced:
-            self._idle.remove(worker)
-            self._let_go(worker, "other user")
+        self._remove_idle(allocation.replaced, "other user")
 
     def _missing(self) -> int:
         """Return how many workers can and should be started now."""

@@ -21,11 +21,14 @@ class Starter:
     def __init__(
         self,
         launcher: Launcher,
+        memory_mb: float,
         on_ready: Callable[[Worker], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`on_change` is called after `on_ready`, and whenever it's time to look again."""
+        """`memory_mb`: what a script may take. `on_change` is called after `on_ready`, and whenever
+        it's time to look again."""
         self._launcher = launcher
+        self._memory_mb = memory_mb
         self._on_ready = on_ready
         self._on_change = on_change
         self.starting: set[Worker] = set()
@@ -42,7 +45,7 @@ class Starter:
         """Start so many, or as many as can be started now."""
         for _ in range(count):
             try:
-                worker = Worker(self._launcher, self._on_change)
+                worker = Worker(self._launcher, self._on_change, self._memory_mb)
             except OSError as error:  # the fork server is being replaced, and its socket is full
                 self._note_failure(str(error))
                 return

@@ -8,18 +8,32 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.process_memory import resident
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.protocol import Death, Hello, Message, ProtocolError
+from tabpy.tabpy_server.workers.protocol import (
+    Crash,
+    Death,
+    Failure,
+    Hello,
+    Message,
+    Need,
+    ProtocolError,
+    Reply,
+    TooLargeError,
+)
 
 ENDED = "ended"
 READ_SIZE = 1 << 20  # bytes
 JOIN_BELOW = 1 << 18  # bytes: one copy is cheaper than one more call
+
+UNASKED: Mapping[type[Message], int] = {
+    Death: 0
+}  # what may come at any time: the fork server says it
 
 Received = tuple[Message, bytes]
 
@@ -27,11 +41,18 @@ Received = tuple[Message, bytes]
 class Worker:
     """A script worker and the private socket to it; runs one job at a time."""
 
-    def __init__(self, launcher: Launcher, on_death: Callable[[], None]) -> None:
+    def __init__(self, launcher: Launcher, on_death: Callable[[], None], memory_mb: float) -> None:
         """Start one. Raises OSError.
 
         `on_death` is called when it has died by itself, not when it's killed from here.
+        `memory_mb`: what a script may take, and so its result, too.
         """
+        self._memory_mb = memory_mb
+        # What it may say when it's asked, and how large the body may be.
+        self._asked: Mapping[type[Message], int] = {
+            **dict.fromkeys((Hello, Failure, Crash, Need, Death), 0),
+            Reply: int(memory_mb * (1 << 20)),
+        }
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
@@ -80,6 +101,22 @@ class Worker:
             await self._send([protocol.encode(message, sum(map(len, body))), *body])
         return await self._next
 
+    def is_quiet(self) -> bool:
+        """Say whether it lives and has said nothing, by the socket as it is now.
+
+        An idle worker that isn't has died, or a script has written what might be taken for the
+        next job's reply.
+        """
+        if not self.alive or self._reader.held:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     @property
     def grown(self) -> int:
         """Return the bytes in memory beyond what it started with."""
@@ -93,6 +130,7 @@ class Worker:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
+        self._reader.clear()
         self._kill_process()
         if self._death == ENDED:
             self._death = because
@@ -132,8 +170,14 @@ class Worker:
             self._lost()
             return
         try:
-            for message, body in self._reader.feed(data):
+            limits = UNASKED if self._next.done() else self._asked
+            for message, body in self._reader.feed(data, limits):
                 self._take(message, body)
+        except TooLargeError:
+            self._lost(
+                f"was stopped, as its result is larger than {self._memory_mb:.0f} MB "
+                "(TABPY_SCRIPT_MEMORY_MB),"
+            )
         except ProtocolError as error:
             self._lost(f"was stopped: {error}")
 
