@@ -1,7 +1,7 @@
 """Script workers that are no processes, and a pool that checks itself after every event."""
 
 import asyncio
-import os
+import itertools
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,17 +9,20 @@ from typing import Any
 from tabpy.tabpy_server.errors import UnknownFunctionError
 from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.pool import SURGE, Limits, Pool
+from tabpy.tabpy_server.workers.pool.watch import Kernel
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import Hello, Message, Reference, Reply, Task
 
 # What a pool says, and how large its body may be.
 FROM_POOL = {protocol.Job: 1 << 30, protocol.Answer: 0, protocol.Refusal: 0}
+PIDS = itertools.count(1 << 30)  # no process has one as large
 REFERENCE = Reference("known", 3, "5ha", "/archive", "3.11.7")
 
 
@@ -33,10 +36,11 @@ class FakeWorker:
         self.origin = origin
         self.received: list[tuple[Message, bytes]] = []
         self.let_go = asyncio.Event()
+        self.pid = next(PIDS)
 
     async def serve(self, may_say_hello: asyncio.Event) -> None:
         await may_say_hello.wait()
-        self.send(Hello(os.getpid(), self.origin))
+        self.send(Hello(self.pid, self.origin))
         reader, loop = FrameReader(), asyncio.get_running_loop()
         while data := await self._receive(loop):
             # Jobs come without the END that workers close with.
@@ -103,6 +107,30 @@ class FakeLauncher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+class FakeKernel(Kernel):
+    """Knows of a worker's process what a test says: its `megabytes`, what it takes if what
+    processes share counts once, its seconds of `cpu`, and how many `processes` it is."""
+
+    def __init__(self) -> None:
+        self.megabytes: dict[int, float] = {}
+        self.own_megabytes: dict[int, float] = {}
+        self.cpu: dict[int, float] = {}
+        self.processes: dict[int, int] = {}
+        self.short = False
+        self.looks: list[int] = []
+
+    def usage(self, pid: int) -> Usage | None:
+        self.looks.append(pid)
+        size = int(self.megabytes.get(pid, 0) * (1 << 20))
+        return Usage(size, self.cpu.get(pid, 0.0), self.processes.get(pid, 1))
+
+    def own_memory(self, pid: int) -> int:
+        return int(self.own_megabytes.get(pid, 0) * (1 << 20))
+
+    def is_short(self) -> bool:
+        return self.short
+
+
 class FakeFunctions(Functions):
     """Knows one function, `known`, which it is slow to find as `late`, and never finds `slow`."""
 
@@ -139,9 +167,14 @@ class CheckedPool(Pool):
     """Asserts after every event that the pool hasn't lost count."""
 
     def __init__(
-        self, launcher: Launcher, functions: Functions, counters: Counters, limits: Limits
+        self,
+        launcher: Launcher,
+        functions: Functions,
+        counters: Counters,
+        limits: Limits,
+        kernel: Kernel,
     ) -> None:
-        super().__init__(launcher, functions, counters, limits)
+        super().__init__(launcher, functions, counters, limits, kernel)
         if limits.isolation.keeps_owners_apart:
             self._executor = CheckedExecutor(functions, limits.model_memory)
 
@@ -175,6 +208,7 @@ class Bench:
         self.launcher = FakeLauncher()
         self.functions = FakeFunctions()
         self.counters = Counters()
+        self.kernel = FakeKernel()
         self.pool = CheckedPool(
             self.launcher,
             self.functions,
@@ -186,6 +220,7 @@ class Bench:
                 waiting_mb=1.0,
                 isolation=isolation,
             ),
+            self.kernel,
         )
 
     async def run(

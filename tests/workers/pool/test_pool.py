@@ -17,7 +17,6 @@ from tabpy.tabpy_server.errors import (
 )
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool import starter
-from tabpy.tabpy_server.workers.pool import worker as pool_worker
 from tabpy.tabpy_server.workers.protocol import (
     Answer,
     Crash,
@@ -292,18 +291,6 @@ def test_a_worker_handed_to_somebody_who_has_just_given_up_goes_to_the_next() ->
         await first
         assert (await third).body == b"third"
         assert bench.pool.running == 0
-
-    with_bench(1, test)
-
-
-def test_a_script_that_takes_too_much_memory_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = iter([0, 0, 0, 0])
-    monkeypatch.setattr(pool_worker, "resident", lambda _: next(sizes, 101 << 20))
-
-    async def test(bench: Bench) -> None:
-        with pytest.raises(WorkerDiedError, match="more than 100 MB"):
-            await bench.run(b"hang")
-        assert bench.counters.ends == {"memory": 1}
 
     with_bench(1, test)
 

@@ -24,22 +24,21 @@ from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
+from tabpy.tabpy_server.workers.pool.isolated import IsolatedWorkers
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.job_queue import JobQueue, Waiter
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate, best
 from tabpy.tabpy_server.workers.pool.starter import Starter
+from tabpy.tabpy_server.workers.pool.watch import Kernel, Watch
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import (
     Evaluate,
-    Failure,
     Query,
     Reference,
     Task,
 )
 
-CHECK_MEMORY_SECONDS = 0.04  # between looks at the size of busy workers, which take 20 us each
-RECONCILE_SECONDS = 1.0  # between looks at what nobody tells us: who forks workers now
 SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else it didn't get one
 SURGE = 1  # workers beyond the pool's size, while better ones take the place of others
 
@@ -71,6 +70,7 @@ class Pool:
         functions: Functions,
         counters: Counters,
         limits: Limits,
+        kernel: Kernel | None = None,
     ) -> None:
         self._launcher = launcher
         self._size = limits.size
@@ -78,12 +78,14 @@ class Pool:
         self._functions = functions
         self._executor = Executor(functions, limits.model_memory)
         self._counters = counters
-        self._memory_mb = limits.memory_mb
         self._starter = Starter(launcher, limits.memory_mb, self._take_in, self._reconcile)
         self._idle: list[Worker] = []  # the last used last: its caches are warm
         self._busy: dict[Worker, str] = {}  # and the owners of their jobs
-        self._isolated: set[Worker] = set()  # not of the pool: for `run_isolated`
+        self._isolated = IsolatedWorkers(
+            launcher, self._executor, limits.memory_mb, self._keep_ticking
+        )
         self._queue = JobQueue(limits.waiting_mb * (1 << 20))
+        self._watch = Watch(limits.memory_mb, kernel)
         self._preload_request: bytes | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._complete = asyncio.Event()
@@ -120,7 +122,7 @@ class Pool:
         if self._tick is not None:
             self._tick.cancel()
         self._starter.close()
-        for worker in (*self._idle, *self._busy, *self._isolated):
+        for worker in (*self._idle, *self._busy, *self._isolated.there):
             worker.kill()
         for waiter in self._queue.clear():
             waiter.worker.set_exception(DrainingError())
@@ -145,8 +147,7 @@ class Pool:
             leased = time.monotonic()
             timing.queued_ms = (leased - queued) * 1000
         end: str | None = "client gone"
-        if self._isolation.keeps_owners_apart:
-            worker.belong_to(job.owner)
+        worker.begin(job.owner if self._isolation.keeps_owners_apart else None)
         try:
             async with asyncio.timeout(deadline - leased):
                 outcome = await self._executor.run(worker, task, job)
@@ -156,7 +157,7 @@ class Pool:
             ran = time.monotonic() - leased
             raise JobTimeoutError(job.timeout, leased - started, ran) from None
         except WorkerDiedError:
-            end = "memory" if worker.grown_too_much else "died"
+            end = worker.end
             if self._closed:
                 raise DrainingError from None
             raise
@@ -176,30 +177,12 @@ class Pool:
         Raises what the task raises, JobTimeoutError after `seconds`, WorkerDiedError,
         InternalError, DrainingError.
         """
-        job = Job(body, seconds, request_id=request_id)
-        started = time.monotonic()
         try:
-            worker = Worker(self._launcher, lambda: None, self._memory_mb)
-        except OSError as error:
-            raise WorkerDiedError(f"could not be started: {error.strerror}") from None
-        self._isolated.add(worker)
-        self._keep_ticking()
-        try:
-            async with asyncio.timeout(seconds):
-                await worker.ready()
-                outcome = await self._executor.run(worker, task, job)
-        except TimeoutError:
-            raise JobTimeoutError(seconds, 0.0, time.monotonic() - started) from None
+            return await self._isolated.run(task, Job(body, seconds, request_id=request_id))
         except WorkerDiedError:
             if self._closed:
                 raise DrainingError from None
             raise
-        finally:
-            self._isolated.discard(worker)
-            worker.kill()
-        if isinstance(outcome.message, Failure):
-            raise outcome.message.error()
-        return outcome.body
 
     async def _task(self, job: Job, deadline: float) -> Task:
         if job.function is None:
@@ -258,7 +241,7 @@ class Pool:
         if end is None and worker.alive:
             self._idle.append(worker)
         else:
-            self._let_go(worker, end or "died")
+            self._let_go(worker, end or worker.end)
         self._reconcile()
 
     # What is there, and what should be
@@ -269,13 +252,17 @@ class Pool:
             return
         if self._preload_request is not None:
             self._launcher.ensure_preload(self._preload_request)
-        self._remove_idle([each for each in self._idle if not each.alive], "died")
+        self._remove_dead([each for each in self._idle if not each.alive])
         self._remove_outdated()
         self._hand_out()
         self._starter.start(self._missing())
         if len(self._idle) + len(self._busy) >= self._size:
             self._complete.set()
         self._keep_ticking()
+
+    def _remove_dead(self, workers: Sequence[Worker]) -> None:
+        for worker in workers:
+            self._remove_idle([worker], worker.end)
 
     def _remove_idle(self, workers: Sequence[Worker], end: str) -> None:
         """Let go of workers that do nothing. `end`: the reason, for the metrics."""
@@ -295,7 +282,7 @@ class Pool:
         """Give jobs that wait their workers, and kill those that are in the way of others."""
         if not self._queue:
             return
-        self._remove_idle([each for each in self._idle if not each.is_quiet()], "died")
+        self._remove_dead([each for each in self._idle if not each.is_quiet()])
         allocation = allocate(
             Situation(
                 waiting=self._queue.by_owner,
@@ -339,8 +326,9 @@ class Pool:
     # Looking after them
 
     def _keep_ticking(self) -> None:
-        """See to it that there's a next look: soon while a script may take too much memory."""
-        seconds = CHECK_MEMORY_SECONDS if self._busy or self._isolated else RECONCILE_SECONDS
+        """See to it that there's a next look: soon while a script may take too much memory, and
+        now and then at what nobody tells us, such as who forks workers now."""
+        seconds = self._watch.pause(bool(self._busy or self._isolated.there))
         loop = asyncio.get_running_loop()
         if self._tick is not None:
             if self._tick.when() <= loop.time() + seconds:
@@ -350,15 +338,9 @@ class Pool:
 
     def _look(self) -> None:
         self._tick = None
-        self._check_memory()
+        for worker, end, because in self._watch.look(
+            (*self._busy, *self._isolated.there), self._idle
+        ):
+            worker.end = end
+            worker.kill(because)
         self._reconcile()
-
-    def _check_memory(self) -> None:
-        """Stop scripts that take more than they may."""
-        for worker in (*self._busy, *self._isolated):
-            if worker.grown > self._memory_mb * (1 << 20):
-                worker.grown_too_much = True
-                worker.kill(
-                    f"was stopped, as it took more than {self._memory_mb:.0f} MB "
-                    "(TABPY_SCRIPT_MEMORY_MB),"
-                )

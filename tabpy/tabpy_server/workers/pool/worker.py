@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.process_memory import resident
+from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
@@ -69,9 +70,12 @@ class Worker:
         self._death = ENDED
         self._loop.add_reader(ours, self._readable)
         self.alive = True
-        self.grown_too_much = False
         self.pid = 0
         self.origin = ""
+        self.end = "died"  # why it did, for the metrics
+        self.size_at_start = 0
+        self.used = False  # has run a job
+        self.rested: tuple[Usage, ...] = ()  # what it took at the last looks, while idle
         self.owner: str | None = None  # whose jobs it runs: None until the first
         self.owned_since = 0.0
 
@@ -82,14 +86,17 @@ class Worker:
             self.kill("did not say hello")
             raise WorkerDiedError(self._death)
         self.pid, self.origin = hello.pid, hello.origin
-        self._size_at_start = resident(self.pid)
+        self.size_at_start = resident(self.pid)
 
-    def belong_to(self, owner: str) -> None:
-        """Take note of whose job it is about to run: from now on it runs no other's."""
+    def begin(self, owner: str | None) -> None:
+        """Take note that it is about to run a job: from now on it runs none of another owner.
+        None: whoever's it is doesn't matter."""
         if self.owner is None:
             self.owner, self.owned_since = owner, time.monotonic()
         elif self.owner != owner:
             raise RuntimeError("a worker can't change its owner")
+        self.used = True
+        self.rested = ()
 
     async def ask(self, message: Message, body: Sequence[bytes] = ()) -> Received:
         """Send it a message, and return what it says next. Raises WorkerDiedError."""
@@ -118,9 +125,9 @@ class Worker:
         return False
 
     @property
-    def grown(self) -> int:
-        """Return the bytes in memory beyond what it started with."""
-        return resident(self.pid) - self._size_at_start if self.pid else 0
+    def held(self) -> int:
+        """Return the bytes that it has sent of a message that isn't complete."""
+        return self._reader.held
 
     def kill(self, because: str = ENDED) -> None:
         """End it now, whatever it does: see the module's text."""
