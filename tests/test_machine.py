@@ -178,8 +178,8 @@ def test_a_script_may_take_half_of_what_the_server_leaves(
     assert machine.script_memory_mb() == each
 
 
-@pytest.mark.parametrize(("megabytes", "each"), [(512, 44), (4096, 492), (128, 32)])
-def test_what_waits_may_take_a_quarter_of_it(root: Group, megabytes: int, each: int) -> None:
+@pytest.mark.parametrize(("megabytes", "each"), [(512, 88), (4096, 984), (128, 32)])
+def test_what_waits_may_take_as_much_together(root: Group, megabytes: int, each: int) -> None:
     root.has(memory__max=str(megabytes * MIB))
     assert machine.waiting_mb(web_processes=2) == each
 

@@ -52,9 +52,9 @@ def script_memory_mb() -> float:
 
 
 def waiting_mb(web_processes: int) -> float:
-    """Return what requests that wait for a worker may take of each web process's memory: all
-    together a quarter of what the server leaves, as one script may have half of it."""
-    return max(64.0, (memory_mb() - SERVER_MB) / 4) / web_processes
+    """Return what requests that wait for a worker may take of each web process's memory: those of
+    all together as much as one script."""
+    return script_memory_mb() / web_processes
 
 
 def _usable_cpus() -> int:

@@ -90,7 +90,9 @@ def _stat(pid: int) -> _Process | None:
     except OSError:
         return None
     # From the third field on: the second is a name that can have anything in it.
-    fields = text[text.rindex(b")") + 2 :].split(b" ", 22)
+    fields = text[text.rfind(b")") + 2 :].split(b" ", 22)
+    if len(fields) < 22:
+        return None  # a kernel that isn't Linux, as in some containers
     return _Process(
         pid=pid,
         parent=int(fields[1]),

@@ -15,7 +15,8 @@ from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.pool import SURGE, Limits, Pool
+from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
+from tabpy.tabpy_server.workers.pool.roster import SURGE
 from tabpy.tabpy_server.workers.pool.watch import Kernel
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import Hello, Message, Reference, Reply, Task
@@ -185,19 +186,19 @@ class CheckedPool(Pool):
     def check(self) -> None:
         if self._closed:
             return
-        starting = self._starter.starting
-        everybody = [*starting, *self._idle, *self._busy]
+        starting = self._workers.starter.starting
+        everybody = [*starting, *self._workers.idle, *self._workers.busy]
         assert len(everybody) == len(set(everybody)), "a worker is in one place only"
-        assert len(self._busy) <= self._size
-        assert len(everybody) <= self._size + SURGE
+        assert len(self._workers.busy) <= self._workers.size
+        assert len(everybody) <= self._workers.size + SURGE
         current = len(starting) + sum(
-            not self._outdated(each) for each in (*self._idle, *self._busy)
+            not self._workers.outdated(each) for each in (*self._workers.idle, *self._workers.busy)
         )
-        assert current <= self._size
-        complete = current == self._size or len(everybody) == self._size + SURGE
-        assert complete or self._starter.failed, "a pool of N has N, or tries to"
-        assert all(each.alive for each in self._idle)
-        for worker, owner in self._busy.items():
+        assert current <= self._workers.size
+        complete = current == self._workers.size or len(everybody) == self._workers.size + SURGE
+        assert complete or self._workers.starter.failed, "a pool of N has N, or tries to"
+        assert all(each.alive for each in self._workers.idle)
+        for worker, owner in self._workers.busy.items():
             assert worker.owner in (owner, None), "nobody gets another's worker"
 
 
@@ -240,7 +241,7 @@ class Bench:
                 await asyncio.sleep(0.001)
 
     async def settle(self) -> None:
-        await self.until(lambda: not self.pool._starter.starting)
+        await self.until(lambda: not self.pool._workers.starter.starting)
 
 
 def with_bench(

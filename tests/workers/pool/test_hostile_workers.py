@@ -68,7 +68,7 @@ def outcome_of(pieces: Callable[[], Iterator[bytes]]) -> tuple[BaseException | N
     async def test(bench: Bench) -> None:
         running, worker = bench.begin(b"hang"), bench.launcher.started[0]
         await bench.until(lambda: worker.received)
-        [busy] = bench.pool._busy
+        [busy] = bench.pool._workers.busy
         watched = Watched(busy)
         await asyncio.wait_for(attack(bench, worker, pieces(), watched), 5)
         await asyncio.wait([running], timeout=5)

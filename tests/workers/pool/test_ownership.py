@@ -152,7 +152,7 @@ def test_a_worker_handed_to_somebody_who_has_just_given_up_belongs_to_nobody() -
     async def test(bench: Bench) -> None:
         bench.launcher.may_say_hello.clear()
         bench.launcher.started[0].die()
-        await bench.until(lambda: bench.pool._starter.starting)
+        await bench.until(lambda: bench.pool._workers.starter.starting)
         waiting, other = bench.begin(b"gone", owner="anna"), bench.begin(b"next", owner="bob")
         await bench.until(lambda: bench.pool.waiting == 2)
         waiter = next(iter(bench.pool._queue))
@@ -251,8 +251,8 @@ def test_a_worker_is_not_given_up_while_none_can_be_started() -> None:
         await bench.run(b"b", owner="bob")
         bench.launcher.refuses = True
         bench.launcher.started[1].die()
-        await bench.until(lambda: bench.pool._starter.failed)
-        bench.pool._starter._again_at = now() + 60
+        await bench.until(lambda: bench.pool._workers.starter.failed)
+        bench.pool._workers.starter._again_at = now() + 60
         waiting = bench.begin(b"c", owner="carl")
         await bench.until(lambda: bench.pool.waiting == 1)
         [left] = bench.launcher.there

@@ -63,7 +63,7 @@ def test_workers_that_die_while_others_take_their_place_are_not_replaced_twice(s
             launcher.may_say_hello.clear()
             launcher.origin = name
             # The better one is on its way.
-            await bench.until(lambda: bool(bench.pool._starter.starting))
+            await bench.until(lambda: bool(bench.pool._workers.starter.starting))
             with pytest.raises(WorkerDiedError):
                 await bench.run(b"die")
             launcher.may_say_hello.set()
@@ -171,14 +171,14 @@ def test_starting_is_tried_again_after_a_pause_until_it_works(
     async def test(bench: Bench) -> None:
         bench.launcher.refuses = True
         bench.launcher.started[0].die()
-        await bench.until(lambda: bench.pool._starter.failed)
+        await bench.until(lambda: bench.pool._workers.starter.failed)
         bench.launcher.refuses = False
         for _ in range(50):
             bench.pool._look()
         assert len(bench.launcher.started) == 1, "not before the pause is over"
-        bench.pool._starter._again_at = time.monotonic()  # it is
+        bench.pool._workers.starter._again_at = time.monotonic()  # it is
         assert (await bench.run(b"again")).body == b"again"
-        assert bench.pool._starter.failed == 0
+        assert bench.pool._workers.starter.failed == 0
 
     with_bench(1, test)
 
@@ -187,7 +187,7 @@ def test_a_pause_ends_by_itself() -> None:
     async def test(bench: Bench) -> None:
         bench.launcher.refuses = True
         bench.launcher.started[0].die()
-        await bench.until(lambda: bench.pool._starter.failed)
+        await bench.until(lambda: bench.pool._workers.starter.failed)
         waiting = bench.begin(b"waiting")
         bench.launcher.refuses = False
         assert (await waiting).body == b"waiting"

@@ -28,8 +28,8 @@ from tabpy.tabpy_server.workers.pool.isolated import IsolatedWorkers
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.job_queue import JobQueue, Waiter
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate, best
-from tabpy.tabpy_server.workers.pool.starter import Starter
+from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate
+from tabpy.tabpy_server.workers.pool.roster import Roster
 from tabpy.tabpy_server.workers.pool.watch import Kernel, Watch
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import (
@@ -40,7 +40,6 @@ from tabpy.tabpy_server.workers.protocol import (
 )
 
 SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else it didn't get one
-SURGE = 1  # workers beyond the pool's size, while better ones take the place of others
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,7 @@ class Limits:
 class Pool:
     """Runs jobs, each on a worker of its own: `size` at a time, the others in turn.
 
-    A worker is starting, idle or busy. It is outdated when a fork server answers now that would
-    fork a better one. Never more than `size` are busy, `size` + SURGE there, or `size` there that
-    aren't outdated. None runs jobs of two owners, unless isolation is off.
+    No worker runs jobs of two owners, unless isolation is off.
     """
 
     def __init__(
@@ -73,14 +70,10 @@ class Pool:
         kernel: Kernel | None = None,
     ) -> None:
         self._launcher = launcher
-        self._size = limits.size
         self._isolation = limits.isolation
         self._functions = functions
         self._executor = Executor(functions, limits.model_memory)
-        self._counters = counters
-        self._starter = Starter(launcher, limits.memory_mb, self._take_in, self._reconcile)
-        self._idle: list[Worker] = []  # the last used last: its caches are warm
-        self._busy: dict[Worker, str] = {}  # and the owners of their jobs
+        self._workers = Roster(launcher, counters, limits.size, limits.memory_mb, self._reconcile)
         self._isolated = IsolatedWorkers(
             launcher, self._executor, limits.memory_mb, self._keep_ticking
         )
@@ -99,7 +92,7 @@ class Pool:
     @property
     def running(self) -> int:
         """Return the number of jobs that have one."""
-        return len(self._busy)
+        return len(self._workers.busy)
 
     @property
     def isolation(self) -> str:
@@ -121,8 +114,8 @@ class Pool:
         self._closed = True
         if self._tick is not None:
             self._tick.cancel()
-        self._starter.close()
-        for worker in (*self._idle, *self._busy, *self._isolated.there):
+        self._workers.close()
+        for worker in self._isolated.there:
             worker.kill()
         for waiter in self._queue.clear():
             waiter.worker.set_exception(DrainingError())
@@ -203,13 +196,10 @@ class Pool:
         """Wait for a worker. Raises AllBusyError, QueueFullError and DrainingError."""
         if self._closed:
             raise DrainingError
-        if not self._queue and len(self._busy) < self._size:  # the usual case, and it's quick
-            worker = best(job.owner, self._idle, self._outdated)
-            if worker is not None and worker.is_quiet():
-                self._idle.remove(worker)
-                self._busy[worker] = job.owner
-                self._keep_ticking()
-                return worker
+        # The usual case, and it's quick.
+        if not self._queue and (worker := self._workers.lease_at_once(job.owner)) is not None:
+            self._keep_ticking()
+            return worker
         waiter = Waiter(job.owner, sum(map(len, job.body)))
         self._queue.add(waiter)
         self._reconcile()  # somebody else's worker may have to go
@@ -237,11 +227,7 @@ class Pool:
 
     def _give_back(self, worker: Worker, end: str | None) -> None:
         """Take a worker back whose job is over. `end`: why it can't go on, None if it can."""
-        del self._busy[worker]
-        if end is None and worker.alive:
-            self._idle.append(worker)
-        else:
-            self._let_go(worker, end or worker.end)
+        self._workers.give_back(worker, end)
         self._reconcile()
 
     # What is there, and what should be
@@ -252,83 +238,42 @@ class Pool:
             return
         if self._preload_request is not None:
             self._launcher.ensure_preload(self._preload_request)
-        self._remove_dead([each for each in self._idle if not each.alive])
-        self._remove_outdated()
+        self._workers.remove_dead()
+        self._workers.remove_outdated()
         self._hand_out()
-        self._starter.start(self._missing())
-        if len(self._idle) + len(self._busy) >= self._size:
+        self._workers.start_missing()
+        if self._workers.is_complete:
             self._complete.set()
         self._keep_ticking()
-
-    def _remove_dead(self, workers: Sequence[Worker]) -> None:
-        for worker in workers:
-            self._remove_idle([worker], worker.end)
-
-    def _remove_idle(self, workers: Sequence[Worker], end: str) -> None:
-        """Let go of workers that do nothing. `end`: the reason, for the metrics."""
-        for worker in workers:
-            self._idle.remove(worker)
-            self._let_go(worker, end)
-
-    def _remove_outdated(self) -> None:
-        """Recycle workers that do nothing, once others are there in their place."""
-        for worker in [each for each in self._idle if self._outdated(each)]:
-            if len(self._idle) + len(self._busy) <= self._size:
-                return
-            self._idle.remove(worker)
-            self._let_go(worker, "replaced")
 
     def _hand_out(self) -> None:
         """Give jobs that wait their workers, and kill those that are in the way of others."""
         if not self._queue:
             return
-        self._remove_dead([each for each in self._idle if not each.is_quiet()])
+        workers = self._workers
+        workers.remove_unquiet()
         allocation = allocate(
             Situation(
                 waiting=self._queue.by_owner,
-                running=Counter(self._busy.values()),
-                free=self._size - len(self._busy),
-                idle=self._idle,
-                coming=len(self._starter.starting) + self._missing(),
-                replaceable=lambda each: not (self._starter.is_pausing or self._outdated(each)),
-                outdated=self._outdated,
+                running=Counter(workers.busy.values()),
+                free=workers.free,
+                idle=workers.idle,
+                coming=workers.coming,
+                replaceable=workers.replaceable,
+                outdated=workers.outdated,
             )
         )
         for owner, worker in allocation.given:
-            self._idle.remove(worker)
-            self._busy[worker] = owner
+            workers.lease(worker, owner)
             self._queue.pop(owner).worker.set_result(worker)
-        self._remove_idle(allocation.replaced, "other user")
-
-    def _missing(self) -> int:
-        """Return how many workers can and should be started now."""
-        if self._starter.is_pausing:
-            return 0
-        starting = len(self._starter.starting)
-        there = [*self._idle, *self._busy]
-        current = starting + sum(not self._outdated(each) for each in there)
-        return max(0, min(self._size - current, self._size + SURGE - starting - len(there)))
-
-    def _take_in(self, worker: Worker) -> None:
-        """Take a worker that has just become ready."""
-        self._counters.starts += 1
-        self._idle.append(worker)
-
-    def _outdated(self, worker: Worker) -> bool:
-        origin = self._launcher.origin
-        return bool(origin) and worker.origin != origin
-
-    def _let_go(self, worker: Worker, end: str) -> None:
-        """`end`: the reason, for the metrics."""
-        worker.kill()
-        self._counters.ends[end] += 1
+        workers.remove(allocation.replaced, "other user")
 
     # Looking after them
 
     def _keep_ticking(self) -> None:
         """See to it that there's a next look: soon while a script may take too much memory, and
         now and then at what nobody tells us, such as who forks workers now."""
-        seconds = self._watch.pause(bool(self._busy or self._isolated.there))
+        seconds = self._watch.pause(bool(self._workers.busy or self._isolated.there))
         loop = asyncio.get_running_loop()
         if self._tick is not None:
             if self._tick.when() <= loop.time() + seconds:
@@ -338,9 +283,8 @@ class Pool:
 
     def _look(self) -> None:
         self._tick = None
-        for worker, end, because in self._watch.look(
-            (*self._busy, *self._isolated.there), self._idle
-        ):
+        busy = (*self._workers.busy, *self._isolated.there)
+        for worker, end, because in self._watch.look(busy, self._workers.idle):
             worker.end = end
             worker.kill(because)
         self._reconcile()
