@@ -210,6 +210,7 @@ class Bench:
         self.functions = FakeFunctions()
         self.counters = Counters()
         self.kernel = FakeKernel()
+        self.begun: list[asyncio.Task[Outcome]] = []
         self.pool = CheckedPool(
             self.launcher,
             self.functions,
@@ -231,7 +232,9 @@ class Bench:
         return await self.pool.run(job, Timing())
 
     def begin(self, body: bytes, seconds: float = 5.0, owner: str = "") -> "asyncio.Task[Outcome]":
-        return asyncio.get_running_loop().create_task(self.run(body, seconds, owner=owner))
+        task = asyncio.get_running_loop().create_task(self.run(body, seconds, owner=owner))
+        self.begun.append(task)
+        return task
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for a condition; the pool is asked to look, as it does once a second."""
@@ -259,6 +262,7 @@ def with_bench(
             bench.pool.check()
         finally:
             bench.pool.close()
+            await asyncio.gather(*bench.begun, return_exceptions=True)
             await bench.launcher.end()
 
     asyncio.run(run())

@@ -204,6 +204,18 @@ def test_an_idle_worker_has_nothing_to_say(written: bytes) -> None:
     with_bench(1, test)
 
 
+def test_nothing_is_kept_of_what_an_idle_worker_says() -> None:
+    async def test(bench: Bench) -> None:
+        worker, [idle] = bench.launcher.started[0], bench.pool._workers.idle
+        watched = Watched(idle)
+        pieces = repeated(header(b"R", 2, ALLOWED) + b"{}")
+        await asyncio.wait_for(attack(bench, worker, pieces, watched), 5)
+        await bench.until(worker.let_go.is_set)
+        assert watched.most <= READ_SIZE
+
+    with_bench(1, test)
+
+
 def test_what_is_logged_of_it_has_a_bound(caplog: pytest.LogCaptureFixture) -> None:
     outcome_of(lambda: iter([frame(Crash("x" * 900_000))]))
     outcome_of(lambda: iter([frame(Reply(trouble="x" * 900_000, recycle=True))]))
