@@ -206,6 +206,31 @@ def test_one_after_the_other_with_time_to_see_whether_it_helped() -> None:
     with_bench(2, test)
 
 
+def test_when_it_does_not_help_scripts_are_left_alone_and_the_operator_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "RELIEF_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "RELIEFS", 2)
+
+    async def test(bench: Bench) -> None:
+        begun = await busy(bench, 3)
+        for _, worker in begun:
+            bench.kernel.megabytes[worker.pid] = 60
+        bench.kernel.short = True
+        await bench.until(lambda: bench.counters.ends == {"container": 2})
+        looks(bench, 5)
+        await asyncio.sleep(0)
+        assert sum(task.done() for task, _ in begun) == 2
+        bench.kernel.short = False
+        looks(bench, 1)
+        bench.kernel.short = True
+        await bench.until(lambda: bench.counters.ends == {"container": 3})
+
+    with_bench(3, test)
+    [line] = [each.message for each in caplog.records if each.name == watch.__name__]
+    assert "/dev/shm" in line
+
+
 def test_a_small_one_goes_only_if_nothing_else_has_helped() -> None:
     async def test(bench: Bench) -> None:
         [(running, worker)] = await busy(bench)

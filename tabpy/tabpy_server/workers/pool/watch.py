@@ -8,9 +8,11 @@ behind. Looking twice a second, that is noticed within two seconds, and costs 0.
 each worker. What libraries still do when a job has just ended isn't held against it.
 
 When the container itself runs short of memory, the kernel would soon kill somebody, so the worker
-that takes most goes, with an error that says so.
+that takes most goes, with an error that says so. What grows faster than this can see, or isn't any
+worker's, is left to the kernel.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -20,14 +22,17 @@ from tabpy.tabpy_server.container_memory import ContainerMemory
 from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers.pool.worker import Worker
 
+logger = logging.getLogger(__name__)
+
 CHECK_SECONDS = 0.04  # between looks at busy workers
 IDLE_SECONDS = 0.5  # between looks at idle ones
 SHARE_OF_TIME = 0.1  # that looking may take
 IDLE_CPU = 0.05  # seconds of processor time between two looks that are work
-RELIEF_SECONDS = 0.25  # in which the kernel has the memory of a killed worker back
+RELIEF_SECONDS = 0.15  # in which the kernel has the memory of a killed worker back
+RELIEFS = 4  # workers killed in a row: if that doesn't help, no worker has the memory
 # A worker that has taken so much of what it may goes at once, a smaller one only when memory has
 # been short for so many seconds: another web process may have a larger one.
-LARGE, PATIENCE = 0.25, 0.5
+LARGE, PATIENCE = 0.25, 0.1
 
 
 class Kernel:
@@ -67,6 +72,7 @@ class Watch:
         self._next_idle_look = 0.0
         self._short_since: float | None = None
         self._relieved_at = 0.0
+        self._reliefs = 0  # since memory has become short
         self._took = 0.0  # seconds, the last look
 
     def pause(self, busy: bool) -> float:
@@ -122,11 +128,11 @@ class Watch:
     ) -> Finding | None:
         """Return the largest worker if the container runs short of memory."""
         if not self._kernel.is_short():
-            self._short_since = None
+            self._short_since, self._reliefs = None, 0
             return None
         if self._short_since is None:
             self._short_since = now
-        if now < self._relieved_at + RELIEF_SECONDS:
+        if now < self._relieved_at + RELIEF_SECONDS or self._reliefs >= RELIEFS:
             return None
         for worker in idle:
             if worker.used and worker not in sizes and (usage := self._kernel.usage(worker.pid)):
@@ -137,6 +143,12 @@ class Watch:
         if sizes[largest] < LARGE * self._memory and now < self._short_since + PATIENCE:
             return None
         self._relieved_at = now
+        self._reliefs += 1
+        if self._reliefs == RELIEFS:
+            logger.error(
+                "Memory is short, and stopping script workers doesn't help. What else takes it? "
+                "Files in /dev/shm count."
+            )
         return Finding(
             largest,
             "container",
