@@ -1,6 +1,7 @@
 """Script workers that are no processes, and a pool that checks itself after every event."""
 
 import asyncio
+import contextlib
 import itertools
 import socket
 from collections.abc import Callable, Coroutine
@@ -19,7 +20,14 @@ from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 from tabpy.tabpy_server.workers.pool.roster import SURGE
 from tabpy.tabpy_server.workers.pool.watch import Kernel
 from tabpy.tabpy_server.workers.pool.worker import Worker
-from tabpy.tabpy_server.workers.protocol import Hello, Message, Reference, Reply, Task
+from tabpy.tabpy_server.workers.protocol import (
+    Hello,
+    Message,
+    ProtocolError,
+    Reference,
+    Reply,
+    Task,
+)
 
 # What a pool says, and how large its body may be.
 FROM_POOL = {protocol.Job: 1 << 30, protocol.Answer: 0, protocol.Refusal: 0}
@@ -40,6 +48,14 @@ class FakeWorker:
         self.pid = next(PIDS)
 
     async def serve(self, may_say_hello: asyncio.Event) -> None:
+        try:
+            await self._serve(may_say_hello)
+        except (OSError, ProtocolError):  # it was let go while it spoke, or was told two things
+            with contextlib.suppress(OSError):
+                self.die()
+        self.let_go.set()
+
+    async def _serve(self, may_say_hello: asyncio.Event) -> None:
         await may_say_hello.wait()
         self.send(Hello(self.pid, self.origin))
         reader, loop = FrameReader(), asyncio.get_running_loop()
@@ -51,7 +67,6 @@ class FakeWorker:
                     self.die()
                 elif body != b"hang" and isinstance(message, protocol.Job):
                     self.send(Reply(), body)
-        self.let_go.set()
 
     async def _receive(self, loop: asyncio.AbstractEventLoop) -> bytes:
         try:

@@ -70,7 +70,7 @@ class Starter:
             how = error.how if isinstance(error, WorkerDiedError) else "did not answer"
             self._note_failure(f"it {how}")
         else:
-            self.failed = 0
+            self.failed, self._again_at = 0, 0.0
             self._on_ready(worker)
         finally:
             self.starting.discard(worker)
