@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.dyno import Memory
-from tests.running import Server
+from tests.running import Server, until
 
 MEMORY_MB = 400
 ALLOWED_MB = 150
@@ -52,7 +52,7 @@ def container(tmp_path: Path) -> Iterator[Container]:
 
 
 # Not as fast as they can: what the server can't see coming is the kernel's to end.
-BEGIN = "import threading\npause = lambda: threading.Event().wait(0.01)\n"
+BEGIN = "import threading\npause = lambda: threading.Event().wait(0.02)\n"
 HOLD = "\nthreading.Event().wait(20)\nreturn 'survived'"
 ATTACKS = {
     "E1: child processes": (
@@ -76,7 +76,7 @@ ATTACKS = {
         "    kept.append(pair)\n"
         "    try:\n"
         "        while True: pair[0].send(bytes(1 << 16))\n"
-        "    except BlockingIOError: threading.Event().wait(0.001)"
+        "    except BlockingIOError: threading.Event().wait(0.005)"
     ),
 }
 
@@ -85,6 +85,7 @@ ATTACKS = {
 def test_a_script_that_takes_all_memory_takes_nobody_along(
     container: Container, attack: str
 ) -> None:
+    until(lambda: len(container.web_processes()) == 2, "both web processes")
     lasting = container.lasting()
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
         attacking = threads.submit(
