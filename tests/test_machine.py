@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.container_memory import ContainerMemory
 
 MIB = 1 << 20
 
@@ -175,3 +176,81 @@ def test_a_script_may_take_half_of_what_the_server_leaves(
 ) -> None:
     root.has(memory__max=str(megabytes * MIB))
     assert machine.script_memory_mb() == each
+
+
+@pytest.mark.parametrize(("megabytes", "each"), [(512, 88), (4096, 984), (128, 32)])
+def test_what_waits_may_take_as_much_together(root: Group, megabytes: int, each: int) -> None:
+    root.has(memory__max=str(megabytes * MIB))
+    assert machine.waiting_mb(web_processes=2) == each
+
+
+# --- short of memory ---
+
+STAT_2 = "anon 1\nshmem {shared}\ninactive_file {idle}\nactive_file {active}"
+STAT_1 = (
+    "cache 9\nshmem 1\ninactive_file 1\nactive_file 1\n"
+    "total_shmem {shared}\ntotal_inactive_file {idle}\ntotal_active_file {active}"
+)
+
+
+def with_version(root: Group, version: int, used: int, *, shared: int, cache: int) -> None:
+    """A container of 512 MiB; the sizes are in MiB."""
+    numbers = {"shared": shared * MIB, "idle": cache * MIB // 2, "active": cache * MIB // 2}
+    if version == 2:
+        root.has(memory__max=str(512 * MIB), memory__current=str(used * MIB))
+        root.has(memory__stat=STAT_2.format(**numbers))
+    else:
+        root.has(
+            memory___memory__limit_in_bytes=str(512 * MIB),
+            memory___memory__usage_in_bytes=str(used * MIB),
+        )
+        root.has(memory___memory__stat=STAT_1.format(**numbers))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("used", "cache", "short"),
+    [
+        (460, 0, False),
+        (462, 0, True),
+        (512, 0, True),
+        (512, 50, True),
+        (512, 60, False),  # the kernel gives files up when somebody needs the memory
+        (512, 500, False),
+    ],
+)
+def test_a_container_is_short_when_nine_tenths_are_taken(
+    root: Group, version: int, used: int, cache: int, short: bool
+) -> None:
+    with_version(root, version, used, shared=0, cache=cache)
+    assert ContainerMemory().is_short() is short
+
+
+def test_a_machine_without_a_limit_is_never_short(root: Group) -> None:
+    root.has(memory__max="max", memory__current=str(256 << 30))
+    root.has(memory___memory__limit_in_bytes="9223372036854771712")
+    assert not ContainerMemory().is_short()
+
+
+def test_the_groups_around_ours_can_be_short_too(root: Group, own_groups: Path) -> None:
+    own = below(root, own_groups, "pod/container")
+    own.has(memory__max=str(512 * MIB), memory__current="0")
+    Group(own.folder.parent).has(memory__max=str(100 * MIB), memory__current=str(99 * MIB))
+    assert ContainerMemory().is_short()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_tells_what_is_shared(root: Group, version: int) -> None:
+    with_version(root, version, 100, shared=30, cache=0)
+    assert ContainerMemory().shared() == 30 * MIB
+
+
+def test_else_the_machine_does(
+    root: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "MEMORY", tmp_path / "meminfo")
+    assert ContainerMemory().shared() > 1 << 50, "as nothing is known"
+    machine.MEMORY.write_text("MemTotal: 9 kB\nShmem:      2048 kB\nShmemHugePages: 5 kB\n")
+    assert ContainerMemory().shared() == 2 * MIB
+    root.has(memory__max="max")
+    assert ContainerMemory().shared() == 2 * MIB

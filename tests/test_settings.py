@@ -117,6 +117,7 @@ EMPTY: dict[str, object] = {
     "TABPY_PRELOAD": (),
     "TABPY_WORKERS": REFUSED,
     "TABPY_SCRIPT_MEMORY_MB": REFUSED,
+    "TABPY_SCRIPT_ISOLATION": REFUSED,
     "TABPY_LONG_SCRIPTS": REFUSED,
     "WEB_CONCURRENCY": REFUSED,
     "TABPY_HOST_NAMES": (),
@@ -267,6 +268,12 @@ def test_an_unknown_key_is_a_warning_with_the_nearest(given: str, hint: str) -> 
 @pytest.mark.parametrize("key", ["HOME", "TABPY_CERTIFICATE_FILE", "TABPY_OAUTH_ISSUER"])
 def test_what_is_somebody_elses_or_without_effect_is_no_warning(key: str) -> None:
     assert load(None, {key: "x"}).warnings == []
+
+
+@pytest.mark.parametrize("text", ["user", "viewer", "job", "off", "Viewer", "OFF"])
+def test_isolation_is_read_in_any_case(text: str) -> None:
+    chosen = load(None, {"TABPY_SCRIPT_ISOLATION": text}).settings
+    assert chosen.script_isolation == text.lower()
 
 
 def test_a_password_keeps_its_spaces_and_is_not_shown() -> None:

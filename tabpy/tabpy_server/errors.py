@@ -135,6 +135,13 @@ class AllBusyError(TabPyError):
         self.info = f"The script waited {timeout} s for one and was not run. Try again later."
 
 
+class QueueFullError(TabPyError):
+    """Too much waits for a worker already, most of it the same owner's; the job was never run."""
+
+    message = "Too many scripts are waiting for a worker."
+    info = "This one was not run. Try again later, or set more workers (TABPY_WORKERS)."
+
+
 class WorkerDiedError(TabPyError):
     """The worker's process is gone; `how` says how, such as "ended with exit code 3"."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 # In a container our own group is the root of what we see; under systemd it lies below.
 CGROUP = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
+MEMORY = Path("/proc/meminfo")
 MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 MEMORY_USES = ("memory.current", "memory/memory.usage_in_bytes")
 CPU_LIMIT = "cpu.max"  # microseconds in each period (or `max`), and the period's length
@@ -20,7 +21,7 @@ WORKER_MB = 88  # a worker with some of somebody's data
 def memory_mb() -> float:
     """Return the container's memory limit, or what the machine has; infinite where neither is
     known."""
-    limits = [_number(group / name) for name in MEMORY_LIMITS for group in _groups()]
+    limits = [number(group / name) for name in MEMORY_LIMITS for group in groups()]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min((limit for limit in limits if limit), default=float("inf")) / (1 << 20)
@@ -28,13 +29,13 @@ def memory_mb() -> float:
 
 def memory_used() -> int:
     """Return the bytes that the container takes; 0 where that isn't known."""
-    own = _number(_groups()[0] / MEMORY_USES[0])
-    return own or max(_number(CGROUP / name) for name in MEMORY_USES)
+    own = number(groups()[0] / MEMORY_USES[0])
+    return own or max(number(CGROUP / name) for name in MEMORY_USES)
 
 
 def cpus() -> int:
     """Return how many processors' time this process may use, rounded up."""
-    shares = [share for group in _groups() if (share := _cpu_share(group)) is not None]
+    shares = [share for group in groups() if (share := _cpu_share(group)) is not None]
     return max(1, math.ceil(min([_usable_cpus(), *shares])))
 
 
@@ -50,13 +51,19 @@ def script_memory_mb() -> float:
     return max(64.0, (memory_mb() - SERVER_MB) / 2)
 
 
+def waiting_mb(web_processes: int) -> float:
+    """Return what requests that wait for a worker may take of each web process's memory: those of
+    all together as much as one script."""
+    return script_memory_mb() / web_processes
+
+
 def _usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _groups() -> list[Path]:
+def groups() -> list[Path]:
     """Return our group in version 2's tree and those that it lies in, up to the root: the limits
     of all of them hold.
 
@@ -81,7 +88,8 @@ def _cpu_share(group: Path) -> float | None:
     return int(quota) / int(period)
 
 
-def _number(file: Path) -> int:
+def number(file: Path) -> int:
+    """Return the number in a file; 0 if there is none."""
     text = _text(file)
     return int(text) if text.isdecimal() else 0
 
@@ -97,8 +105,8 @@ def processes_left() -> float:
     """Return how many processes and threads the container may still start; infinite where it has
     no limit. https://docs.kernel.org/admin-guide/cgroup-v2.html#pid"""
     left = float("inf")
-    for group in (*_groups(), CGROUP / "pids"):
-        most = _number(group / "pids.max")
+    for group in (*groups(), CGROUP / "pids"):
+        most = number(group / "pids.max")
         if most:
-            left = min(left, most - _number(group / "pids.current"))
+            left = min(left, most - number(group / "pids.current"))
     return left

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.rights import parse as parse_rights
 
@@ -99,6 +100,14 @@ def level(value: str) -> str:
     if value.upper() not in LEVELS:
         raise ValueError(f"one of {', '.join(LEVELS)}")
     return value.upper()
+
+
+def isolation(value: str) -> Isolation:
+    """Read whose scripts may share a worker, in any case."""
+    try:
+        return Isolation(value.lower())
+    except ValueError:
+        raise ValueError(f"one of {', '.join(Isolation)}") from None
 
 
 def modules(value: str) -> tuple[str, ...]:

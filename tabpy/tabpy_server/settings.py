@@ -15,6 +15,7 @@ from pathlib import Path
 from tabpy.tabpy_server import config_file, machine, package_files
 from tabpy.tabpy_server import setting_values as values
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.package_files import DEFAULT_CONFIG, OUR_PAGE
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.setting_field import optional_path, setting, worked_out
@@ -148,6 +149,12 @@ class Settings:
     )
     script_network: bool = setting(
         "TABPY_SCRIPT_NETWORK", values.flag, True, "whether scripts may use the network"
+    )
+    script_isolation: Isolation = setting(
+        "TABPY_SCRIPT_ISOLATION",
+        values.isolation,
+        Isolation.USER,
+        "user, viewer, job or off: whose scripts may share a worker",
     )
     long_scripts: bool = setting(
         "TABPY_LONG_SCRIPTS",

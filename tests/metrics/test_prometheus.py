@@ -28,6 +28,7 @@ class Figures:
     waiting: int = 0
     running: int = 0
     size: int = 0
+    isolation: str = "user"
 
 
 NONE = Figures()
@@ -115,7 +116,7 @@ from tabpy.tabpy_server.metrics.counters import Counters
 
 files.prepare(pathlib.Path(sys.argv[1]))
 counters = Counters()
-figures = SimpleNamespace(waiting=3, running=4, size=5)
+figures = SimpleNamespace(waiting=3, running=4, size=5, isolation="user")
 for number in (1, 2):
     counters.requests["/evaluate", "POST", 200] += number
     counters.waits.append(0.5)
@@ -142,6 +143,7 @@ def test_all_that_is_counted_can_be_asked_for(tmp_path: Path) -> None:
         'tabpy_job_run_seconds_sum{route="/evaluate"} 3.0',
         "tabpy_worker_starts_total 2.0",
         'tabpy_worker_ends_total{reason="died"} 2.0',
+        'tabpy_isolation{by="user"} 1.0',
         'tabpy_store_seconds_sum{operation="read"} 0.5',
         "tabpy_jobs_waiting 3.0",
         "tabpy_jobs_running 4.0",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.deploying import deploy, server_with
@@ -141,6 +142,68 @@ def test_a_child_process_may_take_no_more_at_once_either(server: Server) -> None
         "return done.stderr"
     )
     assert "MemoryError" in server.evaluate(script).json
+
+
+CHILDREN = """
+import subprocess, sys
+code = "kept = bytearray(60 << 20); print(flush=True); input()"
+started = []
+for _ in range(_arg1):
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    child.stdout.readline()
+    started.append(child)
+import threading
+threading.Event().wait(0.5 if _arg1 == 1 else 10)
+for child in started:
+    child.communicate(b"\\n")
+return "done"
+"""
+
+
+def test_child_processes_together_may_take_no_more(server: Server) -> None:
+    assert server.evaluate(CHILDREN, 1).json == "done"
+    assert "100 MB (TABPY_SCRIPT_MEMORY_MB)" in failure(server.evaluate(CHILDREN, 3))
+    until(lambda: not leftovers(server), "its children are gone, too")
+
+
+def leftovers(server: Server) -> list[psutil.Process]:
+    return [each for worker in server.workers() for each in worker.children(recursive=True)]
+
+
+def test_a_result_may_be_no_larger(server: Server) -> None:
+    chunk = f"text = 'x' * ({ALLOWED_MB // 2 - 20} << 20)\nreturn "
+    assert server.evaluate(chunk + "text").status == 200
+    forged = (
+        "import os, stat, struct\n"
+        "def is_socket(fd):\n"
+        "    try: return stat.S_ISSOCK(os.fstat(fd).st_mode)\n"
+        "    except OSError: return False\n"
+        "own = next(fd for fd in range(3, 99) if is_socket(fd))\n"
+        "os.write(own, struct.pack('!cIQ', b'R', 2, 1 << 60))\n"
+        "zeros = bytes(1 << 20)\n"
+        "while True: os.write(own, zeros)"
+    )
+    info = failure(server.evaluate(forged))
+    assert "its result is larger than 100 MB (TABPY_SCRIPT_MEMORY_MB)" in info
+    assert server.evaluate("return 1").json == 1
+
+
+@pytest.mark.parametrize(
+    "work",
+    ["while True: pass", "kept = bytearray(200 << 20)\n    threading.Event().wait()"],
+    ids=["time", "memory"],
+)
+def test_an_idle_worker_does_nothing_behind_our_back(server: Server, work: str) -> None:
+    script = (
+        "import _thread, os, threading\n"
+        f"def hidden():\n    threading.Event().wait(0.05)\n    {work}\n"
+        "_thread.start_new_thread(hidden, ())\nreturn os.getpid()"
+    )
+    pid = server.evaluate(script).json
+    until(lambda: not psutil.pid_exists(pid), "it was let go", seconds=5.0)
+    assert server.evaluate("return 1").json == 1
 
 
 # --- long scripts, behind a router that gives up on a reply that doesn't begin ---

@@ -69,9 +69,13 @@ class FakeCatalog:
 
 
 class FakePool:
-    """Has no worker, and knows no function."""
+    """Has no worker, and knows no function. `jobs` are those it was asked to run."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
 
     async def run(self, job: Job, _: Timing) -> NoReturn:
+        self.jobs.append(job)
         if job.function is not None:
             raise errors.UnknownFunctionError(f"There is no function '{job.function}'.")
         raise errors.AllBusyError(1.0)

@@ -284,7 +284,7 @@ def test_an_upload_brings_what_was_sent(
         upload.feed(body[start : start + size])
     parts = upload.finish()
     assert parts.archive is not None
-    assert (parts.metadata, parts.archive.read_bytes()) == (metadata, archive)
+    assert (parts.metadata, parts.archive.path.read_bytes()) == (metadata, archive)
     upload.discard()
 
 

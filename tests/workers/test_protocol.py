@@ -1,15 +1,18 @@
 """Messages survive the way, and nothing else is taken for one."""
 
+import ast
 import random
 from inspect import signature
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 
-from tabpy.tabpy_server.errors import TabPyError
+from tabpy.tabpy_server.errors import InvalidInputError, TabPyError
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.protocol import (
     CLASSES,
+    FAILURES,
     Answer,
     CheckArchive,
     Collect,
@@ -107,13 +110,72 @@ def test_nothing_that_comes_raises_anything_else() -> None:
 def test_every_error_arrives_with_its_words(name: str) -> None:
     cls = TabPyError.by_name[name]
     error = example(cls)
+    refusal = decoded(protocol.encode(Refusal.of(error)))
+    assert isinstance(refusal, Refusal)
+    arrived = refusal.error()
+    assert type(arrived) is cls
+    assert (arrived.message, arrived.info) == (error.message, error.info)
+    assert arrived.message
+
+
+@pytest.mark.parametrize("cls", FAILURES)
+def test_what_a_worker_meets_arrives_with_its_words_and_what_was_printed(
+    cls: type[TabPyError],
+) -> None:
+    error = example(cls)
     failure = decoded(protocol.encode(Failure.of(error, Reply("", "printed"))))
     assert isinstance(failure, Failure)
     arrived = failure.error()
     assert type(arrived) is cls
     assert (arrived.message, arrived.info) == (error.message, error.info)
-    assert arrived.message
     assert failure.printed == "printed"
+
+
+OTHERS = sorted(set(TabPyError.by_name) - {each.__name__ for each in FAILURES})
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_error_that_no_worker_meets_is_refused(name: str) -> None:
+    error = example(TabPyError.by_name[name])
+    with pytest.raises(ProtocolError):
+        Failure(name, list(error.args)).error()
+
+
+def raised_in(folder: Path) -> set[str]:
+    """The names of our errors that modules of `folder` raise."""
+    calls = (
+        node
+        for file in sorted(folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call | ast.Raise)
+    )
+    names = {
+        ast.unparse(each.func if isinstance(each, ast.Call) else each.exc or each) for each in calls
+    }
+    return names & set(TabPyError.by_name)
+
+
+def test_what_workers_raise_is_what_they_may_send() -> None:
+    # What looking up a name raises comes back, too, when a worker can do nothing about it.
+    looking_up = {"UnknownFunctionError", "StoreUnavailableError", "NotLoadableError"}
+    raised = raised_in(Path(protocol.__file__).parent / "worker")
+    assert raised | looking_up == {each.__name__ for each in FAILURES}
+
+
+@pytest.mark.parametrize("facts", [[{"a": 1}, ""], [5], [None, None], ["x" * 16_385], [["x"]]])
+def test_facts_are_short_texts(facts: list[object]) -> None:
+    with pytest.raises(ProtocolError):
+        Failure("InvalidInputError", facts).error()
+
+
+def test_a_worker_cuts_what_is_too_long() -> None:
+    error = InvalidInputError("x" * 1_000_000, "\ud800" * 1_000_000)
+    encoded = protocol.encode(Failure.of(error, Reply()))
+    assert len(encoded) < protocol.META_LIMIT
+    failure = decoded(encoded)
+    assert isinstance(failure, Failure)
+    assert failure.error().message == "x" * 16_383 + "…"
+    assert len(protocol.encode(Crash.of("trace" * 1_000_000))) < protocol.META_LIMIT
 
 
 FACTS = {float: 1.5, int: 2, str: "text", list[int]: [1, 2]}

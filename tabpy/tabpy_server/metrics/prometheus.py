@@ -40,6 +40,10 @@ class Pool(Protocol):
     def running(self) -> int:
         """Jobs on a worker."""
 
+    @property
+    def isolation(self) -> str:
+        """Whose jobs a worker may do."""
+
 
 class Catalog(Protocol):
     """Who knows the deployed functions."""
@@ -93,6 +97,7 @@ class Instruments:
     store: "Histogram"
     waiting: "Gauge"
     running: "Gauge"
+    isolation: "Gauge"
     functions: "Gauge"
 
 
@@ -150,6 +155,13 @@ def _make_instruments() -> Instruments:
         running=Gauge(
             "tabpy_jobs_running", "Jobs on a worker", registry=None, multiprocess_mode="livesum"
         ),
+        isolation=Gauge(
+            "tabpy_isolation",
+            "Whose scripts may share a worker: the label, of a 1",
+            ["by"],
+            registry=None,
+            multiprocess_mode="livemax",
+        ),
         functions=Gauge(
             "tabpy_functions", "Deployed functions", registry=None, multiprocess_mode="livemax"
         ),
@@ -171,6 +183,7 @@ def _add(instruments: Instruments, counters: Counters, pool: Pool, catalog: Cata
         instruments.store.labels(operation).observe(seconds)
     instruments.waiting.set(pool.waiting)
     instruments.running.set(pool.running)
+    instruments.isolation.labels(pool.isolation).set(1)
     instruments.functions.set(catalog.size)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 
+from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.model_sharing import share_models
@@ -55,6 +56,8 @@ class WebProcess:
                 settings.workers,
                 settings.script_memory_mb,
                 int(settings.model_memory_mb * (1 << 20)),
+                machine.waiting_mb(settings.web_processes),
+                settings.script_isolation,
             ),
         )
         self._startup = state.startup
@@ -90,8 +93,9 @@ class WebProcess:
         await context.pool.start()
         loop = asyncio.get_running_loop()
         acceptors = [Acceptor(each, self._take, self._connections.make_room) for each in sockets]
-        logger.info("ready", extra={"fields": {"workers": self._context.settings.workers}})
         settings = context.settings
+        fields = {"workers": settings.workers, "isolation": settings.script_isolation.value}
+        logger.info("ready", extra={"fields": fields})
         if context.loses_functions:
             logger.warning(context.loses_functions)
         starting = loop.create_task(

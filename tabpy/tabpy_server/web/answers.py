@@ -40,6 +40,7 @@ STATUSES: Mapping[type[TabPyError], int] = {
     errors.JobTimeoutError: 408,
     errors.FunctionNotReadyError: 503,
     errors.AllBusyError: 503,
+    errors.QueueFullError: 503,
     errors.WorkerDiedError: 500,
     errors.DrainingError: 503,
     errors.InternalError: 500,
@@ -57,6 +58,7 @@ HEADERS: Mapping[type[TabPyError], Callable[..., Mapping[str, str]]] = {
     errors.TooManySignInsError: lambda error: {"Retry-After": f"{error.wait:.0f}"},
     errors.FunctionNotReadyError: lambda _: {"Retry-After": "5"},
     errors.AllBusyError: lambda _: {"Retry-After": "5"},
+    errors.QueueFullError: lambda _: {"Retry-After": "5"},
     errors.DrainingError: lambda _: {"Retry-After": "2"},
     errors.StoreUnavailableError: lambda _: {"Retry-After": "5"},
 }

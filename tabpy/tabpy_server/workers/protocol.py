@@ -14,6 +14,7 @@ has no such byte in it, so it can never complete what the worker had begun.
 """
 
 import dataclasses
+import re
 import signal
 import struct
 from collections.abc import Mapping, Sequence
@@ -23,15 +24,40 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 import orjson
 
 from tabpy.tabpy_server import json_codec
-from tabpy.tabpy_server.errors import TabPyError
+from tabpy.tabpy_server.errors import (
+    FunctionFailedError,
+    InvalidInputError,
+    NotLoadableError,
+    ScriptFailedError,
+    StoreUnavailableError,
+    TabPyError,
+    UnknownFunctionError,
+)
 
 HEADER = struct.Struct("!cIQ")
 END = b"\xff"  # no byte of UTF-8
 META_LIMIT = 1 << 20  # bytes that a worker's meta may have
+FACT_LIMIT = 16_384  # characters of each of an error's facts
+TRACE_LIMIT = 16_384  # characters of a traceback: the last ones say most
+ETAG = re.compile(r"[0-9a-f]{32}-[0-9]{1,18}|")
+
+# What a worker can rightly have met: any other error would let a script choose its answer's status.
+FAILURES = (
+    InvalidInputError,
+    ScriptFailedError,
+    FunctionFailedError,
+    NotLoadableError,
+    UnknownFunctionError,
+    StoreUnavailableError,
+)
 
 
 class ProtocolError(Exception):
     """What came isn't a message: a script wrote to the socket, or was killed while writing."""
+
+
+class TooLargeError(ProtocolError):
+    """A message's body is larger than it may be."""
 
 
 # What a worker is asked to do
@@ -132,10 +158,16 @@ class Failure:
     def of(cls, error: TabPyError, reply: Reply) -> "Failure":
         """Return the message that carries `error`, and the rest of `reply`."""
         rest = (reply.printed, reply.recycle, reply.trouble)
-        return cls(type(error).__name__, list(error.args), *rest)
+        facts = [_cut(str(fact)) for fact in error.args]
+        return cls(type(error).__name__, facts, *rest)
 
     def error(self) -> TabPyError:
-        """Return the error it carries. Raises ProtocolError for one that there is not."""
+        """Return the error it carries. Raises ProtocolError for one that no worker can have met,
+        and for facts that aren't short texts."""
+        if self.error_name not in {each.__name__ for each in FAILURES}:
+            raise ProtocolError(f"no worker's error: {self.error_name[:40]!r}")
+        if not all(isinstance(fact, str) and len(fact) <= FACT_LIMIT for fact in self.facts):
+            raise ProtocolError("facts that are no short texts")
         return _error(self.error_name, self.facts)
 
 
@@ -144,6 +176,11 @@ class Crash:
     """Worker: our own code failed, with this traceback; not the script's fault."""
 
     trace: str
+
+    @classmethod
+    def of(cls, trace: str) -> "Crash":
+        """Return the message with as much of a traceback as there is room for."""
+        return cls(trace[-TRACE_LIMIT:])
 
 
 @dataclass(frozen=True)
@@ -265,6 +302,10 @@ def _field_types(cls: type) -> dict[str, type | None]:
 
 
 _FIELD_TYPES: dict[type, dict[str, type | None]] = {}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= FACT_LIMIT else f"{text[: FACT_LIMIT - 1]}…"
 
 
 def _error(name: str, facts: Sequence[Any]) -> TabPyError:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ from tabpy.tabpy_server.workers.protocol import (
 from tests.running import until
 
 Start = Callable[..., ForkServerProcess]
+SAID: Mapping[type[Message], int] = {
+    Hello: 0,
+    Reply: 1 << 20,
+    Death: 0,
+}  # by workers here, with the bytes of the body
 
 
 @pytest.fixture
@@ -68,7 +73,7 @@ class Line:
         while True:
             data = self.socket.recv(1 << 16)
             assert data, "it ended"
-            for each in self._reader.feed(data):
+            for each in self._reader.feed(data, SAID):
                 return each
 
     def ask(self, task: protocol.Task, body: bytes) -> Any:
@@ -210,7 +215,7 @@ def test_a_fork_that_fails_is_told_and_survived(monkeypatch: pytest.MonkeyPatch)
     ForkServer._fork_worker(BareForkServer(), theirs)
     reader = FrameReader()
     with ours:
-        death = next(reader.feed(ours.recv(1 << 16)))[0]
+        death = next(reader.feed(ours.recv(1 << 16), SAID))[0]
         assert death == Death("could not be started: Resource temporarily unavailable")
         assert ours.recv(1) == b""
 

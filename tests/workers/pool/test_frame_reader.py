@@ -6,12 +6,13 @@ from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.protocol import Crash, Death, Message, ProtocolError, Reply
 
+LIMITS = {Reply: 4, Crash: 10_000_000, Death: 0}
 FRAME = protocol.encode(Reply("etag"), 4) + b"body" + protocol.END
 
 
 def messages(*chunks: bytes) -> list[tuple[Message, bytes]]:
     reader = FrameReader()
-    return [each for chunk in chunks for each in reader.feed(chunk)]
+    return [each for chunk in chunks for each in reader.feed(chunk, LIMITS)]
 
 
 def test_a_message_may_come_in_pieces_and_several_at_once() -> None:
@@ -42,6 +43,9 @@ def test_a_death_does_not_complete_what_the_worker_had_begun() -> None:
     [
         protocol.HEADER.pack(b"?", 2, 0),
         protocol.HEADER.pack(b"C", protocol.META_LIMIT + 1, 0),
+        protocol.HEADER.pack(b"R", 2, 5),
+        protocol.HEADER.pack(b"R", 2, 1 << 60),
+        protocol.HEADER.pack(b"N", 2, 0),  # not expected now
         b"HTTP/1.1 200 OK\r\n\r\n",
     ],
 )

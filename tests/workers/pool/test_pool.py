@@ -16,8 +16,7 @@ from tabpy.tabpy_server.errors import (
     WorkerDiedError,
 )
 from tabpy.tabpy_server.workers import protocol
-from tabpy.tabpy_server.workers.pool import pool
-from tabpy.tabpy_server.workers.pool import worker as pool_worker
+from tabpy.tabpy_server.workers.pool import starter
 from tabpy.tabpy_server.workers.protocol import (
     Answer,
     Crash,
@@ -63,7 +62,8 @@ def test_workers_that_die_while_others_take_their_place_are_not_replaced_twice(s
         for name in ("two", "three", "four"):
             launcher.may_say_hello.clear()
             launcher.origin = name
-            await bench.until(lambda: bool(bench.pool._starting))  # the better one is on its way
+            # The better one is on its way.
+            await bench.until(lambda: bool(bench.pool._workers.starter.starting))
             with pytest.raises(WorkerDiedError):
                 await bench.run(b"die")
             launcher.may_say_hello.set()
@@ -165,20 +165,20 @@ def test_a_worker_that_asks_for_it_is_recycled(message: Reply | Failure) -> None
 def test_starting_is_tried_again_after_a_pause_until_it_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "FIRST_PAUSE", 60.0)
-    monkeypatch.setattr(pool, "LAST_PAUSE", 60.0)
+    monkeypatch.setattr(starter, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(starter, "LAST_PAUSE", 60.0)
 
     async def test(bench: Bench) -> None:
         bench.launcher.refuses = True
         bench.launcher.started[0].die()
-        await bench.until(lambda: bench.pool._failed_starts)
+        await bench.until(lambda: bench.pool._workers.starter.failed)
         bench.launcher.refuses = False
         for _ in range(50):
             bench.pool._look()
         assert len(bench.launcher.started) == 1, "not before the pause is over"
-        bench.pool._start_again_at = time.monotonic()  # it is
+        bench.pool._workers.starter._again_at = time.monotonic()  # it is
         assert (await bench.run(b"again")).body == b"again"
-        assert bench.pool._failed_starts == 0
+        assert bench.pool._workers.starter.failed == 0
 
     with_bench(1, test)
 
@@ -187,7 +187,7 @@ def test_a_pause_ends_by_itself() -> None:
     async def test(bench: Bench) -> None:
         bench.launcher.refuses = True
         bench.launcher.started[0].die()
-        await bench.until(lambda: bench.pool._failed_starts)
+        await bench.until(lambda: bench.pool._workers.starter.failed)
         waiting = bench.begin(b"waiting")
         bench.launcher.refuses = False
         assert (await waiting).body == b"waiting"
@@ -285,24 +285,12 @@ def test_a_worker_handed_to_somebody_who_has_just_given_up_goes_to_the_next() ->
         await bench.until(lambda: bench.launcher.started[0].received)
         second, third = bench.begin(b"second"), bench.begin(b"third")
         await bench.until(lambda: bench.pool.waiting == 2)
-        waiter = bench.pool._waiting[0]
-        waiter.add_done_callback(lambda _: second.cancel())  # before it can take the worker
+        waiter = next(iter(bench.pool._queue))
+        waiter.worker.add_done_callback(lambda _: second.cancel())  # before it can take the worker
         bench.launcher.started[0].send(Reply(), b"")
         await first
         assert (await third).body == b"third"
         assert bench.pool.running == 0
-
-    with_bench(1, test)
-
-
-def test_a_script_that_takes_too_much_memory_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = iter([0, 0, 0, 0])
-    monkeypatch.setattr(pool_worker, "resident", lambda _: next(sizes, 101 << 20))
-
-    async def test(bench: Bench) -> None:
-        with pytest.raises(WorkerDiedError, match="more than 100 MB"):
-            await bench.run(b"hang")
-        assert bench.counters.ends == {"memory": 1}
 
     with_bench(1, test)
 

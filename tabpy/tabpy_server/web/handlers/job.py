@@ -33,6 +33,9 @@ class JobHandler(BaseHandler):
             function,
             want_printed=logger.isEnabledFor(logging.DEBUG),
             request_id=self.request_id,
+            owner=self.context.settings.script_isolation.owner(
+                self.user, self.request_headers.tableau_user
+            ),
         )
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None

@@ -39,6 +39,7 @@ class PageHandler(BaseHandler):
             python_version=platform.python_version(),
             timeout=settings.evaluate_timeout,
             workers=settings.workers * settings.web_processes,
+            isolation=settings.script_isolation.words,
             preload=[_with_version(name) for name in settings.preload],
             warnings=[self.context.loses_functions] if self.context.loses_functions else [],
         )

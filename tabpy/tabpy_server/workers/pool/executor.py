@@ -21,6 +21,10 @@ from tabpy.tabpy_server.workers.protocol import (
 
 logger = logging.getLogger(__name__)
 
+# Questions a job. A script may look for functions that aren't there, row by row. An archive is
+# said to be damaged once for each function, and is then fetched from the store.
+NEEDS_LIMIT, DAMAGED_LIMIT = 10_000, 100
+
 
 class Functions(Protocol):
     """Who knows the deployed functions (`functions.catalog`), as far as a job needs them."""
@@ -54,20 +58,20 @@ class Executor:
             task, self._functions.change_token, self._model_memory, job.want_printed
         )
         message, body = await worker.ask(question, job.body)
+        needs = damaged = 0
         while isinstance(message, Need):
+            needs += 1
+            damaged += bool(message.damaged)
+            if needs > NEEDS_LIMIT or damaged > DAMAGED_LIMIT:
+                raise _stopped(worker, "asked for deployed functions without end")
             message, body = await self._answer(worker, message)
         if isinstance(message, Crash):
             _log("A script worker failed.", message.trace, job)
             raise InternalError
-        if not isinstance(message, Reply | Failure):
-            raise _broken(worker)
+        if not isinstance(message, Reply | Failure) or not _is_right(message):
+            raise _stopped(worker, "wrote to its connection")
         if message.trouble:
             _log("A script worker failed after its job.", message.trouble, job)
-        if isinstance(message, Failure):
-            try:
-                message.error()
-            except ProtocolError:
-                raise _broken(worker) from None
         return Outcome(message, body)
 
     async def _answer(self, worker: Worker, need: Need) -> Received:
@@ -79,11 +83,23 @@ class Executor:
         return await worker.ask(answer)
 
 
+def _is_right(message: Reply | Failure) -> bool:
+    """Say whether a worker of ours can have meant it."""
+    if isinstance(message, Reply):
+        return protocol.ETAG.fullmatch(message.etag) is not None
+    try:
+        message.error()
+    except ProtocolError:
+        return False
+    return True
+
+
 def _log(what: str, trace: str, job: Job) -> None:
-    logger.error(what, extra={"fields": {"request_id": job.request_id, "trace": trace}})
+    fields = {"request_id": job.request_id, "trace": trace[: protocol.TRACE_LIMIT]}
+    logger.error(what, extra={"fields": fields})
 
 
-def _broken(worker: Worker) -> WorkerDiedError:
-    """End a worker that doesn't keep to the protocol: a script has written to its socket."""
+def _stopped(worker: Worker, because: str) -> WorkerDiedError:
+    """End a worker that does what no worker of ours does: a script has written to its socket."""
     worker.kill()
-    return WorkerDiedError("wrote to its connection, and was stopped,")
+    return WorkerDiedError(f"{because}, and was stopped,")

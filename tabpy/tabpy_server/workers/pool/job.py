@@ -12,7 +12,7 @@ class Job:
 
     `body` is the request's raw body in its pieces. `timeout` is in seconds and counts from when
     the job is handed to the pool: looking up the function and waiting for a worker are part of it.
-    `request_id` is for the log.
+    `owner` is whose it is: see `isolation`. `request_id` is for the log.
     """
 
     body: Sequence[bytes]
@@ -20,6 +20,7 @@ class Job:
     function: str | None = None
     want_printed: bool = False
     request_id: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ those that should be.
 """
 
 import asyncio
-import logging
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,48 +18,48 @@ from tabpy.tabpy_server.errors import (
     FunctionNotReadyError,
     InternalError,
     JobTimeoutError,
+    QueueFullError,
     WorkerDiedError,
 )
+from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
+from tabpy.tabpy_server.workers.pool.isolated import IsolatedWorkers
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
+from tabpy.tabpy_server.workers.pool.job_queue import JobQueue, Waiter
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
+from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate
+from tabpy.tabpy_server.workers.pool.roster import Roster
+from tabpy.tabpy_server.workers.pool.watch import Kernel, Watch
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import (
     Evaluate,
-    Failure,
     Query,
     Reference,
     Task,
 )
 
-logger = logging.getLogger(__name__)
-
-CHECK_MEMORY_SECONDS = 0.04  # between looks at the size of busy workers, which take 20 us each
-RECONCILE_SECONDS = 1.0  # between looks at what nobody tells us: who forks workers now
 SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else it didn't get one
-START_TIMEOUT = 30.0  # seconds; a fork takes 20 ms
-FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0  # seconds between tries when workers don't start
-SURGE = 1  # workers beyond the pool's size, while better ones take the place of others
 
 
 @dataclass(frozen=True)
 class Limits:
     """`size`: workers, and so jobs at a time. `memory_mb`: what a worker may take while it runs a
-    job. `model_memory`: bytes of models that each keeps loaded."""
+    job. `model_memory`: bytes of models that each keeps loaded. `waiting_mb`: what the bodies of
+    jobs that wait may take. `isolation`: who may have a worker after whom."""
 
     size: int
     memory_mb: float
     model_memory: int
+    waiting_mb: float
+    isolation: Isolation
 
 
 class Pool:
     """Runs jobs, each on a worker of its own: `size` at a time, the others in turn.
 
-    A worker is starting, idle or busy. It is outdated when a fork server answers now that would
-    fork a better one. Never more than `size` are busy, `size` + SURGE there, or `size` there that
-    aren't outdated.
+    No worker runs jobs of two owners, unless isolation is off.
     """
 
     def __init__(
@@ -69,21 +68,18 @@ class Pool:
         functions: Functions,
         counters: Counters,
         limits: Limits,
+        kernel: Kernel | None = None,
     ) -> None:
         self._launcher = launcher
-        self._size = limits.size
+        self._isolation = limits.isolation
         self._functions = functions
         self._executor = Executor(functions, limits.model_memory)
-        self._counters = counters
-        self._memory_mb = limits.memory_mb
-        self._starting: set[Worker] = set()
-        self._idle: list[Worker] = []  # the last used last: its caches are warm
-        self._busy: set[Worker] = set()
-        self._isolated: set[Worker] = set()  # not of the pool: for `run_isolated`
-        self._waiting: deque[asyncio.Future[Worker]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._failed_starts = 0  # in a row
-        self._start_again_at = 0.0
+        self._workers = Roster(launcher, counters, limits.size, limits.memory_mb, self._reconcile)
+        self._isolated = IsolatedWorkers(
+            launcher, self._executor, limits.memory_mb, self._keep_ticking
+        )
+        self._queue = JobQueue(limits.waiting_mb * (1 << 20))
+        self._watch = Watch(limits.memory_mb, kernel)
         self._preload_request: bytes | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._complete = asyncio.Event()
@@ -92,12 +88,17 @@ class Pool:
     @property
     def waiting(self) -> int:
         """Return the number of jobs that have no worker yet."""
-        return len(self._waiting)
+        return len(self._queue)
 
     @property
     def running(self) -> int:
         """Return the number of jobs that have one."""
-        return len(self._busy)
+        return len(self._workers.busy)
+
+    @property
+    def isolation(self) -> str:
+        """Return whose jobs a worker may do."""
+        return self._isolation.value
 
     async def start(self) -> None:
         """Start the workers, and wait until every one is ready."""
@@ -114,24 +115,21 @@ class Pool:
         self._closed = True
         if self._tick is not None:
             self._tick.cancel()
-        for task in self._tasks:
-            task.cancel()
-        for worker in (*self._starting, *self._idle, *self._busy, *self._isolated):
+        self._workers.close()
+        for worker in self._isolated.there:
             worker.kill()
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_exception(DrainingError())
+        for waiter in self._queue.clear():
+            waiter.worker.set_exception(DrainingError())
 
     # Running jobs
 
     async def run(self, job: Job, timing: Timing) -> Outcome:
         """Run `job`; how long it waited and ran goes to `timing`.
 
-        Raises TabPyError: AllBusyError if no worker came free in time, JobTimeoutError if the
-        script took too long, WorkerDiedError, DrainingError if this process stops before it could
-        run, InternalError, and what looking up the function raises. Cancelling kills the worker,
-        and so does a time-out.
+        Raises TabPyError: AllBusyError if no worker came free in time, QueueFullError if too many
+        wait for one, JobTimeoutError if the script took too long, WorkerDiedError, DrainingError if
+        this process stops before it could run, InternalError, and what looking up the function
+        raises. Cancelling kills the worker, and so does a time-out.
         """
         started = time.monotonic()
         deadline = started + job.timeout
@@ -143,16 +141,17 @@ class Pool:
             leased = time.monotonic()
             timing.queued_ms = (leased - queued) * 1000
         end: str | None = "client gone"
+        worker.begin(job.owner if self._isolation.keeps_owners_apart else None)
         try:
             async with asyncio.timeout(deadline - leased):
                 outcome = await self._executor.run(worker, task, job)
-            end = "worn out" if outcome.message.recycle else None
+            end = self._end_after(outcome)
         except TimeoutError:
             end = "time-out"
             ran = time.monotonic() - leased
             raise JobTimeoutError(job.timeout, leased - started, ran) from None
         except WorkerDiedError:
-            end = "memory" if worker.grown_too_much else "died"
+            end = worker.end
             if self._closed:
                 raise DrainingError from None
             raise
@@ -181,29 +180,13 @@ class Pool:
     ) -> AsyncIterator[bytes]:
         """Do the same; the worker, and the files that it has written, go at the context's end."""
         job = Job(body, seconds, request_id=request_id)
-        started = time.monotonic()
         try:
-            worker = Worker(self._launcher, lambda: None)
-        except OSError as error:
-            raise WorkerDiedError(f"could not be started: {error.strerror}") from None
-        self._isolated.add(worker)
-        self._keep_ticking()
-        try:
-            async with asyncio.timeout(seconds):
-                await worker.ready()
-                outcome = await self._executor.run(worker, task, job)
-            if isinstance(outcome.message, Failure):
-                raise outcome.message.error()
-            yield outcome.body
-        except TimeoutError:
-            raise JobTimeoutError(seconds, 0.0, time.monotonic() - started) from None
+            async with self._isolated.doing(task, job) as result:
+                yield result
         except WorkerDiedError:
             if self._closed:
                 raise DrainingError from None
             raise
-        finally:
-            self._isolated.discard(worker)
-            worker.kill()
 
     async def _task(self, job: Job, deadline: float) -> Task:
         if job.function is None:
@@ -214,19 +197,30 @@ class Pool:
         except TimeoutError:
             raise FunctionNotReadyError(job.function, job.timeout) from None
 
+    def _end_after(self, outcome: Outcome) -> str | None:
+        """Return why a worker that has done a job can't go on, None if it can."""
+        if outcome.message.recycle:
+            return "worn out"
+        return "one job" if self._isolation is Isolation.JOB else None
+
     async def _lease(self, job: Job, deadline: float) -> Worker:
-        """Wait for a worker. Raises AllBusyError and DrainingError."""
+        """Wait for a worker. Raises AllBusyError, QueueFullError and DrainingError."""
         if self._closed:
             raise DrainingError
-        waiter: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        self._hand_out()
-        self._keep_ticking()
-        if waiter.done():
-            return waiter.result()
+        # The usual case, and it's quick.
+        if not self._queue and (worker := self._workers.lease_at_once(job.owner)) is not None:
+            self._keep_ticking()
+            return worker
+        waiter = Waiter(job.owner, sum(map(len, job.body)))
+        self._queue.add(waiter)
+        self._reconcile()  # somebody else's worker may have to go
+        for dropped in self._queue.drop_excess():
+            dropped.worker.set_exception(QueueFullError())
+        if waiter.worker.done():
+            return waiter.worker.result()
         try:
             async with asyncio.timeout(deadline - SHORTEST - time.monotonic()):
-                return await asyncio.shield(waiter)
+                return await asyncio.shield(waiter.worker)
         except TimeoutError:
             self._abandon(waiter)
             raise AllBusyError(job.timeout) from None
@@ -234,20 +228,17 @@ class Pool:
             self._abandon(waiter)
             raise
 
-    def _abandon(self, waiter: asyncio.Future[Worker]) -> None:
-        """Leave the queue; a worker that was handed over in the same instant goes to the next."""
-        if not waiter.done():
-            self._waiting.remove(waiter)
-        elif waiter.exception() is None:
-            self._give_back(waiter.result(), None)
+    def _abandon(self, waiter: Waiter) -> None:
+        """Leave the queue; a worker that was handed over in the same instant goes to the next, and
+        to anybody if it was never used."""
+        if not waiter.worker.done():
+            self._queue.remove(waiter)
+        elif waiter.worker.exception() is None:
+            self._give_back(waiter.worker.result(), None)
 
     def _give_back(self, worker: Worker, end: str | None) -> None:
         """Take a worker back whose job is over. `end`: why it can't go on, None if it can."""
-        self._busy.discard(worker)
-        if end is None and worker.alive:
-            self._idle.append(worker)
-        else:
-            self._let_go(worker, end or "died")
+        self._workers.give_back(worker, end)
         self._reconcile()
 
     # What is there, and what should be
@@ -258,103 +249,42 @@ class Pool:
             return
         if self._preload_request is not None:
             self._launcher.ensure_preload(self._preload_request)
-        self._remove_dead()
-        self._remove_outdated()
+        self._workers.remove_dead()
+        self._workers.remove_outdated()
         self._hand_out()
-        self._start_missing()
-        if len(self._idle) + len(self._busy) >= self._size:
+        self._workers.start_missing()
+        if self._workers.is_complete:
             self._complete.set()
         self._keep_ticking()
 
-    def _remove_dead(self) -> None:
-        for worker in [each for each in self._idle if not each.alive]:
-            self._idle.remove(worker)
-            self._let_go(worker, "died")
-
-    def _remove_outdated(self) -> None:
-        """Recycle workers that do nothing, once others are there in their place."""
-        for worker in [each for each in self._idle if self._outdated(each)]:
-            if len(self._idle) + len(self._busy) <= self._size:
-                return
-            self._idle.remove(worker)
-            self._let_go(worker, "replaced")
-
     def _hand_out(self) -> None:
-        while self._waiting and self._idle and len(self._busy) < self._size:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                worker = self._best_idle()
-                self._busy.add(worker)
-                waiter.set_result(worker)
-
-    def _best_idle(self) -> Worker:
-        """Take the last used one, if possible one that isn't outdated."""
-        for position in range(len(self._idle) - 1, -1, -1):
-            if not self._outdated(self._idle[position]):
-                return self._idle.pop(position)
-        return self._idle.pop()
-
-    def _start_missing(self) -> None:
-        if time.monotonic() < self._start_again_at:
+        """Give jobs that wait their workers, and kill those that are in the way of others."""
+        if not self._queue:
             return
-        there = [*self._starting, *self._idle, *self._busy]
-        current = len(self._starting) + sum(
-            not self._outdated(each) for each in (*self._idle, *self._busy)
+        workers = self._workers
+        workers.remove_unquiet()
+        allocation = allocate(
+            Situation(
+                waiting=self._queue.by_owner,
+                running=Counter(workers.busy.values()),
+                free=workers.free,
+                idle=workers.idle,
+                coming=workers.coming,
+                replaceable=workers.replaceable,
+                outdated=workers.outdated,
+            )
         )
-        missing = min(self._size - current, self._size + SURGE - len(there))
-        for _ in range(missing):
-            if not self._start_one():
-                return
-
-    def _start_one(self) -> bool:
-        try:
-            worker = Worker(self._launcher, self._reconcile)
-        except OSError as error:  # the fork server is being replaced, and its socket is full
-            self._note_failed_start(str(error))
-            return False
-        self._starting.add(worker)
-        task = asyncio.get_running_loop().create_task(self._bring_up(worker))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return True
-
-    async def _bring_up(self, worker: Worker) -> None:
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                await worker.ready()
-        except (WorkerDiedError, TimeoutError) as error:
-            worker.kill()
-            how = error.how if isinstance(error, WorkerDiedError) else "did not answer"
-            self._note_failed_start(f"it {how}")
-        else:
-            self._failed_starts = 0
-            self._counters.starts += 1
-            self._idle.append(worker)
-        finally:
-            self._starting.discard(worker)
-        self._reconcile()
-
-    def _note_failed_start(self, why: str) -> None:
-        logger.warning("A script worker can't be started: %s", why)
-        pause = min(FIRST_PAUSE * 2**self._failed_starts, LAST_PAUSE)
-        self._failed_starts += 1
-        self._start_again_at = time.monotonic() + pause
-        asyncio.get_running_loop().call_later(pause, self._reconcile)
-
-    def _outdated(self, worker: Worker) -> bool:
-        origin = self._launcher.origin
-        return bool(origin) and worker.origin != origin
-
-    def _let_go(self, worker: Worker, end: str) -> None:
-        """`end`: the reason, for the metrics."""
-        worker.kill()
-        self._counters.ends[end] += 1
+        for owner, worker in allocation.given:
+            workers.lease(worker, owner)
+            self._queue.pop(owner).worker.set_result(worker)
+        workers.remove(allocation.replaced, "other user")
 
     # Looking after them
 
     def _keep_ticking(self) -> None:
-        """See to it that there's a next look: soon while a script may take too much memory."""
-        seconds = CHECK_MEMORY_SECONDS if self._busy or self._isolated else RECONCILE_SECONDS
+        """See to it that there's a next look: soon while a script may take too much memory, and
+        now and then at what nobody tells us, such as who forks workers now."""
+        seconds = self._watch.pause(bool(self._workers.busy or self._isolated.there))
         loop = asyncio.get_running_loop()
         if self._tick is not None:
             if self._tick.when() <= loop.time() + seconds:
@@ -364,15 +294,8 @@ class Pool:
 
     def _look(self) -> None:
         self._tick = None
-        self._check_memory()
+        busy = (*self._workers.busy, *self._isolated.there)
+        for worker, end, because in self._watch.look(busy, self._workers.idle):
+            worker.end = end
+            worker.kill(because)
         self._reconcile()
-
-    def _check_memory(self) -> None:
-        """Stop scripts that take more than they may."""
-        for worker in (*self._busy, *self._isolated):
-            if worker.grown > self._memory_mb * (1 << 20):
-                worker.grown_too_much = True
-                worker.kill(
-                    f"was stopped, as it took more than {self._memory_mb:.0f} MB "
-                    "(TABPY_SCRIPT_MEMORY_MB),"
-                )

@@ -7,18 +7,34 @@ as our end of its socket is closed, so a web process that dies in any way leaves
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.process_memory import resident
+from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.protocol import Death, Hello, Message, ProtocolError
+from tabpy.tabpy_server.workers.protocol import (
+    Crash,
+    Death,
+    Failure,
+    Hello,
+    Message,
+    Need,
+    ProtocolError,
+    Reply,
+    TooLargeError,
+)
 
 ENDED = "ended"
 READ_SIZE = 1 << 20  # bytes
 JOIN_BELOW = 1 << 18  # bytes: one copy is cheaper than one more call
+
+UNASKED: Mapping[type[Message], int] = {
+    Death: 0
+}  # what may come at any time: the fork server says it
 
 Received = tuple[Message, bytes]
 
@@ -26,11 +42,18 @@ Received = tuple[Message, bytes]
 class Worker:
     """A script worker and the private socket to it; runs one job at a time."""
 
-    def __init__(self, launcher: Launcher, on_death: Callable[[], None]) -> None:
+    def __init__(self, launcher: Launcher, on_death: Callable[[], None], memory_mb: float) -> None:
         """Start one. Raises OSError.
 
         `on_death` is called when it has died by itself, not when it's killed from here.
+        `memory_mb`: what a script may take, and so its result, too.
         """
+        self._memory_mb = memory_mb
+        # What it may say when it's asked, and how large the body may be.
+        self._asked: Mapping[type[Message], int] = {
+            **dict.fromkeys((Hello, Failure, Crash, Need, Death), 0),
+            Reply: int(memory_mb * (1 << 20)),
+        }
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
@@ -47,9 +70,14 @@ class Worker:
         self._death = ENDED
         self._loop.add_reader(ours, self._readable)
         self.alive = True
-        self.grown_too_much = False
         self.pid = 0
         self.origin = ""
+        self.end = "died"  # why it did, for the metrics
+        self.size_at_start = 0
+        self.used = False  # has run a job
+        self.rested: tuple[Usage, ...] = ()  # what it took at the last looks, while idle
+        self.owner: str | None = None  # whose jobs it runs: None until the first
+        self.owned_since = 0.0
 
     async def ready(self) -> None:
         """Wait until it can take a job. Raises WorkerDiedError."""
@@ -58,7 +86,17 @@ class Worker:
             self.kill("did not say hello")
             raise WorkerDiedError(self._death)
         self.pid, self.origin = hello.pid, hello.origin
-        self._size_at_start = resident(self.pid)
+        self.size_at_start = resident(self.pid)
+
+    def begin(self, owner: str | None) -> None:
+        """Take note that it is about to run a job: from now on it runs none of another owner.
+        None: whoever's it is doesn't matter."""
+        if self.owner is None:
+            self.owner, self.owned_since = owner, time.monotonic()
+        elif self.owner != owner:
+            raise RuntimeError("a worker can't change its owner")
+        self.used = True
+        self.rested = ()
 
     async def ask(self, message: Message, body: Sequence[bytes] = ()) -> Received:
         """Send it a message, and return what it says next. Raises WorkerDiedError."""
@@ -70,10 +108,26 @@ class Worker:
             await self._send([protocol.encode(message, sum(map(len, body))), *body])
         return await self._next
 
+    def is_quiet(self) -> bool:
+        """Say whether it lives and has said nothing, by the socket as it is now.
+
+        An idle worker that isn't has died, or a script has written what might be taken for the
+        next job's reply.
+        """
+        if not self.alive or self._reader.held:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     @property
-    def grown(self) -> int:
-        """Return the bytes in memory beyond what it started with."""
-        return resident(self.pid) - self._size_at_start if self.pid else 0
+    def held(self) -> int:
+        """Return the bytes that it has sent of a message that isn't complete."""
+        return self._reader.held
 
     def kill(self, because: str = ENDED) -> None:
         """End it now, whatever it does: see the module's text."""
@@ -83,6 +137,7 @@ class Worker:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
+        self._reader.clear()
         self._kill_process()
         if self._death == ENDED:
             self._death = because
@@ -122,8 +177,14 @@ class Worker:
             self._lost()
             return
         try:
-            for message, body in self._reader.feed(data):
+            limits = UNASKED if self._next.done() else self._asked
+            for message, body in self._reader.feed(data, limits):
                 self._take(message, body)
+        except TooLargeError:
+            self._lost(
+                f"was stopped, as its result is larger than {self._memory_mb:.0f} MB "
+                "(TABPY_SCRIPT_MEMORY_MB),"
+            )
         except ProtocolError as error:
             self._lost(f"was stopped: {error}")
 

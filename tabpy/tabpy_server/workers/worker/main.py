@@ -16,6 +16,7 @@ from tabpy.tabpy_server.errors import TabPyError
 from tabpy.tabpy_server.process_memory import trim
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.protocol import (
+    TRACE_LIMIT,
     Answer,
     CheckArchive,
     Collect,
@@ -64,7 +65,7 @@ def serve(
         try:
             answer, result = worker.do(job, body)
         except Exception:  # noqa: BLE001 - ours: a script's own are caught where it is called
-            connection.send(Crash(traceback.format_exc()))
+            connection.send(Crash.of(traceback.format_exc()))
             return  # whatever state this process is in now
         connection.send(answer, result)
         if len(body) + len(result) > LARGE:
@@ -124,7 +125,7 @@ class Worker:
             left_something = self._surroundings.restore()
             return left_something or self._memory.should_recycle(self._models.size), ""
         except Exception:  # noqa: BLE001 - a result that is there must not be lost
-            return True, traceback.format_exc()
+            return True, traceback.format_exc()[-TRACE_LIMIT:]
 
     def _ask(self, name: str, damaged: str = "") -> Reference:
         """Ask the web process what a name stands for. Raises TabPyError."""

@@ -28,7 +28,8 @@ AF_UNIX = 1
 NEGATIVE = 0x80000000
 PRIO_USER, IOPRIO_WHO_USER = 2, 3
 PR_SET_CHILD_SUBREAPER = 36
-F_SETOWN, F_SETOWN_EX = 8, 15
+F_SETOWN, F_SETOWN_EX, F_SETLEASE = 8, 15, 1024
+IPPROTO_SMC, IPPROTO_MPTCP = 256, 262
 
 REFUSED = (
     "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise",
@@ -39,6 +40,8 @@ REFUSED = (
     "quotactl", "quotactl_fd", "mount", "umount2", "pivot_root", "chroot", "open_tree",
     "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "open_tree_attr",
     "unshare", "setns", "name_to_handle_at", "open_by_handle_at",
+    # Memory and queues that outlive whoever made them:
+    "shmget", "semget", "msgget", "mq_open",
 )  # fmt: skip
 # Landlock controls none of these, and copying a file or unpacking an archive does them all the
 # time: they seem to work, and change nothing. Not so those that set a file's time: `Path.touch`
@@ -121,6 +124,9 @@ def _rules(leeway: Leeway) -> Iterator[tuple[str, list[Test], int]]:
     yield "clone3", [], UNKNOWN  # its flags can't be seen; C libraries then use `clone`
     yield "clone", [(0, ANY_BIT, CLONE_NEW_ANY)], REFUSE
     yield "prctl", [(0, EQUAL, PR_SET_CHILD_SUBREAPER)], REFUSE
+    yield "fcntl", [(1, EQUAL, F_SETLEASE)], REFUSE  # it makes others wait who open the file
+    for protocol in (IPPROTO_SMC, IPPROTO_MPTCP):  # TCP ports that Landlock doesn't know of
+        yield "socket", [(2, EQUAL, protocol)], REFUSE
     yield "setpriority", [(0, EQUAL, PRIO_USER)], REFUSE
     yield "ioprio_set", [(0, EQUAL, IOPRIO_WHO_USER)], REFUSE
     for name, argument in ABOUT_A_PROCESS.items():

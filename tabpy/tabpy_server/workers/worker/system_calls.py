@@ -45,6 +45,11 @@ NUMBERS: Mapping[str, tuple[int | None, int | None]] = {
     "vhangup": (153, 58),
     "quotactl": (179, 60),
     "quotactl_fd": (443, 443),
+    # System V's and POSIX's memory and queues
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
     # Mounts and namespaces
     "mount": (165, 40),
     "umount2": (166, 39),
