@@ -143,3 +143,24 @@ def test_a_stopping_server_refuses_new_connections_at_once(start: Start) -> None
 
         until(refused, "new connections are refused", seconds=1.5)
         assert reply.result().json == 1
+
+
+@pytest.mark.parametrize("name", ["HUP", "USR1", "USR2", "TTIN", "TTOU", "WINCH"])
+def test_signals_that_only_scripts_would_send_change_nothing(start: Start, name: str) -> None:
+    """gunicorn's arbiter would count its web processes up or down, or exec itself anew: with its
+    environment, and the passwords in it, readable in /proc for a moment."""
+    server = start({"WEB_CONCURRENCY": "2"})
+    until(lambda: len(server.web_processes()) == 2, "both are there")
+    family = {each.pid for each in server.psutil.children()}
+    for process in (server.psutil, *server.web_processes()):
+        process.send_signal(getattr(signal, f"SIG{name}"))
+    until(
+        lambda: all(
+            answers_right(server) and each.status() != psutil.STATUS_STOPPED
+            for each in server.psutil.children()
+        ),
+        "all go on",
+    )
+    assert {each.pid for each in server.psutil.children()} == family
+    log = server.log.lower()
+    assert "handling signal" not in log, "gunicorn was never asked"

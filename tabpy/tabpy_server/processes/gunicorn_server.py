@@ -6,6 +6,7 @@ the requests to fork that came in between wait for it in the socket.
 """
 
 import logging
+import signal
 import socket
 from typing import Any
 
@@ -19,6 +20,12 @@ from tabpy.tabpy_server.processes.stop_flag import FINISH, STOP_AT_ONCE
 from tabpy.tabpy_server.processes.web_process import WebProcess
 from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 from tabpy.tabpy_server.workers.pool.launchers import ForkLauncher
+
+
+# gunicorn would reload, count web processes up or down, or exec itself anew: with its environment
+# readable for a moment. Scripts run as the same user, and may send signals where no kernel stops
+# them; nobody else needs these.
+REFUSED_SIGNALS = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
 
 
 class Server(BaseApplication):
@@ -71,6 +78,11 @@ class ForkServerArbiter(Arbiter):
     def start(self) -> None:
         self.app.fork_server.wait_until_ready()
         super().start()
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        for name in REFUSED_SIGNALS:
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
     def stop(self, graceful: bool = True) -> None:
         self.app.state.stop_flag.set(FINISH if graceful else STOP_AT_ONCE)

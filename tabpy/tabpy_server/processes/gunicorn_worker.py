@@ -16,6 +16,15 @@ from tabpy.tabpy_server.processes.stop_flag import FINISH, STOP_AT_ONCE
 if TYPE_CHECKING:
     from tabpy.tabpy_server.processes.gunicorn_server import Server
 
+IGNORED_SIGNALS = (
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
+
 
 class WebWorker(Worker):
     """Runs a `WebProcess` between gunicorn's signals and its heartbeat."""
@@ -25,7 +34,7 @@ class WebWorker(Worker):
     def init_signals(self) -> None:
         """Signals go to the event loop (in `run`); ABRT is how gunicorn ends a loop that hangs."""
         signal.signal(signal.SIGABRT, self.handle_abort)
-        for ignored in (signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH):
+        for ignored in IGNORED_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
 
     def run(self) -> None:
@@ -45,7 +54,6 @@ class WebWorker(Worker):
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         for each in (signal.SIGINT, signal.SIGQUIT):  # Ctrl-C: somebody is waiting
             loop.add_signal_handler(each, stop_at_once)
-        loop.add_signal_handler(signal.SIGUSR1, self.log.reopen_files)
         for each in self.sockets:
             each.setblocking(False)
         serving = loop.create_task(web.serve(self.sockets, stop))
