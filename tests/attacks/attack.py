@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from tests.attacks.house import ALICE, BOB, PASSWORDS, House, happens, is_root
+from tests.attacks.house import ALICE, BOB, House, happens, is_root
 from tests.running import Reply, until
 
 # What stops an attack. The first two are always there, whatever the settings say.
@@ -270,5 +270,3 @@ def outcome(attack: Attack, house: House, mode: str) -> None:
     if not succeeded:
         until(house.answers_right, "the server goes on answering")
 
-
-__all__ = ["PASSWORDS"]

@@ -97,7 +97,11 @@ class House(Server):
 
     def wait_until_ready(self) -> "House":
         super().wait_until_ready()
+        until(self._has_store, "the store is open")
         return self
+
+    def _has_store(self) -> bool:
+        return self.request("GET", "/endpoints", user=BOB, password=PASSWORDS[BOB]).status == 200
 
     # What attacks are about
 

@@ -86,8 +86,8 @@ def read(path: str) -> str:
 
 def bobs_data(house: House) -> Mapping[str, Any]:
     """Bob's script has run, and is over."""
-    secrets = [f"former-secret-{number}" for number in range(100_000, 100_200)]
-    assert house.as_user(BOB, "return len(_arg1)", secrets).json == 200
+    secrets = [f"former-secret-{number}" for number in range(100_000, 120_000)]
+    assert house.as_user(BOB, "return len(_arg1)", secrets).json == 20_000
     return {}
 
 
@@ -244,7 +244,7 @@ return ["foreign", *foreign] if foreign else []
         "the arbiter starts anew, with its environment",
         "os.kill(facts['arbiter'], signal.SIGUSR2)",
         logs("Handling signal: usr2"),
-        leaves=SERVER,
+        ALWAYS,
     ),
     Attack(
         "A15",
