@@ -21,7 +21,6 @@ from tabpy.tabpy_server.processes.web_process import WebProcess
 from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 from tabpy.tabpy_server.workers.pool.launchers import ForkLauncher
 
-
 # gunicorn would reload, count web processes up or down, or exec itself anew: with its environment
 # readable for a moment. Scripts run as the same user, and may send signals where no kernel stops
 # them; nobody else needs these.

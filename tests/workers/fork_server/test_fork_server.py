@@ -130,6 +130,46 @@ def test_a_worker_can_gain_no_privileges(start: Start) -> None:
         assert "NoNewPrivs:\t1" in status
 
 
+def test_a_worker_cannot_be_looked_into_and_goes_first_where_memory_runs_out(start: Start) -> None:
+    with line(start()) as worker:
+        assert worker.evaluate("import ctypes; return ctypes.CDLL(None).prctl(3)") == 0, "dumpable"
+        assert Path(f"/proc/{worker.hello.pid}/oom_score_adj").read_text() == "800\n"
+        assert Path(f"/proc/{worker.process.ppid()}/oom_score_adj").read_text() == "0\n"
+
+
+FORK_TWICE = """
+import os, time
+read, write = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.write(write, str(os.getpid()).encode())
+        while True: time.sleep(1)
+    os._exit(0)
+os.wait()
+return int(os.read(read, 20))
+"""
+
+
+def test_what_a_script_forks_twice_stays_its_workers_and_ends_with_it(start: Start) -> None:
+    server = start()
+    with line(server) as worker:
+        grandchild = psutil.Process(worker.evaluate(FORK_TWICE))
+        assert grandchild.ppid() == worker.hello.pid
+    until(lambda: not grandchild.is_running(), "it is killed")
+
+
+def test_a_stray_that_nobody_announces_is_found(start: Start) -> None:
+    """A worker that gave up its orphans: they become the fork server's, which nobody tells."""
+    server = start()
+    with line(server) as worker:
+        script = "import ctypes\nctypes.CDLL(None).prctl(36, 0)\n" + FORK_TWICE
+        grandchild = psutil.Process(worker.evaluate(script))
+        assert grandchild.ppid() == worker.process.ppid()
+        until(lambda: not grandchild.is_running(), "it is killed", seconds=3)
+        assert worker.process.is_running()
+
+
 def test_a_worker_has_no_part_in_what_its_fork_server_has(start: Start) -> None:
     with line(start()) as first, line(start()) as second:
         for worker in (first, second):

@@ -25,6 +25,7 @@ import orjson
 
 from tabpy.tabpy_server.workers.fork_server.linux import (
     PR_SET_CHILD_SUBREAPER,
+    PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
     die_with_parent,
     kill_group,
@@ -97,13 +98,13 @@ class RootForkServer(ForkServer):
 
     def _patience(self) -> float | None:
         if self._loading is None:
-            return None
+            return super()._patience()
         left = self._loading.deadline - time.monotonic()
         if left <= 0:
             self._loading.failure = f"it took longer than {LOAD_TIMEOUT:.0f} s"
             self._give_up()
             return self._patience()
-        return left
+        return min(left, super()._patience() or left)
 
     def _read_other(self, fd: int) -> None:
         if self._loading is not None and fd == self._loading.progress:
@@ -308,6 +309,7 @@ def main() -> None:
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, LEAVE):
         # The web process is the one to drain; the fork server leaves when nobody is left to ask.
         signal.signal(ignored, signal.SIG_IGN)
+    prctl(PR_SET_DUMPABLE, 0)  # for the workers, too: no script reads another's memory
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     state = ForkServerState(int(state_fd))

@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tabpy.tabpy_server.workers.fork_server.linux import (
+    PR_SET_CHILD_SUBREAPER,
+    be_killed_first,
     die_with_parent,
     kill_group,
+    prctl,
     reason_of_death,
     wait_for_any_child,
 )
@@ -26,6 +29,8 @@ from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import LEAVE, PRELOAD_LIMIT, Death, encode
 from tabpy.tabpy_server.workers.worker import main as worker
 from tabpy.tabpy_server.workers.worker.models import Key, Model
+
+STRAYS_SECONDS = 1.0  # between looks for what scripts have started and left
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,11 @@ class ForkServer:
                 else:
                     self._read_other(fd)
             self._reap()
+            self._kill_strays()
 
     def _patience(self) -> float | None:
         """Return the seconds until something has to be looked at, whatever happens."""
-        return None
+        return STRAYS_SECONDS if self._sockets else None
 
     def _read_other(self, fd: int) -> None:
         """Read what is neither a request nor a worker's."""
@@ -148,6 +154,9 @@ class ForkServer:
         try:
             os.setsid()
             self.become_child(parent)
+            # What a script starts stays below its worker, however often it forks.
+            prctl(PR_SET_CHILD_SUBREAPER, 1)
+            be_killed_first()
             self._requests.close()
             self._common.state.close()
             worker.serve(own, self._common.memory_mb, self._origin.name, self._origin.models)
@@ -172,10 +181,8 @@ class ForkServer:
             each.close()
 
     def _reap(self) -> None:
-        died = False
         while pid_and_status := wait_for_any_child():
             pid, status = pid_and_status
-            died = True
             if pid not in self._sockets:
                 self._child_died(pid, status)
                 continue
@@ -184,12 +191,10 @@ class ForkServer:
             del self._pids[worker_socket.fileno()]
             self._poll.unregister(worker_socket)  # closing isn't enough: others may hold it open
             _announce_death(worker_socket, reason_of_death(status))
-        if died:
-            self._kill_strays()
 
     def _kill_strays(self) -> None:
         """Kill what a script started in a session of its own: it became our child when its parent
-        died."""
+        died. One that forks as it dies leaves another, which is found the next time."""
         children = Path(f"/proc/self/task/{os.getpid()}/children")
         for pid in map(int, children.read_text().split() if children.exists() else ()):
             if pid not in self._sockets and pid not in self._non_workers():
