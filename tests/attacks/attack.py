@@ -19,7 +19,8 @@ CONFINEMENT = "TABPY_SCRIPT_CONFINEMENT=required"
 NOTHING = "nothing"  # SECURITY.md says so
 
 # What an attack that worked leaves behind
-CLEAN, WORKER, SERVER = "nothing", "a worker that is no use", "a server that is no use"
+CLEAN = "nothing that others would notice, or that doesn't heal by itself"
+WORKER, WEB, SERVER = "bad workers", "bad web processes", "a bad server"
 
 OFF, REQUIRED = "off", "required"
 MODES: Mapping[str, Mapping[str, str]] = {
@@ -91,6 +92,7 @@ class Attack:
     leaves: str = CLEAN
     victim: str = ""
     needs_user: bool = False
+    patience: float = 15.0  # seconds that alice waits for her reply
     prepare: Callable[[House], Mapping[str, Any]] = field(default=lambda _: {})
 
     @property
@@ -116,7 +118,7 @@ class Attack:
 
     def _run(self, house: House, facts: Mapping[str, Any]) -> Reply | None:
         try:
-            return house.as_user(ALICE, PRELUDE + self.script, facts, timeout=15)
+            return house.as_user(ALICE, PRELUDE + self.script, facts, timeout=self.patience)
         except (OSError, ValueError, EOFError):
             return None  # nobody is left who would answer
         except Exception as error:
@@ -269,4 +271,3 @@ def outcome(attack: Attack, house: House, mode: str) -> None:
     )
     if not succeeded:
         until(house.answers_right, "the server goes on answering")
-

@@ -8,12 +8,14 @@ from tests.attacks.attack import (
     MODES,
     REQUIRED,
     SERVER,
+    WEB,
     WORKER,
     Attack,
     outcome,
     skip_reason,
 )
 from tests.attacks.house import House, adopting_orphans, landlock_abi
+from tests.running import until
 
 NEEDED_ABI = 6  # of Landlock: what TABPY_SCRIPT_CONFINEMENT=required asks for
 
@@ -73,8 +75,12 @@ def attempt(lodging: Lodging, mode: str) -> Callable[[Attack], None]:
             return
         if attack.leaves == WORKER:
             lodging.house.renew_workers()
+        elif attack.leaves == WEB:
+            lodging.house.renew_web_processes()
         elif attack.leaves == SERVER:
             lodging.leave()
+        else:
+            until(lodging.house.answers_right, "the server answers again")
 
     return try_one
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,11 @@ class House(Server):
 
     def wait_until_ready(self) -> "House":
         super().wait_until_ready()
-        until(self._has_store, "the store is open")
         return self
+
+    def wait_for_store(self) -> None:
+        """Wait until functions can be deployed, which is later."""
+        until(self._has_store, "the store is open")
 
     def _has_store(self) -> bool:
         return self.request("GET", "/endpoints", user=BOB, password=PASSWORDS[BOB]).status == 200
@@ -148,11 +151,18 @@ class House(Server):
 
     def renew_workers(self) -> None:
         """Have nothing left in a worker of what a script did there."""
-        old = self.workers()
+        self._replace(self.workers())
+
+    def renew_web_processes(self) -> None:
+        """Have other web processes, with workers of their own."""
+        self._replace(self.web_processes())
+
+    def _replace(self, old: Sequence[psutil.Process]) -> None:
         for each in old:
-            each.kill()
-        until(lambda: all(map(is_dead, old)), "the old workers are gone")
-        until(self.answers_right, "fresh workers answer")
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        until(lambda: all(map(is_dead, old)), "the old processes are gone")
+        until(self.answers_right, "others answer")
 
     def run_beside(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """Start a process of the server's user that isn't the server's; its pid."""
@@ -180,7 +190,11 @@ class House(Server):
         shutil.rmtree(self.place)
 
     def _nobody_is_left(self) -> bool:
-        left = [each for each in self.inhabitants() if each.pid == self.process.pid or self._is_mine(each)]
+        left = [
+            each
+            for each in self.inhabitants()
+            if each.pid == self.process.pid or self._is_mine(each)
+        ]
         alive = [each for each in left if not is_dead(each)]
         for each in alive:
             each.send_signal(signal.SIGKILL)
@@ -216,10 +230,8 @@ def adopting_orphans() -> Iterator[None]:
 
 
 def _bury(process: psutil.Process) -> None:
-    try:
+    with suppress(ChildProcessError):  # its own parent does that
         os.waitpid(process.pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # its own parent does that
 
 
 def _interpreter(place: Path) -> Path:

@@ -45,7 +45,11 @@ FORGED = protocol.encode(protocol.Reply(), 8) + b'"FORGED"' + protocol.END
 
 ATTACKS = [
     poison(
-        "C1", "a library's function", f"import statistics\nstatistics.mean = {FORGE}\nreturn 1", MEAN, 3
+        "C1",
+        "a library's function",
+        f"import statistics\nstatistics.mean = {FORGE}\nreturn 1",
+        MEAN,
+        3,
     ),
     poison(
         "C2",

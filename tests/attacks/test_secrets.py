@@ -84,6 +84,11 @@ def read(path: str) -> str:
     return f"return open(os.path.join({path}), 'rb').read(4000).decode('latin-1')"
 
 
+def a_store(house: House) -> Mapping[str, Any]:
+    house.wait_for_store()
+    return {}
+
+
 def bobs_data(house: House) -> Mapping[str, Any]:
     """Bob's script has run, and is over."""
     secrets = [f"former-secret-{number}" for number in range(100_000, 120_000)]
@@ -172,7 +177,13 @@ return found
         tells(SECRET),
         ALWAYS,
     ),
-    Attack("A2", "memory of the fork server", MEMORY + "return memory(facts['template'])", tells(ELF)),
+    Attack(
+        "A2",
+        "memory of the fork server",
+        MEMORY + "return memory(facts['template'])",
+        tells(ELF),
+        ALWAYS,
+    ),
     Attack(
         "A2", "memory of the server", MEMORY + on_each("memory(pid)", SERVERS), tells(ELF), ALWAYS
     ),
@@ -181,21 +192,46 @@ return found
         "bob's data while his script runs",
         SCAN_OTHER,
         tells("running-secret-123456"),
+        ALWAYS,
         victim=HOLDS_DATA,
     ),
-    Attack("A4", "process_vm_readv of the fork server", VM + "return read_vm(facts['template'])", tells(ELF)),
     Attack(
-        "A4", "process_vm_readv of the server", VM + on_each("read_vm(pid)", SERVERS), tells(ELF), ALWAYS
+        "A4",
+        "process_vm_readv of the fork server",
+        VM + "return read_vm(facts['template'])",
+        tells(ELF),
+        ALWAYS,
+    ),
+    Attack(
+        "A4",
+        "process_vm_readv of the server",
+        VM + on_each("read_vm(pid)", SERVERS),
+        tells(ELF),
+        ALWAYS,
     ),
     Attack(
         "A5",
         "ptrace of a worker",
         SEIZE + on_each("seize(pid)", OTHERS),
         returns("attached"),
+        ALWAYS,
         victim=HOLDS_DATA,
     ),
-    Attack("A5", "ptrace of the server", SEIZE + on_each("seize(pid)", SERVERS), returns("attached"), ALWAYS),
-    Attack("A6", "bob's data when his script is over", SCAN_SELF, tells("former-secret-1"), ISOLATION, prepare=bobs_data),
+    Attack(
+        "A5",
+        "ptrace of the server",
+        SEIZE + on_each("seize(pid)", SERVERS),
+        returns("attached"),
+        ALWAYS,
+    ),
+    Attack(
+        "A6",
+        "bob's data when his script is over",
+        SCAN_SELF,
+        tells("former-secret-1"),
+        ISOLATION,
+        prepare=bobs_data,
+    ),
     Attack(
         "A7",
         "the text of bob's script, in the cache",
@@ -229,6 +265,7 @@ return ["foreign", *foreign] if foreign else []
         "descriptors of the fork server",
         COPY + "return copy(facts['template'], *range(3, 32))",
         tells("taken"),
+        ALWAYS,
     ),
     Attack(
         "A9",
@@ -238,7 +275,9 @@ return ["foreign", *foreign] if foreign else []
         ALWAYS,
     ),
     Attack("A10", "password hashes", read("facts['password_file']"), tells("bob $argon2id$")),
-    Attack("A11", "the store", read("facts['database']"), tells("SQLite format 3")),
+    Attack(
+        "A11", "the store", read("facts['database']"), tells("SQLite format 3"), prepare=a_store
+    ),
     Attack(
         "A12",
         "the arbiter starts anew, with its environment",
@@ -292,4 +331,3 @@ with socket.socket(socket.AF_INET6) as thief:
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_secrets_stay_secret(attack: Attack, attempt: Callable[[Attack], None]) -> None:
     attempt(attack)
-

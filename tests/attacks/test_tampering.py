@@ -67,6 +67,7 @@ def has_mode(mode: int, *path: str) -> Callable[[Scene], bool]:
 
 def bobs_function(house: House) -> Mapping[str, Any]:
     """Bob has deployed a function, which answers "right"."""
+    house.wait_for_store()
     name = f"bobs {len(list_endpoints(house))}"
     body = upload({"name": name}, archive_of(lambda: "right"))
     reply = house.request(
@@ -76,6 +77,11 @@ def bobs_function(house: House) -> Mapping[str, Any]:
     assert ask_bobs(house, name) == "right"
     wrong = cloudpickle.dumps(lambda *_: "WRONG")
     return {"name": name, "wrong": wrong.hex()}
+
+
+def a_store(house: House) -> Mapping[str, Any]:
+    house.wait_for_store()
+    return {}
 
 
 def looks_at_metrics(house: House) -> bool:
@@ -135,7 +141,13 @@ ATTACKS = [
         "B3",
         ".pth in the interpreter's packages",
         create("facts['site_packages'], 'alice.pth'"),
-        lambda scene: exists("venv", "lib", Path(scene.facts["site_packages"]).parent.name, "site-packages", "alice.pth")(scene),
+        lambda scene: exists(
+            "venv",
+            "lib",
+            Path(scene.facts["site_packages"]).parent.name,
+            "site-packages",
+            "alice.pth",
+        )(scene),
     ),
     Attack(
         "B4",
@@ -164,7 +176,9 @@ wrong = bytes.fromhex(facts["wrong"])
 sha = hashlib.sha256(wrong).hexdigest()
 store.execute("INSERT INTO tabpy_archives VALUES (?, ?, ?)", (sha, len(wrong), int(time.time())))
 store.execute("INSERT INTO tabpy_archive_parts VALUES (?, 0, ?)", (sha, wrong))
-store.execute("UPDATE tabpy_versions SET sha256 = ?", (sha,))
+store.execute(
+    "UPDATE tabpy_versions SET sha256 = ?, code = replace(code, sha256, ?)", (sha, sha)
+)
 """
         + COUNT_UP,
         bobs_function_is_wrong,
@@ -213,7 +227,6 @@ for name in os.listdir(folder):
 """,
         lambda scene: happens(lambda: not looks_at_metrics(scene.house), 0.5) or dies("web")(scene),
         prepare=lambda house: {"numbers": looks_at_metrics(house)},
-        leaves=SERVER,
     ),
     Attack(
         "F6",
@@ -228,13 +241,18 @@ for name in os.listdir(folder):
         has_mode(0, "app", "pwd.txt"),
     ),
     Attack(
-        "F10", "chmod of the store", "os.chmod(facts['database'], 0)", has_mode(0, "app", "state", "tabpy.db")
+        "F10",
+        "chmod of the store",
+        "os.chmod(facts['database'], 0)",
+        has_mode(0, "app", "state", "tabpy.db"),
+        prepare=a_store,
     ),
     Attack(
         "F10",
         "renaming the store",
         "os.rename(facts['database'], facts['database'] + '.old')",
         lambda scene: not scene.house.database.exists(),
+        prepare=a_store,
         leaves=SERVER,
     ),
     Attack(
@@ -253,6 +271,7 @@ for name in os.listdir(folder):
         "os.link(facts['database'], target)\n"
         "return open(target, 'rb').read(6).decode()",
         lambda scene: scene.result == "SQLite",
+        prepare=a_store,
     ),
     Attack(
         "F10",
@@ -302,4 +321,3 @@ def test_nothing_of_the_server_is_changed(
     attack: Attack, attempt: Callable[[Attack], None]
 ) -> None:
     attempt(attack)
-
