@@ -75,7 +75,7 @@ class House(Server):
         self.before = {each.pid for each in psutil.Process().children(recursive=True)}
         command = [str(self.own / "venv" / "bin" / "python"), "-m", "tabpy"]
         if is_root():
-            script = AS_USER.replace("os.execv", f"{rules}\nos.execv")
+            script = f"{rules}\n{AS_USER}"
             command = [sys.executable, "-c", script, str(self.uid), str(self.own), *command]
         super().__init__(
             self.app,

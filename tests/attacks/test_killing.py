@@ -83,10 +83,6 @@ def bobs_script_died(scene: Scene) -> bool:
     return scene.bobs_reply is None or scene.bobs_reply.status != 200
 
 
-def has_started_more(count: int) -> Callable[[Scene], bool]:
-    return lambda scene: isinstance(scene.result, int) and scene.result >= count
-
-
 ATTACKS = [
     *(
         Attack("D1", f"SIGKILL to web processes by {by}", send("SIGKILL", "web", by), dies("web"))
@@ -130,7 +126,7 @@ ATTACKS = [
         "D6",
         "SIGTERM to the arbiter",
         send("SIGTERM", "arbiter"),
-        dies("arbiter"),
+        logs("Handling signal: term"),
         CONFINEMENT,
         SERVER,
     ),
@@ -223,25 +219,6 @@ os._exit(0)
 """,
         stays(3.0),
         ALWAYS,
-    ),
-    Attack(
-        "D13",
-        "hundreds of processes",
-        """
-count = 0
-try:
-    for _ in range(400):
-        if os.fork() == 0:
-            time.sleep(5)
-            os._exit(0)
-        count += 1
-except OSError:
-    pass
-return count
-""",
-        has_started_more(300),
-        needs_user=True,
-        leaves=WORKER,
     ),
     Attack(
         "D16",

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import pytest
 
 from tabpy.tabpy_server.access.password_hashes import CHEAPEST, hash_password
@@ -75,7 +74,7 @@ def bobs_function(house: House) -> Mapping[str, Any]:
     )
     assert reply.status in (200, 201), reply.body
     assert ask_bobs(house, name) == "right"
-    wrong = cloudpickle.dumps(lambda *_: "WRONG")
+    wrong = archive_of(lambda *_: "WRONG")
     return {"name": name, "wrong": wrong.hex()}
 
 
@@ -110,6 +109,15 @@ def bobs_function_is_wrong(scene: Scene) -> bool:
 def bobs_function_is_wrong_in_new_workers(scene: Scene) -> bool:
     scene.house.renew_workers()
     return bool(ask_bobs(scene.house, scene.facts["name"]) != "right")
+
+
+def stays_after_its_worker(scene: Scene) -> bool:
+    file = Path(scene.result)
+    assert file.exists()
+    scene.house.renew_workers()
+    gone = happens(lambda: not file.exists(), 1.0)
+    file.unlink(missing_ok=True)
+    return not gone
 
 
 SQL = """
@@ -296,7 +304,7 @@ with open(path, "wb") as file:
     file.write(bytes(10_000_000))
 return path
 """,
-        lambda scene: stays_after_its_worker(scene),
+        stays_after_its_worker,
     ),
     Attack(
         "D15",
@@ -305,15 +313,6 @@ return path
         exists("app", "state", "filler"),
     ),
 ]
-
-
-def stays_after_its_worker(scene: Scene) -> bool:
-    file = Path(scene.result)
-    assert file.exists()
-    scene.house.renew_workers()
-    gone = happens(lambda: not file.exists(), 1.0)
-    file.unlink(missing_ok=True)
-    return not gone
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)

@@ -1,0 +1,245 @@
+"""What a function does where it is loaded: in the check, and before workers are forked."""
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import cloudpickle
+import pytest
+
+from tests.attacks.attack import (
+    ALWAYS,
+    PRELUDE,
+    SERVER,
+    Attack,
+    Scene,
+)
+from tests.attacks.house import ALICE, BOB, PASSWORDS, SECRET, House, happens
+from tests.deploying import FORM, archive_of, upload
+from tests.running import Reply
+
+SETTINGS: Mapping[str, str] = {}
+LARGE = 1_100_000  # bytes of an archive that is loaded before workers are forked
+
+
+class Runs:
+    """Runs a script when it's loaded, and is a function like any other after that."""
+
+    def __init__(self, script: str, facts: Mapping[str, Any], padding: int = 0) -> None:
+        self._script, self._facts, self._padding = script, facts, os.urandom(padding)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        run = loader(PRELUDE + self._script)
+        return run, (dict(self._facts), self._padding)
+
+
+def loader(script: str) -> Callable[[Mapping[str, Any], bytes], Callable[..., Any]]:
+    """A function that runs a script, and returns one that does nothing."""
+
+    def load(facts: Mapping[str, Any], padding: bytes) -> Callable[..., Any]:
+        from contextlib import suppress
+
+        from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
+
+        body = "\n".join(f"    {line}" for line in script.splitlines())
+        names: dict[str, Any] = {}
+        exec(f"def run(_arg1):\n{body}\n", names)
+        with suppress(OSError):
+            names["run"](facts)
+        return CustomQueryObject(lambda *arguments: len(padding))
+
+    return load
+
+
+def deploy(house: House, user: str, name: str, code: Any) -> Reply:
+    archive = code if isinstance(code, bytes) else cloudpickle.dumps(code)
+    body = upload({"name": name}, archive)
+    return house.request(
+        "POST", "/endpoints", body, headers=FORM, user=user, password=PASSWORDS[user], timeout=3
+    )
+
+
+def by_a_function(script: str, padding: int = 0) -> Callable[[House], Mapping[str, Any]]:
+    """Alice deploys a function that runs a script when it's loaded."""
+
+    def prepare(house: House) -> Mapping[str, Any]:
+        house.wait_for_store()
+        with suppress(TimeoutError):
+            deploy(house, ALICE, "alices", Runs(script, house.facts(), padding))
+        return {}
+
+    return prepare
+
+
+SWAP = """
+folders = [facts["state"] + "/incoming", facts["state"] + "/uploads"]
+for folder in folders:
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            os.remove(path)
+            REPLACE
+"""
+
+
+def serves_the_secret(scene: Scene) -> bool:
+    """The store has kept what it shouldn't have seen."""
+    files = scene.house.state.glob("tabpy.db*")
+    return any(SECRET.encode() in each.read_bytes() for each in files)
+
+
+def nobody_can_deploy(scene: Scene) -> bool:
+    """Bob waits in vain for his own function."""
+    try:
+        return deploy(scene.house, BOB, "bobs", archive_of(lambda: 1)).status != 201
+    except OSError:
+        return True
+
+
+def bobs_upload_is_alices(scene: Scene) -> bool:
+    """What bob has deployed is what alice has put in its place."""
+    thread: threading.Thread = scene.house.swapper  # type: ignore[attr-defined]
+    answers = []
+    for number in range(20):
+        name = f"bobs {number}"
+        if deploy(scene.house, BOB, name, archive_of(lambda: "right")).status != 201:
+            answers.append(None)
+            break
+        answer = scene.house.query(name, user=BOB, password=PASSWORDS[BOB]).json
+        answers.append(answer.get("response"))
+        if answers[-1] != "right":
+            break
+    thread.join()
+    return any(each != "right" for each in answers)
+
+
+def a_swapper(house: House) -> Mapping[str, Any]:
+    """A script of alice's that replaces whatever lies among the uploads, for two seconds."""
+    house.wait_for_store()
+    script = (
+        PRELUDE
+        + """
+wrong = bytes.fromhex(facts["wrong"])
+deadline = time.monotonic() + 2
+folder = facts["state"] + "/incoming"
+while time.monotonic() < deadline:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        continue
+    for name in names:
+        try:
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(wrong)
+        except FileNotFoundError:
+            pass
+"""
+    )
+    facts = {**house.facts(), "wrong": archive_of(lambda *_: "WRONG").hex()}
+    house.swapper = threading.Thread(  # type: ignore[attr-defined]
+        target=functools.partial(house.as_user, ALICE, script, facts)
+    )
+    house.swapper.start()  # type: ignore[attr-defined]
+    return {}
+
+
+def bob_is_changed(scene: Scene) -> bool:
+    """Bob's scripts run on workers in which alice's function has changed a module."""
+    look = "import colorsys\nreturn colorsys.ONE_THIRD"
+    return happens(lambda: scene.bob(look) == 0.0, 4.0)
+
+
+def leaves_a_file(*path: str) -> Callable[[Scene], bool]:
+    def look(scene: Scene) -> bool:
+        file = scene.house.own.joinpath(*path)
+        return happens(lambda: file.exists(), 2.0)
+
+    return look
+
+
+def write(name: str) -> str:
+    return f"open(os.path.join(facts['app'], {name!r}), 'w').write('alice')"
+
+
+ATTACKS = [
+    Attack(
+        "A13",
+        "an upload that becomes a link to the environment",
+        "",
+        serves_the_secret,
+        ALWAYS,
+        prepare=by_a_function(SWAP.replace("REPLACE", "os.symlink('/proc/self/environ', path)")),
+    ),
+    Attack(
+        "A14",
+        "an upload that becomes a link to the arbiter's environment",
+        "",
+        serves_the_secret,
+        ALWAYS,
+        prepare=by_a_function(
+            SWAP.replace("REPLACE", "os.symlink(f\"/proc/{facts['arbiter']}/environ\", path)")
+        ),
+    ),
+    Attack(
+        "A14",
+        "an upload that becomes a link to a file of secrets",
+        "",
+        serves_the_secret,
+        prepare=by_a_function(SWAP.replace("REPLACE", "os.symlink(facts['app'] + '/.env', path)")),
+        leaves=SERVER,
+    ),
+    Attack(
+        "A18",
+        "an upload that becomes a FIFO",
+        "",
+        nobody_can_deploy,
+        ALWAYS,
+        prepare=by_a_function(SWAP.replace("REPLACE", "os.mkfifo(path)")),
+    ),
+    Attack(
+        "B8",
+        "bob's upload, between check and store",
+        "",
+        bobs_upload_is_alices,
+        prepare=a_swapper,
+        leaves=SERVER,
+    ),
+    Attack(
+        "G2",
+        "a file, written when a function is checked",
+        "",
+        leaves_a_file("app", "checked"),
+        prepare=by_a_function(write("checked")),
+        leaves=SERVER,
+    ),
+    Attack(
+        "G2",
+        "a file, written when a function is loaded for all workers",
+        "",
+        leaves_a_file("app", "loaded"),
+        prepare=by_a_function(
+            "if os.getsid(0) != os.getpid():\n    " + write("loaded"),  # workers lead a session
+            LARGE,
+        ),
+        leaves=SERVER,
+    ),
+    Attack(
+        "G1",
+        "a module, changed when a function is loaded for all workers",
+        "",
+        bob_is_changed,
+        ALWAYS,
+        prepare=by_a_function("import colorsys\ncolorsys.ONE_THIRD = 0.0", LARGE),
+        leaves=SERVER,
+    ),
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_a_function_harms_its_callers_only(
+    attack: Attack, attempt: Callable[[Attack], None]
+) -> None:
+    attempt(attack)

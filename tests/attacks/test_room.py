@@ -1,0 +1,219 @@
+"""What a script takes up: memory that isn't in its own process, and processes."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from tests.attacks.attack import ALWAYS, MODES, NOTHING, WORKER, Attack, Scene, outcome, returns
+from tests.attacks.house import House, adopting_orphans, is_root
+
+MEMORY_MB = 64
+SETTINGS: Mapping[str, str] = {"TABPY_SCRIPT_MEMORY_MB": str(MEMORY_MB)}
+
+TAKE = """
+PAGE = 4096
+def fill(memory, megabytes):
+    "Write to each page, so that it is really there."
+    for start in range(0, megabytes << 20, PAGE):
+        memory[start] = 1
+def keep():
+    "As long as it takes to be noticed."
+    time.sleep(0.5)
+    return "kept"
+"""
+KEPT = returns("kept")
+
+
+def has_started_more(count: int) -> Callable[[Scene], bool]:
+    return lambda scene: isinstance(scene.result, int) and scene.result >= count
+
+
+ATTACKS = [
+    Attack(
+        "E1",
+        "memory of child processes",
+        TAKE
+        + """
+for _ in range(4):
+    if os.fork() == 0:
+        own = bytearray(40 << 20)
+        fill(own, 40)
+        time.sleep(5)
+        os._exit(0)
+return keep()
+""",
+        KEPT,
+        ALWAYS,
+        leaves=WORKER,
+    ),
+    Attack(
+        "E2",
+        "memfd",
+        TAKE
+        + """
+descriptor = os.memfd_create("alice")
+for _ in range(150):
+    os.write(descriptor, bytes(1 << 20))
+return keep()
+""",
+        KEPT,
+        ALWAYS,
+        leaves=WORKER,
+    ),
+    Attack(
+        "E2",
+        "memfd in child processes",
+        TAKE
+        + """
+for _ in range(3):
+    if os.fork() == 0:
+        descriptor = os.memfd_create("alice")
+        for _ in range(50):
+            os.write(descriptor, bytes(1 << 20))
+        time.sleep(5)
+        os._exit(0)
+return keep()
+""",
+        KEPT,
+        ALWAYS,
+        leaves=WORKER,
+    ),
+    Attack(
+        "E3",
+        "shared memory that is mapped",
+        TAKE + "shared = mmap.mmap(-1, 150 << 20)\nfill(shared, 150)\nreturn keep()",
+        KEPT,
+        ALWAYS,
+    ),
+    Attack(
+        "E4",
+        "/dev/shm",
+        TAKE
+        + """
+path = f"/dev/shm/alice-{os.getpid()}"
+try:
+    with open(path, "wb") as file:
+        for _ in range(150):
+            file.write(bytes(1 << 20))
+        return keep()
+finally:
+    os.remove(path)
+""",
+        KEPT,
+        ALWAYS,
+        leaves=WORKER,
+    ),
+    Attack(
+        "E5",
+        "buffers of sockets",
+        TAKE
+        + """
+pairs = []
+for _ in range(400):
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    ours.setblocking(False)
+    try:
+        while True:
+            ours.send(bytes(1 << 16))
+    except BlockingIOError:
+        pass
+    pairs.append((ours, theirs))
+return keep()
+""",
+        KEPT,
+        NOTHING,
+    ),
+    Attack(
+        "E6",
+        "plain memory",
+        TAKE + "own = bytearray(150 << 20)\nfill(own, 150)\nreturn keep()",
+        KEPT,
+        ALWAYS,
+    ),
+    Attack(
+        "E8",
+        "a result larger than what a script may take",
+        "return 'a' * 120_000_000",
+        lambda scene: scene.reply is None or "SIGSEGV" in scene.text or scene.reply.status == 200,
+        ALWAYS,
+    ),
+    Attack(
+        "E9",
+        "many small objects",
+        TAKE + "own = [[each] for each in range(2_000_000)]\nreturn keep()",
+        KEPT,
+        ALWAYS,
+    ),
+    Attack(
+        "D13",
+        "hundreds of processes",
+        """
+count = 0
+try:
+    for _ in range(400):
+        if os.fork() == 0:
+            time.sleep(5)
+            os._exit(0)
+        count += 1
+except OSError:
+    pass
+return count
+""",
+        has_started_more(300),
+        needs_user=True,
+        leaves=WORKER,
+    ),
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_a_script_takes_no_more_than_it_may(
+    attack: Attack, attempt: Callable[[Attack], None]
+) -> None:
+    attempt(attack)
+
+
+@pytest.fixture
+def crowded_house(mode: str) -> Iterator[House]:
+    """A server whose user may have as many processes as a small dyno."""
+    if not is_root():
+        pytest.skip("only root can give the server a user whose processes are counted")
+    rules = "import resource; resource.setrlimit(resource.RLIMIT_NPROC, (60, 60))"
+    settings = {"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "2", **MODES[mode]}
+    with adopting_orphans():
+        house = House(settings, rules=rules)
+        house.wait_until_ready()
+        yield house
+        house.kill()
+
+
+def test_the_fork_server_survives_when_there_is_room_for_no_process(
+    crowded_house: House, mode: str
+) -> None:
+    attack = Attack(
+        "D14",
+        "taking up all processes",
+        """
+own = beacon()
+for _ in range(100):
+    try:
+        if os.fork() == 0:
+            time.sleep(5)
+            os._exit(0)
+    except OSError:
+        pass
+deadline = time.monotonic() + 1
+while time.monotonic() < deadline:
+    for pid in facts["workers"]:
+        if pid != os.getpid():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+    time.sleep(0.05)
+""",
+        lambda scene: scene.house.template().pid != scene.facts["template"],
+        ALWAYS,
+    )
+    outcome(attack, crowded_house, mode)
