@@ -1,16 +1,21 @@
 """An attack: a script of alice's, and how somebody outside sees whether it worked."""
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any
 
 import psutil
 
 from tests.attacks.house import ALICE, BOB, House, happens, is_root
 from tests.running import Reply, until
+
+Facts = Mapping[str, Any]
 
 # What stops an attack. The first two are always there, whatever the settings say.
 ALWAYS = "what is always on"
@@ -60,10 +65,11 @@ class Scene:
     """What there is to see when the script has ended: `reply` is None if there was none."""
 
     house: House
-    facts: Mapping[str, Any]
+    facts: Facts
     reply: Reply | None
     beacon: "Beacon"
     bobs_reply: Reply | None = None
+    meanwhile: Any = None
 
     @property
     def text(self) -> str:
@@ -81,8 +87,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Attack:
-    """`number`: that of the security review. `needs_user`: it may only be tried by a user whom
-    nobody else is. `victim`: what bob runs meanwhile, until the attack is over."""
+    """`number`: that of the security review. `prepare`: what is done before, and found out for the
+    script. `victim`: what bob runs meanwhile, until the attack is over; `meanwhile`: what somebody
+    else does on a thread, told by an event when it is over. `needs_user`: it may only be tried by a
+    user whom nobody else is."""
 
     number: str
     what: str
@@ -93,7 +101,8 @@ class Attack:
     victim: str = ""
     needs_user: bool = False
     patience: float = 15.0  # seconds that alice waits for her reply
-    prepare: Callable[[House], Mapping[str, Any]] = field(default=lambda _: {})
+    prepare: Callable[[House], Facts] = field(default=lambda _: {})
+    meanwhile: Callable[[House, Facts, threading.Event], Any] = field(default=lambda *_: None)
 
     @property
     def name(self) -> str:
@@ -108,23 +117,27 @@ class Attack:
         with Beacon() as beacon:
             facts = {**house.facts(), "beacon": beacon.port, **self.prepare(house)}
             if not self.victim:
-                scene = Scene(house, facts, self._run(house, facts), beacon)
-                return bool(self.succeeded(scene)), scene.text
-            with bob_runs(house, self.victim) as bob:
-                facts = {**facts, "workers": house.facts()["workers"]}
-                reply = self._run(house, facts)
-            scene = Scene(house, facts, reply, beacon, bob.reply)
+                scene = self._carry_out(house, facts, beacon)
+            else:
+                with bob_runs(house, self.victim) as bob:
+                    facts = {**facts, "workers": house.facts()["workers"]}
+                    scene = self._carry_out(house, facts, beacon)
+                scene.bobs_reply = bob.reply
             return bool(self.succeeded(scene)), scene.text
 
-    def _run(self, house: House, facts: Mapping[str, Any]) -> Reply | None:
+    def _carry_out(self, house: House, facts: Facts, beacon: "Beacon") -> Scene:
+        over = threading.Event()
+        with ThreadPoolExecutor(1) as threads:
+            others = threads.submit(self.meanwhile, house, facts, over)
+            reply = self._run(house, facts)
+            over.set()
+            return Scene(house, facts, reply, beacon, meanwhile=others.result())
+
+    def _run(self, house: House, facts: Facts) -> Reply | None:
         try:
             return house.as_user(ALICE, PRELUDE + self.script, facts, timeout=self.patience)
-        except (OSError, ValueError, EOFError):
+        except (OSError, HTTPException):
             return None  # nobody is left who would answer
-        except Exception as error:
-            if type(error).__module__ != "http.client":
-                raise
-            return None
 
 
 class Beacon:
@@ -161,8 +174,6 @@ class Beacon:
 
 
 def _has_waiting(listener: socket.socket) -> bool:
-    import select
-
     return bool(select.select([listener], [], [], 0)[0])
 
 
@@ -232,7 +243,7 @@ def dies(*roles: str) -> Callable[[Scene], bool]:
     )
 
 
-def pids(facts: Mapping[str, Any], *roles: str) -> list[int]:
+def pids(facts: Facts, *roles: str) -> list[int]:
     found: list[int] = []
     for role in roles:
         found += facts[role] if isinstance(facts[role], list) else [facts[role]]

@@ -88,7 +88,7 @@ class House(Server):
                 "TABPY_USERNAME": "carol",
                 "TABPY_PASSWORD": SECRET,
                 "TABPY_EVALUATE_TIMEOUT": "10",
-                **{name: "-" for name in ("VIRTUAL_ENV", "XDG_DATA_HOME", "XDG_CACHE_HOME")},
+                **dict.fromkeys(("VIRTUAL_ENV", "XDG_DATA_HOME", "XDG_CACHE_HOME"), "-"),
                 **settings,
             },
             command=command,

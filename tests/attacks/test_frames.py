@@ -1,19 +1,20 @@
-"""What a script writes to its worker's socket, or to another's: the web process believes nothing."""
+"""What a script writes to its worker's socket, or another's: the web process believes nothing."""
 
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.attacks.attack import ALWAYS, Attack, Scene
+from tests.attacks.attack import ALWAYS, Attack, Facts, Scene
 from tests.attacks.house import ALICE, BOB, PASSWORDS, House
 from tests.deploying import FORM, archive_of, upload
 
 SETTINGS: Mapping[str, str] = {"TABPY_SCRIPT_MEMORY_MB": "64", "TABPY_EVALUATE_TIMEOUT": "5"}
+STALL = 0.5  # seconds
 WAITS = "return meet.recv(1).decode()"
 
 FORGE_REPLY = """
@@ -49,7 +50,7 @@ def peak_mb(pid: int) -> int:
     return int(found[1]) >> 10
 
 
-def peaks(house: House) -> Mapping[str, Any]:
+def peaks(house: House) -> Facts:
     return {"peaks": {each.pid: peak_mb(each.pid) for each in house.web_processes()}}
 
 
@@ -74,43 +75,23 @@ def bob_is_deceived(scene: Scene) -> bool:
     return scene.bobs_reply is not None and b"FORGED" in scene.bobs_reply.body
 
 
-class Pulse:
-    """Asks /healthz all the time, and knows how long the longest answer took."""
-
-    def __init__(self, house: House) -> None:
-        self.worst = 0.0
-        self._house = house
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat)
-        self._thread.start()
-
-    def _beat(self) -> None:
-        while not self._over.is_set():
-            began = time.monotonic()
-            try:
-                self._house.request("GET", "/healthz", user=None, timeout=5)
-            except OSError:
-                self.worst = 5.0
-            self.worst = max(self.worst, time.monotonic() - began)
-            self._over.wait(0.01)
-
-    def stop(self) -> float:
-        self._over.set()
-        self._thread.join()
-        return self.worst
+def slowest(house: House, _: Facts, over: threading.Event) -> float:
+    """Somebody asks /healthz all the time: the seconds that the slowest answer took."""
+    worst = 0.0
+    while not over.wait(0.01):
+        began = time.monotonic()
+        with suppress(OSError):
+            house.request("GET", "/healthz", user=None, timeout=5)
+        worst = max(worst, time.monotonic() - began)
+    return worst
 
 
-def a_pulse(house: House) -> Mapping[str, Any]:
-    house.pulse = Pulse(house)  # type: ignore[attr-defined]
-    return {}
+def stalls(scene: Scene) -> bool:
+    """Everybody had to wait."""
+    return bool(scene.meanwhile > STALL)
 
 
-def stalls(seconds: float) -> Callable[[Scene], bool]:
-    """Everybody had to wait that long."""
-    return lambda scene: bool(scene.house.pulse.stop() > seconds)  # type: ignore[attr-defined]
-
-
-def etag_forger(house: House) -> Mapping[str, Any]:
+def etag_forger(house: House) -> Facts:
     """A function that writes a reply of its own, whose etag would begin another header."""
 
     def forge() -> None:
@@ -253,9 +234,9 @@ send_all(struct.pack("!cIQ", b"R", 100 << 20, 0), *[piece] * 100)
 meta = b'{"etag":[' + b"[]," * 300_000 + b"[]]}"
 send_all(frame(b"R", meta))
 """,
-        stalls(0.5),
+        stalls,
         ALWAYS,
-        prepare=a_pulse,
+        meanwhile=slowest,
     ),
     Attack(
         "E12",
@@ -267,9 +248,9 @@ deadline = time.monotonic() + 1
 while time.monotonic() < deadline:
     send_all(need * 50)
 """,
-        stalls(0.5),
+        stalls,
         ALWAYS,
-        prepare=a_pulse,
+        meanwhile=slowest,
     ),
     failure("E13", '{"error_name":"TabPyError","facts":[]}'),
     failure("E14", '{"error_name":"InvalidInputError","facts":[204, 100]}'),

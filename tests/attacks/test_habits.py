@@ -178,8 +178,8 @@ return found.stdout == b"1\\n"
     "ending a process of one's own": """
 import subprocess
 sleeping = subprocess.Popen(["sleep", "60"])
-sleeping.terminate()
-return sleeping.wait(5) == -15
+sleeping.kill()
+return sleeping.wait(5) == -9
 """,
     "asyncio": """
 import asyncio
@@ -188,7 +188,10 @@ async def main():
     return (await process.communicate())[0] == b"a\\n"
 return asyncio.run(main())
 """,
-    "urllib": "import urllib.request\nreturn urllib.request.urlopen(_arg1['site']).read() == b'hello'",
+    "urllib": """
+import urllib.request
+return urllib.request.urlopen(_arg1["site"]).read() == b"hello"
+""",
     "requests": "import requests\nreturn requests.get(_arg1['site'], timeout=5).text == 'hello'",
     "TLS": """
 import ssl
@@ -282,7 +285,10 @@ import glob, pathlib
 names = [each.name for each in pathlib.Path("models").iterdir()]
 return names == ["weights.txt"] and glob.glob("models/*.txt") == ["models/weights.txt"]
 """,
-    "the working folder": "import os\nreturn os.getcwd() == _arg1['app'] and 'models' in os.listdir()",
+    "the working folder": """
+import os
+return os.getcwd() == _arg1["app"] and "models" in os.listdir()
+""",
     "tabpy.query": "return tabpy.query('double', 21)['response'] == 42",
     "processors": "import os\nreturn os.cpu_count() > 0 and len(os.sched_getaffinity(0)) > 0",
     "locale": """
@@ -340,7 +346,7 @@ try:
 except TimeoutError:
     return True
 """,
-    "the user": "import getpass, os, pathlib\nreturn bool(pathlib.Path.home()) and os.getuid() >= 0",
+    "the user": "import os, pathlib\nreturn bool(pathlib.Path.home()) and os.getuid() >= 0",
     "limits of oneself": """
 import resource
 return resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0

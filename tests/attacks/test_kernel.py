@@ -1,4 +1,4 @@
-"""What a script asks of the kernel: the log's descriptors, the network, rare calls, other processes."""
+"""What a script asks of the kernel: descriptors, the network, rare calls, other processes."""
 
 import os
 import platform
@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -19,12 +18,14 @@ from tests.attacks.attack import (
     WEB,
     WORKER,
     Attack,
+    Facts,
     Scene,
     dies,
     logs,
     returns,
 )
-from tests.attacks.house import House, happens
+from tests.attacks.house import House
+from tests.running import free_port
 
 SETTINGS: Mapping[str, str] = {}
 
@@ -83,42 +84,21 @@ def call(number: str, name: str, arguments: str, stopped_by: str = CONFINEMENT) 
     )
 
 
-def a_service(house: House) -> Mapping[str, Any]:
-    """Something on this machine that asks for no password."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(5)
-
-    def answer() -> None:
-        with listener, suppress(TimeoutError):
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"welcome")
-
-    threading.Thread(target=answer).start()
-    return {"service": listener.getsockname()[1]}
+def a_port(_: House) -> Facts:
+    """One that nobody has."""
+    return {"free": free_port()}
 
 
-def a_visitor(house: House) -> Mapping[str, Any]:
-    """Somebody who connects to whoever listens on a port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    house.visited = False  # type: ignore[attr-defined]
-
-    def visit() -> bool:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-            return connection.recv(10) == b"welcome"
-
-    def poll() -> None:
-        house.visited = happens(visit, 1.5)  # type: ignore[attr-defined]
-
-    house.visitor = threading.Thread(target=poll)  # type: ignore[attr-defined]
-    house.visitor.start()  # type: ignore[attr-defined]
-    return {"free": port}
-
-
-def was_visited(scene: Scene) -> bool:
-    scene.house.visitor.join()  # type: ignore[attr-defined]
-    return bool(scene.house.visited)  # type: ignore[attr-defined]
+def is_welcomed(_: House, facts: Facts, over: threading.Event) -> bool:
+    """Somebody connects to whoever listens there: whether he is answered."""
+    while not over.wait(0.01):
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", facts["free"]), timeout=1) as connection,
+        ):
+            if connection.recv(10) == b"welcome":
+                return True
+    return False
 
 
 def limit_of(scene: Scene, name: str) -> str:
@@ -162,10 +142,9 @@ for pid in (facts["template"], facts["arbiter"], *facts["web"], os.getppid()):
     Attack(
         "F2",
         "a service on this machine",
-        "return socket.create_connection(('127.0.0.1', facts['service'])).recv(10).decode()",
-        returns("welcome"),
+        "beacon()\nreturn 'connected'",
+        returns("connected"),
         NOTHING,
-        prepare=a_service,
     ),
     Attack(
         "F3",
@@ -175,8 +154,9 @@ with socket.create_server(("127.0.0.1", facts["free"])) as listener:
     listener.settimeout(2)
     listener.accept()[0].sendall(b"welcome")
 """,
-        was_visited,
-        prepare=a_visitor,
+        lambda scene: scene.meanwhile,
+        prepare=a_port,
+        meanwhile=is_welcomed,
     ),
     Attack(
         "F7",

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests.attacks.attack import (
     WEB,
     WORKER,
     Attack,
+    Facts,
     Scene,
     dies,
     logs,
@@ -57,26 +57,14 @@ def stays(seconds: float = 1.5) -> Callable[[Scene], bool]:
     return lambda scene: scene.beacon.burns(seconds)
 
 
-def a_client_of_the_port(house: House) -> Mapping[str, Any]:
-    """Bob asks again and again, until somebody else has got his password."""
+def bob_is_robbed(house: House, _: Facts, __: threading.Event) -> bool:
+    """Bob asks again and again: whether somebody else answers, who has got his password."""
 
     def ask() -> bool:
         reply = house.request("GET", "/info", user=BOB, password=PASSWORDS[BOB], timeout=1)
         return b"thief" in reply.body
 
-    house.has_been_robbed = False  # type: ignore[attr-defined]
-
-    def poll() -> None:
-        house.has_been_robbed = happens(ask, 4.0)  # type: ignore[attr-defined]
-
-    house.client = threading.Thread(target=poll)  # type: ignore[attr-defined]
-    house.client.start()  # type: ignore[attr-defined]
-    return {}
-
-
-def was_robbed(scene: Scene) -> bool:
-    scene.house.client.join()  # type: ignore[attr-defined]
-    return bool(scene.house.has_been_robbed)  # type: ignore[attr-defined]
+    return happens(ask, 4.0)
 
 
 def bobs_script_died(scene: Scene) -> bool:
@@ -271,10 +259,10 @@ if os.fork() == 0:
     os._exit(0)
 time.sleep(1)
 """,
-        was_robbed,
+        lambda scene: scene.meanwhile,
         CONFINEMENT,
         SERVER,
-        prepare=a_client_of_the_port,
+        meanwhile=bob_is_robbed,
     ),
 ]
 

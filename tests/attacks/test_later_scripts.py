@@ -25,6 +25,7 @@ def poison(
     script: str,
     bobs: str = PLAIN,
     right: object = 2,
+    *,
     stopped_by: str = ISOLATION,
 ) -> Attack:
     return Attack(number, what, script, bob_gets_wrong(bobs, right), stopped_by, WORKER)

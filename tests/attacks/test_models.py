@@ -1,6 +1,5 @@
 """What a function does where it is loaded: in the check, and before workers are forked."""
 
-import functools
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from tests.attacks.attack import (
     PRELUDE,
     SERVER,
     Attack,
+    Facts,
     Scene,
 )
 from tests.attacks.house import ALICE, BOB, PASSWORDS, SECRET, House, happens
@@ -28,18 +28,18 @@ LARGE = 1_100_000  # bytes of an archive that is loaded before workers are forke
 class Runs:
     """Runs a script when it's loaded, and is a function like any other after that."""
 
-    def __init__(self, script: str, facts: Mapping[str, Any], padding: int = 0) -> None:
+    def __init__(self, script: str, facts: Facts, padding: int = 0) -> None:
         self._script, self._facts, self._padding = script, facts, os.urandom(padding)
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         run = loader(PRELUDE + self._script)
         return run, (dict(self._facts), self._padding)
 
 
-def loader(script: str) -> Callable[[Mapping[str, Any], bytes], Callable[..., Any]]:
+def loader(script: str) -> Callable[[Facts, bytes], object]:
     """A function that runs a script, and returns one that does nothing."""
 
-    def load(facts: Mapping[str, Any], padding: bytes) -> Callable[..., Any]:
+    def load(facts: Facts, padding: bytes) -> object:
         from contextlib import suppress
 
         from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
@@ -62,10 +62,10 @@ def deploy(house: House, user: str, name: str, code: Any) -> Reply:
     )
 
 
-def by_a_function(script: str, padding: int = 0) -> Callable[[House], Mapping[str, Any]]:
+def by_a_function(script: str, padding: int = 0) -> Callable[[House], Facts]:
     """Alice deploys a function that runs a script when it's loaded."""
 
-    def prepare(house: House) -> Mapping[str, Any]:
+    def prepare(house: House) -> Facts:
         house.wait_for_store()
         with suppress(TimeoutError):
             deploy(house, ALICE, "alices", Runs(script, house.facts(), padding))
@@ -99,51 +99,36 @@ def nobody_can_deploy(scene: Scene) -> bool:
         return True
 
 
-def bobs_upload_is_alices(scene: Scene) -> bool:
-    """What bob has deployed is what alice has put in its place."""
-    thread: threading.Thread = scene.house.swapper  # type: ignore[attr-defined]
-    answers = []
-    for number in range(20):
-        name = f"bobs {number}"
-        if deploy(scene.house, BOB, name, archive_of(lambda: "right")).status != 201:
-            answers.append(None)
-            break
-        answer = scene.house.query(name, user=BOB, password=PASSWORDS[BOB]).json
-        answers.append(answer.get("response"))
-        if answers[-1] != "right":
-            break
-    thread.join()
-    return any(each != "right" for each in answers)
+def what_bobs_are(house: House, _: Facts, over: threading.Event) -> list[object]:
+    """Bob deploys functions that answer "right", one after the other: what they answer."""
+    answers: list[object] = []
+    while not over.is_set():
+        name = f"bobs {len(answers)}"
+        if deploy(house, BOB, name, archive_of(lambda: "right")).status != 201:
+            answers.append("refused")
+        else:
+            reply = house.query(name, user=BOB, password=PASSWORDS[BOB])
+            answers.append(reply.json.get("response"))
+    return answers
 
 
-def a_swapper(house: House) -> Mapping[str, Any]:
-    """A script of alice's that replaces whatever lies among the uploads, for two seconds."""
-    house.wait_for_store()
-    script = (
-        PRELUDE
-        + """
+SWAPS = """
 wrong = bytes.fromhex(facts["wrong"])
 deadline = time.monotonic() + 2
 folder = facts["state"] + "/incoming"
 while time.monotonic() < deadline:
     try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        continue
-    for name in names:
-        try:
+        for name in os.listdir(folder):
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(wrong)
-        except FileNotFoundError:
-            pass
+    except FileNotFoundError:
+        pass
 """
-    )
-    facts = {**house.facts(), "wrong": archive_of(lambda *_: "WRONG").hex()}
-    house.swapper = threading.Thread(  # type: ignore[attr-defined]
-        target=functools.partial(house.as_user, ALICE, script, facts)
-    )
-    house.swapper.start()  # type: ignore[attr-defined]
-    return {}
+
+
+def a_wrong_function(house: House) -> Facts:
+    house.wait_for_store()
+    return {"wrong": archive_of(lambda *_: "WRONG").hex()}
 
 
 def bob_is_changed(scene: Scene) -> bool:
@@ -155,7 +140,7 @@ def bob_is_changed(scene: Scene) -> bool:
 def leaves_a_file(*path: str) -> Callable[[Scene], bool]:
     def look(scene: Scene) -> bool:
         file = scene.house.own.joinpath(*path)
-        return happens(lambda: file.exists(), 2.0)
+        return happens(file.exists, 2.0)
 
     return look
 
@@ -202,9 +187,10 @@ ATTACKS = [
     Attack(
         "B8",
         "bob's upload, between check and store",
-        "",
-        bobs_upload_is_alices,
-        prepare=a_swapper,
+        SWAPS,
+        lambda scene: set(scene.meanwhile) != {"right"},
+        prepare=a_wrong_function,
+        meanwhile=what_bobs_are,
         leaves=SERVER,
     ),
     Attack(

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import suppress
 
 import pytest
 
@@ -12,6 +12,7 @@ from tests.attacks.attack import (
     ISOLATION,
     SERVER,
     Attack,
+    Facts,
     logs,
     returns,
     tells,
@@ -84,47 +85,38 @@ def read(path: str) -> str:
     return f"return open(os.path.join({path}), 'rb').read(4000).decode('latin-1')"
 
 
-def a_store(house: House) -> Mapping[str, Any]:
+def a_store(house: House) -> Facts:
     house.wait_for_store()
     return {}
 
 
-def bobs_data(house: House) -> Mapping[str, Any]:
+def bobs_data(house: House) -> Facts:
     """Bob's script has run, and is over."""
     secrets = [f"former-secret-{number}" for number in range(100_000, 120_000)]
     assert house.as_user(BOB, "return len(_arg1)", secrets).json == 20_000
     return {}
 
 
-def bobs_script(house: House) -> Mapping[str, Any]:
+def bobs_script(house: House) -> Facts:
     script = "password = 'in-bobs-script'\nreturn 1"
     assert house.as_user(BOB, script).json == 1
     return {}
 
 
-def a_shell_with_the_secret(house: House) -> Mapping[str, Any]:
+def a_shell_with_the_secret(house: House) -> Facts:
     """As if `TABPY_PASSWORD=... make run` had started the server."""
     return {"shell": house.run_beside(["/bin/sleep", "60"], {"TABPY_PASSWORD": SECRET})}
 
 
-def a_client_of_localhost(house: House) -> Mapping[str, Any]:
+def a_client_of_localhost(house: House, _: Facts, over: threading.Event) -> None:
     """Somebody who connects to [::1] as soon as anybody listens there."""
-    found: list[bytes] = []
-
-    def connect() -> bool:
-        with socket.create_connection(("::1", house.port), timeout=1) as connection:
+    while not over.wait(0.01):
+        with (
+            suppress(OSError),
+            socket.create_connection(("::1", house.port), timeout=1) as connection,
+        ):
             connection.sendall(b"GET / HTTP/1.0\r\nAuthorization: Basic Ym9iOg==\r\n\r\n")
-            found.append(connection.recv(100))
-        return True
-
-    def poll() -> bool:
-        try:
-            return connect()
-        except OSError:
-            return False
-
-    threading.Thread(target=lambda: happens(poll, 3.0)).start()
-    return {}
+            connection.recv(100)
 
 
 SCAN = """
@@ -312,7 +304,7 @@ with socket.socket(socket.AF_INET6) as thief:
     return connection.recv(1000).decode()
 """,
         tells("Authorization"),
-        prepare=a_client_of_localhost,
+        meanwhile=a_client_of_localhost,
     ),
     Attack(
         "A17",

@@ -1,14 +1,14 @@
 """What a script can change for good: users, code, functions, and files of the server."""
 
-from http.client import HTTPException
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tabpy.tabpy_server.access.password_hashes import CHEAPEST, hash_password
-from tests.attacks.attack import ALWAYS, SERVER, Attack, Scene, dies, signs_in
+from tests.attacks.attack import ALWAYS, SERVER, Attack, Facts, Scene, dies, signs_in
 from tests.attacks.house import BOB, PASSWORDS, House, happens
 from tests.deploying import FORM, archive_of, upload
 
@@ -16,7 +16,7 @@ SETTINGS: Mapping[str, str] = {}
 MALLORY = "made-up-of-mallory"
 
 
-def a_user_more(_: House) -> Mapping[str, Any]:
+def a_user_more(_: House) -> Facts:
     return {"line": f"mallory {hash_password('mallory', MALLORY, CHEAPEST)}\n"}
 
 
@@ -64,7 +64,7 @@ def has_mode(mode: int, *path: str) -> Callable[[Scene], bool]:
     return look
 
 
-def bobs_function(house: House) -> Mapping[str, Any]:
+def bobs_function(house: House) -> Facts:
     """Bob has deployed a function, which answers "right"."""
     house.wait_for_store()
     name = f"bobs {len(list_endpoints(house))}"
@@ -78,7 +78,7 @@ def bobs_function(house: House) -> Mapping[str, Any]:
     return {"name": name, "wrong": wrong.hex()}
 
 
-def a_store(house: House) -> Mapping[str, Any]:
+def a_store(house: House) -> Facts:
     house.wait_for_store()
     return {}
 
@@ -91,10 +91,8 @@ def looks_at_metrics(house: House) -> bool:
         return False
 
 
-def list_endpoints(house: House) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = house.request(
-        "GET", "/endpoints", user=BOB, password=PASSWORDS[BOB]
-    ).json
+def list_endpoints(house: House) -> Facts:
+    found: Facts = house.request("GET", "/endpoints", user=BOB, password=PASSWORDS[BOB]).json
     return found
 
 
