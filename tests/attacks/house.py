@@ -6,7 +6,10 @@ user whom nobody else is, so not even `kill(-1)` gets out of it; else it is the 
 attacks that would reach further are left out.
 """
 
+import atexit
+import compileall
 import ctypes
+import functools
 import os
 import random
 import shutil
@@ -66,7 +69,7 @@ class House(Server):
         self.uid = unused_user() if is_root() else os.geteuid()
         self.own = self.place / "house"
         self.app, self.home = self.own / "app", self.own / "home"
-        interpreter = _interpreter(self.place)
+        interpreter = _interpreter()
         self.site_packages = _environment(self.own / "venv", interpreter)
         _checkout(self.app)
         _home(self.home)
@@ -234,7 +237,8 @@ def _bury(process: psutil.Process) -> None:
         os.waitpid(process.pid, os.WNOHANG)
 
 
-def _interpreter(place: Path) -> Path:
+@functools.cache
+def _interpreter() -> Path:
     """The interpreter's folder; if strangers may not enter it, one with links to the same files.
 
     They stay root's, so the house's user may run them and not change them.
@@ -242,13 +246,22 @@ def _interpreter(place: Path) -> Path:
     found = Path(sys.base_prefix)
     if not is_root() or all(each.stat().st_mode & 0o5 == 0o5 for each in (found, *found.parents)):
         return found
-    copy = place / "python"
+    copy = _shared_folder() / "python"
     try:
         shutil.copytree(found, copy, symlinks=True, copy_function=os.link, ignore=_not_needed)
     except shutil.Error:  # another file system
         shutil.rmtree(copy)
         shutil.copytree(found, copy, symlinks=True, ignore=_not_needed)
     return copy
+
+
+@functools.cache
+def _shared_folder() -> Path:
+    """What all houses have in common: root's, if the houses aren't."""
+    folder = Path(tempfile.mkdtemp(prefix="tabpy-houses-"))
+    folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder)
+    return folder
 
 
 def _not_needed(folder: str, names: list[str]) -> set[str]:
@@ -270,10 +283,19 @@ def _environment(venv: Path, interpreter: Path) -> Path:
     return site_packages
 
 
+@functools.cache
+def _compiled() -> Path:
+    """A copy of our package with its bytecode: servers that are started often start quickly."""
+    package = _shared_folder() / "tabpy"
+    shutil.copytree(ROOT / "tabpy", package, ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(package, quiet=2)
+    return package
+
+
 def _checkout(app: Path) -> None:
     """What `git push heroku` would have brought, as far as a server needs it."""
     app.mkdir(parents=True)
-    shutil.copytree(ROOT / "tabpy", app / "tabpy")
+    shutil.copytree(_compiled(), app / "tabpy")
     for name in ("pyproject.toml", "Procfile", "requirements.txt"):
         shutil.copyfile(ROOT / name, app / name)
     (app / "models").mkdir()
