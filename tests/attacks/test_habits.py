@@ -167,8 +167,8 @@ with concurrent.futures.ThreadPoolExecutor(2) as threads:
     "subprocess": "import subprocess\nreturn subprocess.check_output(['echo', 'a']) == b'a\\n'",
     "subprocess with a shell": """
 import subprocess
-found = subprocess.run("ls / | head -1", shell=True, capture_output=True, text=True)
-return found.stdout != "" and found.stderr == ""
+found = subprocess.run("ls models | head -1", shell=True, capture_output=True, text=True)
+return (found.stdout, found.stderr) == ("weights.txt\\n", "")
 """,
     "subprocess of Python": """
 import subprocess, sys
