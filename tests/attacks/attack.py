@@ -193,7 +193,8 @@ class Bob:
 
 @contextmanager
 def bob_runs(house: House, script: str) -> Iterator[Bob]:
-    """Bob's script is running; it sees `meet`, a socket on which it hears when it may end."""
+    """Bob's script is running, as far as it says on `meet`, if it does; there it also hears when it
+    may end."""
     bob = Bob()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
@@ -209,6 +210,9 @@ def bob_runs(house: House, script: str) -> Iterator[Bob]:
         thread = threading.Thread(target=run)
         thread.start()
         meeting = listener.accept()[0]
+        if "meet.send" in script:
+            meeting.settimeout(10)
+            meeting.recv(1)
         try:
             yield bob
         finally:

@@ -101,6 +101,19 @@ def is_welcomed(_: House, facts: Facts, over: threading.Event) -> bool:
     return False
 
 
+def waits_at_an_abstract_socket(_: House, facts: Facts, over: threading.Event) -> None:
+    """Something on this machine that asks for no password."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0tabpy-{facts['free']}")
+        listener.listen()
+        listener.settimeout(0.05)
+        while not over.is_set():
+            with suppress(TimeoutError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.sendall(b"welcome")
+
+
 def limit_of(scene: Scene, name: str) -> str:
     """A web process's hard limit, as the kernel's file has it; asking for it needs a privilege."""
     lines = Path(f"/proc/{scene.facts['web'][0]}/limits").read_text().splitlines()
@@ -111,6 +124,16 @@ def web(scene: Scene) -> psutil.Process:
     found: int = scene.facts["web"][0]
     return psutil.Process(found)
 
+
+# unshare(CLONE_NEWUSER) by `int 0x80`, whose numbers are others: asm/unistd_32.h
+IN_32_BITS = """
+code = bytes.fromhex("53 b836010000 bb00000010 cd80 5b c3")
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(code)
+address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+result = ctypes.CFUNCTYPE(ctypes.c_int)(address)()
+return "done" if result == 0 else result
+"""
 
 ATTACKS = [
     Attack(
@@ -159,6 +182,29 @@ with socket.create_server(("127.0.0.1", facts["free"])) as listener:
         meanwhile=is_welcomed,
     ),
     Attack(
+        "F3",
+        "listening without having said where",
+        """
+with socket.socket() as listener:
+    listener.listen()
+    return "listens" if listener.getsockname()[1] else "doesn't"
+""",
+        returns("listens"),
+        NOTHING,
+    ),
+    Attack(
+        "F3",
+        "an abstract Unix socket of another process",
+        """
+with socket.socket(socket.AF_UNIX) as client:
+    client.connect("\\0tabpy-" + str(facts["free"]))
+    return client.recv(10).decode()
+""",
+        returns("welcome"),
+        prepare=a_port,
+        meanwhile=waits_at_an_abstract_socket,
+    ),
+    Attack(
         "F7",
         "a namespace of its own",
         "call('unshare', 0x10000000)\nreturn 'done'",  # CLONE_NEWUSER
@@ -180,6 +226,7 @@ return "done"
 """,
         returns("done"),
     ),
+    Attack("F7", "a namespace, asked for in 32 bits", IN_32_BITS, returns("done"), leaves=WORKER),
     call("F8", "userfaultfd", "1"),
     call("F8", "keyctl", "0, -3, 0"),  # KEYCTL_GET_KEYRING_ID of the session
     call("F8", "add_key", "b'user', b'alice', b'x', ctypes.c_size_t(1), -2"),

@@ -53,7 +53,7 @@ for _ in range(150):
 return keep()
 """,
         KEPT,
-        ALWAYS,
+        NOTHING,
         leaves=WORKER,
     ),
     Attack(
@@ -71,7 +71,7 @@ for _ in range(3):
 return keep()
 """,
         KEPT,
-        ALWAYS,
+        NOTHING,
         leaves=WORKER,
     ),
     Attack(
@@ -96,7 +96,7 @@ finally:
     os.remove(path)
 """,
         KEPT,
-        ALWAYS,
+        NOTHING,
         leaves=WORKER,
     ),
     Attack(

@@ -153,6 +153,17 @@ return sorted(found)
 )
 HOLDS_DATA = "secret = 'running-secret-' + str(123456)\nmeet.recv(1)\nreturn secret"
 
+STEAL_PORT = """
+with socket.socket(socket.AF_INET6) as thief:
+    thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    thief.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    thief.bind(("::1", facts["port"]))
+    thief.listen()
+    thief.settimeout(3)
+    connection, _ = thief.accept()
+    return connection.recv(1000).decode()
+"""
+
 ATTACKS = [
     Attack(
         "A1",
@@ -293,16 +304,14 @@ for pid in facts["web"]:
     Attack(
         "A16",
         "[::1] beside 0.0.0.0, and the next client's password",
-        """
-with socket.socket(socket.AF_INET6) as thief:
-    thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    thief.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    thief.bind(("::1", facts["port"]))
-    thief.listen()
-    thief.settimeout(3)
-    connection, _ = thief.accept()
-    return connection.recv(1000).decode()
-""",
+        STEAL_PORT,
+        tells("Authorization"),
+        meanwhile=a_client_of_localhost,
+    ),
+    Attack(
+        "A16",
+        "[::1] by MPTCP, which isn't TCP for everybody",
+        STEAL_PORT.replace("AF_INET6)", "AF_INET6, socket.SOCK_STREAM, 262)"),
         tells("Authorization"),
         meanwhile=a_client_of_localhost,
     ),
@@ -312,6 +321,28 @@ with socket.socket(socket.AF_INET6) as thief:
         "return open(f\"/proc/{facts['shell']}/environ\").read()",
         tells(SECRET),
         prepare=a_shell_with_the_secret,
+    ),
+    Attack(
+        "F5",
+        "bob's temporary files while his script runs",
+        """
+import glob
+bobs = glob.glob(f"{os.environ['TMPDIR']}/**/bobs-*", recursive=True)
+bobs += glob.glob(f"/proc/[0-9]*/root{os.path.dirname(os.environ['TMPDIR'])}/*/bobs-*")
+for pid in facts["workers"]:
+    folder = os.environ["TMPDIR"].replace(str(os.getpid()), str(pid))
+    bobs += glob.glob(folder + "/bobs-*") + [folder + "/bobs-file"]
+return [open(each).read() for each in bobs if os.path.exists(each)]
+""",
+        tells("bobs-temporary-secret"),
+        victim="""
+import os, tempfile
+path = os.path.join(tempfile.gettempdir(), "bobs-file")
+open(path, "w").write("bobs-temporary-secret")
+meet.send(b"x")
+meet.recv(1)
+os.remove(path)
+""",
     ),
     Attack("F5", "~/.netrc", read("facts['home'], '.netrc'"), tells(SECRET)),
     Attack("F5", "~/.ssh", read("facts['home'], '.ssh/id_ed25519'"), tells(SECRET)),

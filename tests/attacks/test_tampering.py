@@ -1,5 +1,6 @@
 """What a script can change for good: users, code, functions, and files of the server."""
 
+import os
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 
 from tabpy.tabpy_server.access.password_hashes import CHEAPEST, hash_password
-from tests.attacks.attack import ALWAYS, SERVER, Attack, Facts, Scene, dies, signs_in
-from tests.attacks.house import BOB, PASSWORDS, House, happens
+from tests.attacks.attack import ALWAYS, NOTHING, SERVER, Attack, Facts, Scene, dies, signs_in
+from tests.attacks.house import BOB, PASSWORDS, House, happens, libc
 from tests.deploying import FORM, archive_of, upload
 
 SETTINGS: Mapping[str, str] = {}
@@ -116,6 +117,18 @@ def stays_after_its_worker(scene: Scene) -> bool:
     gone = happens(lambda: not file.exists(), 1.0)
     file.unlink(missing_ok=True)
     return not gone
+
+
+def segment_stays(scene: Scene) -> bool:
+    """A segment of the house's user is there when the worker has gone; it's removed."""
+    scene.house.renew_workers()
+    lines = Path("/proc/sysvipc/shm").read_text().splitlines()
+    names = lines[0].split()
+    segments = [dict(zip(names, line.split(), strict=False)) for line in lines[1:]]
+    left = [int(each["shmid"]) for each in segments if int(each["uid"]) == scene.house.uid]
+    for each in left:
+        libc.shmctl(each, 0, None)  # IPC_RMID
+    return bool(left)
 
 
 SQL = """
@@ -309,6 +322,37 @@ return path
         "files in the state folder",
         create("facts['state'], 'filler'"),
         exists("app", "state", "filler"),
+    ),
+    Attack(
+        "D15",
+        "files in /dev/shm",
+        """
+path = f"/dev/shm/alice-{facts['port']}"
+with open(path, "wb") as file:
+    file.write(bytes(1_000_000))
+return path
+""",
+        stays_after_its_worker,
+        NOTHING,
+    ),
+    Attack(
+        "D15",
+        "System V's shared memory, which nobody owns",
+        "return call('shmget', 0, ctypes.c_size_t(1_000_000), 0o1600)",  # IPC_CREAT
+        segment_stays,
+    ),
+    Attack(
+        "F10",
+        "the times of the password file",
+        "os.utime(facts['password_file'], (7, 7))",
+        lambda scene: scene.house.password_file.stat().st_mtime == 7,
+    ),
+    Attack(
+        "F10",
+        "an attribute of the password file",
+        "os.setxattr(facts['password_file'], 'user.alice', b'here')",
+        lambda scene: "user.alice" in os.listxattr(scene.house.password_file),
+        leaves=SERVER,
     ),
 ]
 
