@@ -4,6 +4,7 @@ import os
 import platform
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.attacks.attack import (
     logs,
     returns,
 )
-from tests.attacks.house import House
+from tests.attacks.house import BOB, PASSWORDS, House
 from tests.running import free_port
 
 SETTINGS: Mapping[str, str] = {}
@@ -102,9 +103,24 @@ def is_welcomed(_: House, facts: Facts, over: threading.Event) -> bool:
 
 
 def waits_at_an_abstract_socket(_: House, facts: Facts, over: threading.Event) -> None:
-    """Something on this machine that asks for no password."""
+    welcome_all(f"\0tabpy-{facts['free']}", over)
+
+
+def a_path(house: House) -> Facts:
+    return {"path": str(house.place / "socket")}
+
+
+def waits_at_a_path(_: House, facts: Facts, over: threading.Event) -> None:
+    welcome_all(facts["path"], over)
+    Path(facts["path"]).unlink()
+
+
+def welcome_all(address: str, over: threading.Event) -> None:
+    """Be something on this machine that asks for no password."""
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"\0tabpy-{facts['free']}")
+        listener.bind(address)
+        if address.startswith("/"):
+            Path(address).chmod(0o777)
         listener.listen()
         listener.settimeout(0.05)
         while not over.is_set():
@@ -112,6 +128,17 @@ def waits_at_an_abstract_socket(_: House, facts: Facts, over: threading.Event) -
                 connection, _ = listener.accept()
                 with connection:
                     connection.sendall(b"welcome")
+
+
+def slowest_page(house: House, _: Facts, over: threading.Event) -> float:
+    """Bob looks at the page all the time: the seconds that it took at most."""
+    worst = 0.0
+    while not over.wait(0.01):
+        began = time.monotonic()
+        with suppress(OSError):
+            house.request("GET", "/", user=BOB, password=PASSWORDS[BOB], timeout=3)
+        worst = max(worst, time.monotonic() - began)
+    return worst
 
 
 def limit_of(scene: Scene, name: str) -> str:
@@ -203,6 +230,33 @@ with socket.socket(socket.AF_UNIX) as client:
         returns("welcome"),
         prepare=a_port,
         meanwhile=waits_at_an_abstract_socket,
+    ),
+    Attack(
+        "F3",
+        "a Unix socket by its path, of somebody who does what he is asked",
+        """
+with socket.socket(socket.AF_UNIX) as client:
+    client.connect(facts["path"])
+    return client.recv(10).decode()
+""",
+        returns("welcome"),
+        NOTHING,
+        prepare=a_path,
+        meanwhile=waits_at_a_path,
+    ),
+    Attack(
+        "F9",
+        "making others wait for a file that one has a lease of",
+        """
+import fcntl
+folder = facts["app"] + "/tabpy/tabpy_server/static"
+pages = [open(os.path.join(folder, name)) for name in os.listdir(folder)]
+for page in pages:
+    fcntl.fcntl(page, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+time.sleep(2)
+""",
+        lambda scene: scene.meanwhile > 1.0,
+        meanwhile=slowest_page,
     ),
     Attack(
         "F7",

@@ -1,5 +1,6 @@
 """Who is killed, stopped, outlived or crowded out by a script."""
 
+import platform
 import threading
 from collections.abc import Callable, Mapping
 
@@ -49,6 +50,17 @@ def hold():
     while time.monotonic() < deadline:
         time.sleep(0.05)
     os._exit(0)
+"""
+
+
+# The call itself: it has the same number of arguments everywhere, and flags and stack come first
+CLONE = f"""
+def clone(flags):
+    if libc.syscall({56 if platform.machine() == "x86_64" else 220}, flags, None, None, None, None):
+        time.sleep(0.2)
+    else:
+        os.setsid()
+        hold()
 """
 
 
@@ -175,6 +187,20 @@ os.wait()
 time.sleep(0.1)
 """,
         stays(2.0),
+        ALWAYS,
+    ),
+    Attack(
+        "D10",
+        "a sibling instead of a child",
+        OUTLIVES + CLONE + "clone(0x8000 | signal.SIGCHLD)",  # CLONE_PARENT
+        stays(2.5),
+        ALWAYS,
+    ),
+    Attack(
+        "D10",
+        "a child that waitpid doesn't see",
+        OUTLIVES + CLONE + "clone(0)",
+        stays(2.5),
         ALWAYS,
     ),
     Attack(
