@@ -4,7 +4,6 @@ import os
 import platform
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +24,7 @@ from tests.attacks.attack import (
     logs,
     returns,
 )
-from tests.attacks.house import BOB, PASSWORDS, House
+from tests.attacks.house import House
 from tests.running import free_port
 
 SETTINGS: Mapping[str, str] = {}
@@ -130,17 +129,6 @@ def welcome_all(address: str, over: threading.Event) -> None:
                     connection.sendall(b"welcome")
 
 
-def slowest_page(house: House, _: Facts, over: threading.Event) -> float:
-    """Bob looks at the page all the time: the seconds that it took at most."""
-    worst = 0.0
-    while not over.wait(0.01):
-        began = time.monotonic()
-        with suppress(OSError):
-            house.request("GET", "/", user=BOB, password=PASSWORDS[BOB], timeout=3)
-        worst = max(worst, time.monotonic() - began)
-    return worst
-
-
 def limit_of(scene: Scene, name: str) -> str:
     """A web process's hard limit, as the kernel's file has it; asking for it needs a privilege."""
     lines = Path(f"/proc/{scene.facts['web'][0]}/limits").read_text().splitlines()
@@ -243,20 +231,6 @@ with socket.socket(socket.AF_UNIX) as client:
         NOTHING,
         prepare=a_path,
         meanwhile=waits_at_a_path,
-    ),
-    Attack(
-        "F9",
-        "making others wait for a file that one has a lease of",
-        """
-import fcntl
-folder = facts["app"] + "/tabpy/tabpy_server/static"
-pages = [open(os.path.join(folder, name)) for name in os.listdir(folder)]
-for page in pages:
-    fcntl.fcntl(page, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-time.sleep(2)
-""",
-        lambda scene: scene.meanwhile > 1.0,
-        meanwhile=slowest_page,
     ),
     Attack(
         "F7",

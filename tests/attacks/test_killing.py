@@ -169,7 +169,7 @@ if os.fork() == 0:
 os.wait()
 time.sleep(0.1)
 """,
-        stays(2.0),
+        stays(5.0),
         ALWAYS,
     ),
     Attack(
@@ -186,21 +186,21 @@ if os.fork() == 0:
 os.wait()
 time.sleep(0.1)
 """,
-        stays(2.0),
+        stays(5.0),
         ALWAYS,
     ),
     Attack(
         "D10",
         "a sibling instead of a child",
         OUTLIVES + CLONE + "clone(0x8000 | signal.SIGCHLD)",  # CLONE_PARENT
-        stays(2.5),
+        stays(5.0),
         ALWAYS,
     ),
     Attack(
         "D10",
         "a child that waitpid doesn't see",
         OUTLIVES + CLONE + "clone(0)",
-        stays(2.5),
+        stays(5.0),
         ALWAYS,
     ),
     Attack(
@@ -231,7 +231,7 @@ while time.monotonic() < deadline:
     os.setsid()
 os._exit(0)
 """,
-        stays(3.0),
+        stays(5.0),
         ALWAYS,
     ),
     Attack(
@@ -246,7 +246,7 @@ def burn():
         pass
 _thread.start_new_thread(burn, ())
 """,
-        stays(2.0),
+        stays(5.0),
         ALWAYS,
     ),
     *(

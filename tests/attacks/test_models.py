@@ -1,7 +1,10 @@
 """What a function does where it is loaded: in the check, and before workers are forked."""
 
+import functools
+import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -22,6 +25,7 @@ from tests.deploying import FORM, archive_of, upload
 from tests.running import Reply
 
 SETTINGS: Mapping[str, str] = {}
+NUMBERS = itertools.count()  # of functions, whose names have to be new
 LARGE = 1_100_000  # bytes of an archive that is loaded before workers are forked
 
 
@@ -67,8 +71,10 @@ def by_a_function(script: str, padding: int = 0) -> Callable[[House], Facts]:
 
     def prepare(house: House) -> Facts:
         house.wait_for_store()
+        name = f"alices {next(NUMBERS)}"
         with suppress(TimeoutError):
-            deploy(house, ALICE, "alices", Runs(script, house.facts(), padding))
+            reply = deploy(house, ALICE, name, Runs(script, house.facts(), padding))
+            assert reply.status != 409, reply.body
         return {}
 
     return prepare
@@ -94,7 +100,9 @@ def serves_the_secret(scene: Scene) -> bool:
 def nobody_can_deploy(scene: Scene) -> bool:
     """Bob waits in vain for his own function."""
     try:
-        return deploy(scene.house, BOB, "bobs", archive_of(lambda: 1)).status != 201
+        return (
+            deploy(scene.house, BOB, f"bobs {next(NUMBERS)}", archive_of(lambda: 1)).status != 201
+        )
     except OSError:
         return True
 
@@ -103,7 +111,7 @@ def what_bobs_are(house: House, _: Facts, over: threading.Event) -> list[object]
     """Bob deploys functions that answer "right", one after the other: what they answer."""
     answers: list[object] = []
     while not over.is_set():
-        name = f"bobs {len(answers)}"
+        name = f"bobs {next(NUMBERS)}"
         if deploy(house, BOB, name, archive_of(lambda: "right")).status != 201:
             answers.append("refused")
         else:
@@ -126,6 +134,42 @@ while time.monotonic() < deadline:
 """
 
 
+LEASES = """
+import fcntl
+signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel asks for them back
+held = {}
+deadline = time.monotonic() + 3
+while time.monotonic() < deadline:
+    for name in ("incoming", "archives"):
+        folder = os.path.join(facts["state"], name)
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            path = os.path.join(folder, name)
+            if path not in held:
+                try:
+                    file = open(path)
+                    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+                    held[path] = file
+                except OSError as error:
+                    refused = error
+if not held:
+    raise refused
+"""
+
+
+def how_long_bob_waits(house: House, _: Facts, over: threading.Event) -> float:
+    """Bob deploys functions and calls them: the seconds that one took at most."""
+    worst = 0.0
+    while not over.is_set():
+        began = time.monotonic()
+        count = next(NUMBERS)
+        name = f"bobs {count}"
+        with suppress(OSError):
+            deploy(house, BOB, name, archive_of(functools.partial(abs, count)))
+            house.query(name, user=BOB, password=PASSWORDS[BOB], timeout=5)
+        worst = max(worst, time.monotonic() - began)
+    return worst
+
+
 def a_wrong_function(house: House) -> Facts:
     house.wait_for_store()
     return {"wrong": archive_of(lambda *_: "WRONG").hex()}
@@ -134,13 +178,13 @@ def a_wrong_function(house: House) -> Facts:
 def bob_is_changed(scene: Scene) -> bool:
     """Bob's scripts run on workers in which alice's function has changed a module."""
     look = "import colorsys\nreturn colorsys.ONE_THIRD"
-    return happens(lambda: scene.bob(look) == 0.0, 4.0)
+    return happens(lambda: scene.bob(look) == 0.0, 3.0 + scene.patience)
 
 
 def leaves_a_file(*path: str) -> Callable[[Scene], bool]:
     def look(scene: Scene) -> bool:
         file = scene.house.own.joinpath(*path)
-        return happens(file.exists, 2.0)
+        return happens(file.exists, 2.5 + scene.patience)
 
     return look
 
@@ -191,6 +235,15 @@ ATTACKS = [
         lambda scene: set(scene.meanwhile) != {"right"},
         prepare=a_wrong_function,
         meanwhile=what_bobs_are,
+        leaves=SERVER,
+    ),
+    Attack(
+        "A18",
+        "leases of what others upload and load",
+        LEASES,
+        lambda scene: scene.meanwhile > 2.5,
+        prepare=a_wrong_function,
+        meanwhile=how_long_bob_waits,
         leaves=SERVER,
     ),
     Attack(

@@ -298,7 +298,9 @@ with open(facts["app"] + "/tabpy/tabpy_server/functions/store/database.py", "a")
 for pid in facts["web"]:
     os.kill(pid, signal.SIGKILL)
 """,
-        lambda scene: happens(lambda: SECRET in (scene.house.state / "loot").read_text(), 2.0),
+        lambda scene: happens(
+            lambda: SECRET in (scene.house.state / "loot").read_text(), 4 * scene.patience
+        ),
         leaves=SERVER,
     ),
     Attack(

@@ -102,7 +102,9 @@ def ask_bobs(house: House, name: str) -> Any:
 
 
 def bobs_function_is_wrong(scene: Scene) -> bool:
-    return happens(lambda: ask_bobs(scene.house, scene.facts["name"]) != "right", 1.5)
+    return happens(
+        lambda: ask_bobs(scene.house, scene.facts["name"]) != "right", 2 * scene.patience
+    )
 
 
 def bobs_function_is_wrong_in_new_workers(scene: Scene) -> bool:
@@ -114,7 +116,7 @@ def stays_after_its_worker(scene: Scene) -> bool:
     file = Path(scene.result)
     assert file.exists()
     scene.house.renew_workers()
-    gone = happens(lambda: not file.exists(), 1.0)
+    gone = happens(lambda: not file.exists(), 3.0)
     file.unlink(missing_ok=True)
     return not gone
 
@@ -244,7 +246,7 @@ folder = f"{facts['state']}/metrics-{facts['port']}"
 for name in os.listdir(folder):
     os.truncate(os.path.join(folder, name), 0)
 """,
-        lambda scene: happens(lambda: not looks_at_metrics(scene.house), 0.5) or dies("web")(scene),
+        lambda scene: happens(lambda: not looks_at_metrics(scene.house), 0.1) or dies("web")(scene),
         prepare=lambda house: {"numbers": looks_at_metrics(house)},
     ),
     Attack(
