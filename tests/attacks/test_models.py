@@ -1,10 +1,8 @@
 """What a function does where it is loaded: in the check, and before workers are forked."""
 
-import functools
 import itertools
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -134,42 +132,6 @@ while time.monotonic() < deadline:
 """
 
 
-LEASES = """
-import fcntl
-signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel asks for them back
-held = {}
-deadline = time.monotonic() + 3
-while time.monotonic() < deadline:
-    for name in ("incoming", "archives"):
-        folder = os.path.join(facts["state"], name)
-        for name in os.listdir(folder) if os.path.isdir(folder) else ():
-            path = os.path.join(folder, name)
-            if path not in held:
-                try:
-                    file = open(path)
-                    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-                    held[path] = file
-                except OSError as error:
-                    refused = error
-if not held:
-    raise refused
-"""
-
-
-def how_long_bob_waits(house: House, _: Facts, over: threading.Event) -> float:
-    """Bob deploys functions and calls them: the seconds that one took at most."""
-    worst = 0.0
-    while not over.is_set():
-        began = time.monotonic()
-        count = next(NUMBERS)
-        name = f"bobs {count}"
-        with suppress(OSError):
-            deploy(house, BOB, name, archive_of(functools.partial(abs, count)))
-            house.query(name, user=BOB, password=PASSWORDS[BOB], timeout=5)
-        worst = max(worst, time.monotonic() - began)
-    return worst
-
-
 def a_wrong_function(house: House) -> Facts:
     house.wait_for_store()
     return {"wrong": archive_of(lambda *_: "WRONG").hex()}
@@ -217,8 +179,8 @@ ATTACKS = [
         "an upload that becomes a link to a file of secrets",
         "",
         serves_the_secret,
+        ALWAYS,
         prepare=by_a_function(SWAP.replace("REPLACE", "os.symlink(facts['app'] + '/.env', path)")),
-        leaves=SERVER,
     ),
     Attack(
         "A18",
@@ -235,15 +197,6 @@ ATTACKS = [
         lambda scene: set(scene.meanwhile) != {"right"},
         prepare=a_wrong_function,
         meanwhile=what_bobs_are,
-        leaves=SERVER,
-    ),
-    Attack(
-        "A18",
-        "leases of what others upload and load",
-        LEASES,
-        lambda scene: scene.meanwhile > 2.5,
-        prepare=a_wrong_function,
-        meanwhile=how_long_bob_waits,
         leaves=SERVER,
     ),
     Attack(

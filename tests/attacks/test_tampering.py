@@ -239,6 +239,20 @@ return "written"
         prepare=bobs_function,
     ),
     Attack(
+        "B7",
+        "a lease of working copies: whoever opens one waits until it is given back",
+        """
+import fcntl
+folder = facts["state"] + "/archives"
+for name in os.listdir(folder):
+    with open(os.path.join(folder, name)) as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        return "leased"
+""",
+        lambda scene: scene.result == "leased",
+        prepare=bobs_function,
+    ),
+    Attack(
         "F4",
         "truncating the metrics that web processes have mapped",
         """
@@ -348,6 +362,7 @@ return path
         "the times of the password file",
         "os.utime(facts['password_file'], (7, 7))",
         lambda scene: scene.house.password_file.stat().st_mtime == 7,
+        NOTHING,  # without harm: the file is read again
     ),
     Attack(
         "F10",
