@@ -26,6 +26,9 @@ USER, PASSWORD = "paolo", "not: a real pässword"
 PATIENCE = 20.0  # seconds that a condition may take on a slow machine
 MEASURED = "coverage" in sys.modules  # by tests/measured
 
+# For a server whose own folders lie around its notes: scripts may write to none of them.
+ALONE = {"TABPY_SCRIPT_WRITE": ""}
+
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """The condition's first true value; fails when it doesn't come true in time."""
@@ -77,6 +80,8 @@ class Server:
         self.folder = folder
         self.port = free_port()
         self.log_file = folder / "log.txt"
+        self.notes = folder / "notes"  # the one folder of ours that scripts may write to
+        self.notes.mkdir(exist_ok=True)
         (folder / "tabpypwd.txt").touch()  # the default, found before that of the checkout
         password_file = folder / "pwd.txt"
         users = {USER: PASSWORD} if users is None else users
@@ -92,6 +97,7 @@ class Server:
             "TABPY_PWD_FILE": str(password_file),
             "TABPY_STATE_PATH": str(folder / "state"),
             "TABPY_PRELOAD": "",
+            "TABPY_SCRIPT_WRITE": str(self.notes),
             **(settings or {}),
         }
         self.environment = {key: value for key, value in self.environment.items() if value != "-"}

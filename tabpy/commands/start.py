@@ -15,6 +15,7 @@ from tabpy.tabpy_server import log_format, settings
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.processes import state_path
 from tabpy.tabpy_server.processes.listener import bind
+from tabpy.tabpy_server.script_rules import OFF, REQUIRED, InForce, ScriptRules, rules_of
 from tabpy.tabpy_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # busy importing what scripts need.
 
 logger = logging.getLogger("tabpy")
+
+NOT_LINUX = InForce(missing=(f"{sys.platform} can't confine scripts",))
 
 
 def main(argv: Sequence[str] | None) -> int:
@@ -36,6 +39,7 @@ def main(argv: Sequence[str] | None) -> int:
             logger.warning(warning)
         start(
             loaded.settings,
+            rules_of(loaded.settings, loaded.config_file),
             may_generate=arguments.one_time_password or sys.stdin.isatty(),
             may_open=arguments.disable_auth_warning,
         )
@@ -63,19 +67,23 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def start(chosen: Settings, *, may_generate: bool, may_open: bool) -> None:
+def start(chosen: Settings, rules: ScriptRules, *, may_generate: bool, may_open: bool) -> None:
     """Take each step of the start in its order, then serve until stopped.
 
     `may_generate`: somebody is there to see a generated password. `may_open`: the server may run
-    without one. Raises StartError; neither that nor Ctrl-C leaves a process behind.
+    without one. `rules`: what scripts may touch. Raises StartError; neither that nor Ctrl-C leaves
+    a process behind.
     """
     state_path.check(chosen)
+    state_path.make_folders(chosen)
     listener = bind(chosen.address, chosen.port)
     fork_server = None
     if sys.platform == "linux":
         hide_from_scripts()
-        fork_server = start_fork_server(chosen)
+        fork_server = start_fork_server(chosen, rules)
         leave_at_ctrl_c(fork_server.stop)
+    else:
+        check_required(chosen, NOT_LINUX)
     try:
         serve(chosen, listener, fork_server, may_generate=may_generate, may_open=may_open)
     except StartError:
@@ -94,13 +102,44 @@ def hide_from_scripts() -> None:
     prctl(PR_SET_DUMPABLE, 0)
 
 
-def start_fork_server(chosen: Settings) -> "ForkServerProcess":
-    """Start the process that forks workers, as early as can be: its imports take longest."""
+def check_required(chosen: Settings, parts: InForce) -> None:
+    """Raise StartError if somebody requires more than this machine has."""
+    if chosen.script_confinement == REQUIRED and not parts.complete:
+        raise StartError(
+            f"TABPY_SCRIPT_CONFINEMENT is 'required', and {'; '.join(parts.missing)}. Set it to "
+            "'auto' to start with what this machine has, or run the server on Linux 6.12 or later."
+        )
+
+
+def start_fork_server(chosen: Settings, rules: ScriptRules) -> "ForkServerProcess":
+    """Start the process that forks workers, as early as can be: its imports take longest.
+
+    Raises StartError if this machine can't keep scripts to the `rules`, and has to.
+    """
+    from tabpy.tabpy_server.workers.fork_server import confining
     from tabpy.tabpy_server.workers.fork_server.environment import script_environment
     from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 
     environment = script_environment(os.environ)
-    return ForkServerProcess(chosen.preload, chosen.script_memory_mb, environment)
+    try:
+        prepared = confining.prepare(rules)
+    except OSError as error:
+        raise StartError(f"There is no folder for temporary files: {error}") from None
+    check_required(chosen, prepared.parts)
+    return ForkServerProcess(chosen.preload, chosen.script_memory_mb, environment, prepared)
+
+
+def log_confinement(chosen: Settings, parts: InForce) -> None:
+    """Say in one line what keeps scripts to their rules."""
+    fields = {
+        "setting": chosen.script_confinement,
+        "landlock": parts.landlock,
+        "seccomp": parts.seccomp,
+        "processes": parts.processes,
+    }
+    level = logging.WARNING if parts.missing and chosen.script_confinement != OFF else logging.INFO
+    message = "; ".join(("confinement", *parts.missing))
+    logger.log(level, message, extra={"fields": fields})
 
 
 def serve(
@@ -121,7 +160,9 @@ def serve(
     from tabpy.tabpy_server.web import server_info
 
     sign_in = first_user.resolve(chosen, os.environ, may_generate=may_generate, may_open=may_open)
-    state = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate)
+    parts = NOT_LINUX if fork_server is None else fork_server.parts
+    state = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate, parts)
+    log_confinement(chosen, parts)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:
         print(welcome.text(chosen.port, sign_in.users, sign_in.password), flush=True)

@@ -91,3 +91,14 @@ def _text(file: Path) -> str:
         return file.read_text().strip()
     except OSError:
         return ""
+
+
+def processes_left() -> float:
+    """Return how many processes and threads the container may still start; infinite where it has
+    no limit. https://docs.kernel.org/admin-guide/cgroup-v2.html#pid"""
+    left = float("inf")
+    for group in (*_groups(), CGROUP / "pids"):
+        most = _number(group / "pids.max")
+        if most:
+            left = min(left, most - _number(group / "pids.current"))
+    return left

@@ -5,6 +5,8 @@ An empty text is a value like any other: it means nothing, or nobody, or is refu
 """
 
 import ipaddress
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -110,6 +112,28 @@ def path(value: str) -> Path:
 def optional_path(value: str) -> Path | None:
     """Read a path that need not exist; empty: none."""
     return path(value) if value else None
+
+
+def paths(value: str) -> tuple[str, ...]:
+    """Read paths with `:` between them (`;` on Windows); empty: none."""
+    found = tuple(
+        str(Path(each.strip()).expanduser()) for each in value.split(os.pathsep) if each.strip()
+    )
+    for each in found:
+        if not Path(each).is_absolute():
+            raise ValueError(f"absolute paths with '{os.pathsep}' between them")
+    return found
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """Read one of some words, in any case."""
+
+    def read(value: str) -> str:
+        if value.lower() not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return value.lower()
+
+    return read
 
 
 def folder(value: str) -> Path:

@@ -126,6 +126,21 @@ class Settings:
         machine.script_memory_mb,
         "what a script may take",
     )
+    script_confinement: str = setting(
+        "TABPY_SCRIPT_CONFINEMENT",
+        values.one_of("auto", "required", "off"),
+        "auto",
+        "whether the kernel keeps scripts from files and processes that aren't theirs",
+    )
+    script_read: tuple[str, ...] = setting(
+        "TABPY_SCRIPT_READ", values.paths, (), "more folders that scripts may read"
+    )
+    script_write: tuple[str, ...] = setting(
+        "TABPY_SCRIPT_WRITE", values.paths, (), "folders that scripts may change"
+    )
+    script_network: bool = setting(
+        "TABPY_SCRIPT_NETWORK", values.flag, True, "whether scripts may use the network"
+    )
     long_scripts: bool = setting(
         "TABPY_LONG_SCRIPTS",
         values.flag,

@@ -1,5 +1,6 @@
 """The start: which step comes when, and what each does. Its processes are in tests/system."""
 
+import dataclasses
 import os
 import signal
 import socket
@@ -21,10 +22,14 @@ from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.processes import gunicorn_server, single_process, state_path
 from tabpy.tabpy_server.processes.listener import bind
+from tabpy.tabpy_server.script_rules import InForce, ScriptRules
 from tabpy.tabpy_server.settings import Settings
-from tabpy.tabpy_server.workers.fork_server import linux, process
+from tabpy.tabpy_server.workers.fork_server import confining, linux, process
+from tabpy.tabpy_server.workers.fork_server.confining import Confining
 
 CHOSEN = Settings(port=4711, state_path=Path("/nonexistent"))
+RULES = ScriptRules(confine=True)
+ALL = InForce(landlock=6, seccomp=True)
 
 
 class Steps(list[str]):
@@ -32,6 +37,7 @@ class Steps(list[str]):
 
     failing = ""
     happens: Callable[[], object]
+    parts = ALL
 
     def take(self, name: str) -> None:
         self.append(name)
@@ -74,8 +80,14 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     taken = Steps()
 
     class ForkServer:
+        parts = ALL
+
         def stop(self) -> None:
             taken.take("stop the fork server")
+
+    def prepare(rules: ScriptRules) -> Confining:
+        taken.take("find out what confines scripts")
+        return Confining(rules, taken.parts, "")
 
     def start_fork_server(*_: object) -> ForkServer:
         taken.take("start the fork server")
@@ -94,8 +106,10 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(state_path, "check", lambda _: taken.take("check the state path"))
+    monkeypatch.setattr(state_path, "make_folders", lambda _: None)
     monkeypatch.setattr(start, "bind", lambda *_: taken.take("bind"))
     monkeypatch.setattr(linux, "prctl", lambda *options: taken.take(f"prctl {options}"))
+    monkeypatch.setattr(confining, "prepare", prepare)
     monkeypatch.setattr(process, "ForkServerProcess", start_fork_server)
     monkeypatch.setattr(first_user, "resolve", resolve)
     monkeypatch.setattr(files, "prepare", lambda folder: taken.take(f"prepare {folder.name}"))
@@ -108,6 +122,7 @@ IN_ORDER = [
     "check the state path",
     "bind",
     "prctl (4, 0)",  # PR_SET_DUMPABLE
+    "find out what confines scripts",
     "start the fork server",
     "decide who may enter",
     "prepare metrics-4711",
@@ -116,7 +131,7 @@ IN_ORDER = [
 
 
 def test_the_steps_are_taken_in_this_order(steps: Steps) -> None:
-    start.start(CHOSEN, may_generate=False, may_open=False)
+    start.start(CHOSEN, RULES, may_generate=False, may_open=False)
     assert steps == IN_ORDER
 
 
@@ -124,8 +139,8 @@ def test_where_there_is_no_fork_there_is_no_fork_server(
     steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "elsewhere")
-    start.start(CHOSEN, may_generate=False, may_open=False)
-    assert steps == [*IN_ORDER[:2], *IN_ORDER[4:6], "serve alone"]
+    start.start(CHOSEN, RULES, may_generate=False, may_open=False)
+    assert steps == [*IN_ORDER[:2], *IN_ORDER[5:7], "serve alone"]
 
 
 @pytest.mark.parametrize(("happens", "error"), [(fail, StartError), (press_ctrl_c, Exited)])
@@ -136,7 +151,7 @@ def test_a_start_that_fails_leaves_no_process_behind(
     steps.failing, steps.happens = failing, happens
     leave_at_ctrl_c()
     with pytest.raises(error):
-        start.start(CHOSEN, may_generate=False, may_open=False)
+        start.start(CHOSEN, RULES, may_generate=False, may_open=False)
     is_there = IN_ORDER.index(failing) > IN_ORDER.index("start the fork server")
     stops = ["stop the fork server"] if is_there else []
     assert steps == [*IN_ORDER[: IN_ORDER.index(failing) + 1], *stops]
@@ -145,7 +160,7 @@ def test_a_start_that_fails_leaves_no_process_behind(
 def test_a_server_that_ends_in_order_is_not_stopped_again(steps: Steps) -> None:
     steps.failing, steps.happens = "serve", end_in_order
     with pytest.raises(SystemExit):
-        start.start(CHOSEN, may_generate=False, may_open=False)
+        start.start(CHOSEN, RULES, may_generate=False, may_open=False)
     assert steps == IN_ORDER
 
 
@@ -154,8 +169,42 @@ def test_a_server_that_ends_in_order_is_not_stopped_again(steps: Steps) -> None:
 def test_who_is_there_to_see_it_is_told_where_to_go(
     may_generate: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start.start(CHOSEN, may_generate=may_generate, may_open=False)
+    start.start(CHOSEN, RULES, may_generate=may_generate, may_open=False)
     assert ("open      http://localhost:4711/" in capsys.readouterr().out) is may_generate
+
+
+REQUIRING = dataclasses.replace(CHOSEN, script_confinement="required")
+
+
+def test_confinement_that_is_required_and_not_there_is_no_start(steps: Steps) -> None:
+    steps.parts = InForce(landlock=2, seccomp=True, missing=("Landlock 2 has no signals",))
+    with pytest.raises(StartError, match=r"is 'required', and Landlock 2 has no signals\. Set it"):
+        start.start(REQUIRING, RULES, may_generate=False, may_open=False)
+    assert "start the fork server" not in steps
+
+
+def test_confinement_that_is_required_where_there_can_be_none(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "elsewhere")
+    with pytest.raises(StartError, match="TABPY_SCRIPT_CONFINEMENT is 'required'"):
+        start.start(REQUIRING, RULES, may_generate=False, may_open=False)
+    assert "serve alone" not in steps
+
+
+def test_what_confines_scripts_is_one_line_of_the_log(
+    steps: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    start.start(REQUIRING, RULES, may_generate=False, may_open=False)
+    line = next(each for each in caplog.records if each.message == "confinement")
+    assert vars(line)["fields"] == {
+        "setting": "required",
+        "landlock": 6,
+        "seccomp": True,
+        "processes": 0,
+    }
+    assert "serve" in steps
 
 
 # --- the command ---
@@ -169,7 +218,8 @@ class Started:
         self.flags: dict[str, bool] = {}
         self.happens: Callable[[], object] = lambda: None
 
-    def __call__(self, chosen: Settings, **flags: bool) -> None:
+    def __call__(self, chosen: Settings, rules: ScriptRules, **flags: bool) -> None:
+        assert rules.confine
         self.chosen, self.flags = chosen, flags
         self.happens()
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +41,23 @@ class Workers:
         self.collected: list[str] = []
 
     async def run_isolated(self, task: Task, _: float, /, body: Sequence[bytes] = ()) -> bytes:
-        if isinstance(task, CheckArchive):
-            if task.name in self.unloadable:
-                raise NotLoadableError(task.name, "It needs x.")
-            return orjson.dumps({"remarks": [], "schema": None})
+        assert isinstance(task, CheckArchive)
+        if task.name in self.unloadable:
+            raise NotLoadableError(task.name, "It needs x.")
+        return orjson.dumps({"remarks": [], "schema": None})
+
+    @asynccontextmanager
+    async def isolated(self, task: Task, _: float, /) -> AsyncIterator[bytes]:
         assert isinstance(task, Collect)
         self.collected.append(task.models)
         if self.error is not None:
             raise self.error
-        functions = []
-        for position, function in enumerate(self.functions):
-            archive = write(Path(task.archives, str(position)), f"archive of {function['name']}")
-            functions.append({"archive": str(archive), "file": "mine.py", **function})
-        return orjson.dumps({"functions": functions, "problems": self.problems})
+        with tempfile.TemporaryDirectory() as own:
+            functions = []
+            for position, function in enumerate(self.functions):
+                archive = write(Path(own, str(position)), f"archive of {function['name']}")
+                functions.append({"archive": str(archive), "file": "mine.py", **function})
+            yield orjson.dumps({"functions": functions, "problems": self.problems})
 
 
 def write(file: Path, text: str) -> Path:

@@ -21,7 +21,7 @@ from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.server_info import Service
-from tests.running import PASSWORD, USER, Server, basic, until
+from tests.running import ALONE, PASSWORD, USER, Server, basic, until
 
 Start = Callable[..., Server]
 
@@ -85,8 +85,8 @@ def test_a_header_that_is_no_basic_credential_is_401(server: Server, header: str
     assert reply.status == 401
 
 
-def test_no_script_runs_for_who_may_not_enter(server: Server, tmp_path: Path) -> None:
-    proof = tmp_path / "ran"
+def test_no_script_runs_for_who_may_not_enter(server: Server) -> None:
+    proof = server.notes / "ran"
     script = "import pathlib\npathlib.Path(_arg1).touch()"
     assert server.evaluate(script, str(proof), user=None).status == 401
     assert not proof.exists()
@@ -317,7 +317,7 @@ def test_a_site_that_state_ini_names_may(start: Start, tmp_path: Path) -> None:
         "Access-Control-Allow-Origin = https://friend.example\n"
         "Access-Control-Allow-Methods = GET, POST\n"
     )
-    server = start({"TABPY_STATE_PATH": str(tmp_path), "WEB_CONCURRENCY": "1"})
+    server = start({**ALONE, "TABPY_STATE_PATH": str(tmp_path), "WEB_CONCURRENCY": "1"})
     preflight = server.request("OPTIONS", "/evaluate", user=None)
     assert preflight.status == 200
     assert preflight.headers["Access-Control-Allow-Origin"] == "https://friend.example"

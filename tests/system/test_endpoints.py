@@ -740,7 +740,11 @@ def test_uploads_leave_nothing_behind(server: Server, name: str) -> None:
 def test_an_upload_that_a_killed_server_left_is_removed_in_time(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:
-    settings = {"TABPY_STATE_PATH": str(tmp_path), "TABPY_MODELS_PATH": str(tmp_path / "none")}
+    settings = {
+        "TABPY_SCRIPT_WRITE": "",
+        "TABPY_STATE_PATH": str(tmp_path),
+        "TABPY_MODELS_PATH": str(tmp_path / "none"),
+    }
     server = start(settings)
     incoming = tmp_path / "incoming"
     body = upload({"name": "cut"}, bytes(3 << 20))

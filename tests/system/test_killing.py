@@ -100,7 +100,7 @@ def test_sigterm_to_every_process_lets_a_running_script_finish(start: Start) -> 
     everybody = server.tree()
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
         script = "import time, pathlib\npathlib.Path(_arg1).touch()\ntime.sleep(3)\nreturn 'done'"
-        begun = server.folder / "begun"
+        begun = server.notes / "begun"
         reply = threads.submit(server.evaluate, script, str(begun))
         until(begun.exists, "the script has begun")
         for _ in range(2):
@@ -116,7 +116,7 @@ def test_sigterm_to_every_process_lets_a_running_script_finish(start: Start) -> 
 def test_ctrl_c_waits_for_no_script_but_tells_its_client(start: Start) -> None:
     server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"})
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
-        begun = server.folder / "begun"
+        begun = server.notes / "begun"
         script = "import time, pathlib\npathlib.Path(_arg1).touch()\ntime.sleep(25)"
         reply = threads.submit(server.evaluate, script, str(begun))
         until(begun.exists, "the script has begun")
@@ -128,7 +128,7 @@ def test_ctrl_c_waits_for_no_script_but_tells_its_client(start: Start) -> None:
 def test_a_stopping_server_refuses_new_connections_at_once(start: Start) -> None:
     server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"})
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
-        begun = server.folder / "begun"
+        begun = server.notes / "begun"
         script = "import time, pathlib\npathlib.Path(_arg1).touch()\ntime.sleep(2)\nreturn 1"
         reply = threads.submit(server.evaluate, script, str(begun))
         until(begun.exists, "the script has begun")

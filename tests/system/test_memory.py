@@ -8,7 +8,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,7 +230,7 @@ def test_a_long_answer_that_the_client_has_already_is_sent_in_full(patient: Serv
 
 def begin(threads: concurrent.futures.ThreadPoolExecutor, server: Server, script: str) -> Any:
     """A script that runs: the future of its reply."""
-    note = server.folder / "begun"
+    note = server.notes / "begun"
     reply = threads.submit(server.evaluate, BEGUN + script, str(note))
     until(note.exists, "it has begun")
     return reply
@@ -305,9 +304,9 @@ def test_a_script_that_is_still_running_when_time_is_up_is_told_too(start: Start
     assert server.end()[0] == 0
 
 
-def test_a_deploy_under_way_when_the_server_stops_is_finished(start: Start, tmp_path: Path) -> None:
+def test_a_deploy_under_way_when_the_server_stops_is_finished(start: Start) -> None:
     server = start({"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1"})
-    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    begun, gate = server.notes / "begun", server.notes / "gate"
 
     class Gated:
         def __init__(self) -> None:

@@ -5,7 +5,6 @@ import gzip
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -300,8 +299,8 @@ def test_every_web_process_calls_what_was_deployed_last(server: Server, name: st
         assert answers() == [-1, -1]
 
 
-def test_a_function_is_loaded_once_a_worker(server: Server, name: str, tmp_path: Path) -> None:
-    note = tmp_path / "loaded"
+def test_a_function_is_loaded_once_a_worker(server: Server, name: str) -> None:
+    note = server.notes / "loaded"
 
     class Noted:
         def __init__(self) -> None:
@@ -332,9 +331,9 @@ def test_a_function_is_loaded_once_a_worker(server: Server, name: str, tmp_path:
 
 
 def test_a_function_that_cannot_be_loaded_any_more_is_an_error_of_the_server(
-    server: Server, name: str, tmp_path: Path
+    server: Server, name: str
 ) -> None:
-    needed = tmp_path / "needed"
+    needed = server.notes / "needed"
     needed.touch()
 
     class Needy:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import PASSWORD, USER, Server, basic, free_port, until
+from tests.running import ALONE, PASSWORD, USER, Server, basic, free_port, until
 
 Start = Callable[..., Server]
 
@@ -112,7 +112,7 @@ def test_a_broken_line_in_the_password_file_is_named_and_not_shown(
 
 def test_a_broken_state_ini_is_named(launch: Start, tmp_path: Path) -> None:
     (tmp_path / "state.ini").write_text("no section\n")
-    assert "state.ini" in refusal(launch({"TABPY_STATE_PATH": str(tmp_path)}))
+    assert "state.ini" in refusal(launch({**ALONE, "TABPY_STATE_PATH": str(tmp_path)}))
 
 
 def test_an_unknown_flag_is_refused_with_the_usage(launch: Start) -> None:
@@ -197,7 +197,7 @@ def test_the_routes_lie_under_the_subdirectory_of_state_ini(launch: Start, tmp_p
         "Subdirectory = tabpy\n"
     )
 
-    server = launch({"TABPY_STATE_PATH": str(tmp_path), "WEB_CONCURRENCY": "1"})
+    server = launch({**ALONE, "TABPY_STATE_PATH": str(tmp_path), "WEB_CONCURRENCY": "1"})
     server.prefix = "/tabpy"
     server.wait_until_ready()
     info = server.request("GET", "/info").json

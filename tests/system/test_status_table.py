@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Reply, Server
+from tests.running import ALONE, Reply, Server
 
 Start = Callable[..., Server]
 
@@ -101,7 +101,7 @@ def test_no_or_wrong_credentials_are_401_with_a_challenge(
 
 def test_the_challenge_names_the_service(start: Start, tmp_path: Path) -> None:
     (tmp_path / "state.ini").write_text('[Service Info]\nName = The "best" one\n')
-    server = start({"TABPY_STATE_PATH": str(tmp_path), "WEB_CONCURRENCY": "1"})
+    server = start({**ALONE, "TABPY_STATE_PATH": str(tmp_path), "WEB_CONCURRENCY": "1"})
     challenge = server.request("GET", "/info", user=None).headers["WWW-Authenticate"]
     assert challenge == "Basic realm=\"The 'best' one\""
 

@@ -33,7 +33,7 @@ MESSAGES: list[Message] = [
     Hello(7, "origin"),
     Job(Evaluate(), "token"),
     Job(Query(REFERENCE), "token", model_memory=1 << 40, want_printed=True),
-    Job(Collect("/models", "/archives"), "token"),
+    Job(Collect("/models"), "token"),
     Reply("etag", "printed \ud800 text", True, "trouble"),
     Failure("FunctionFailedError", ["a name", "why"], "printed", True),
     Crash("a traceback"),

@@ -1,6 +1,8 @@
 """Deploys the functions of the checkout's `models/`, as they are at the start."""
 
+import asyncio
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from tabpy.tabpy_server.errors import TabPyError
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
-from tabpy.tabpy_server.functions.isolated import IsolatedRunner, why_it_failed
+from tabpy.tabpy_server.functions.isolated import IsolatedWorkers, why_it_failed
 from tabpy.tabpy_server.functions.metadata import parse_metadata
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.settings import Settings
@@ -20,7 +22,7 @@ COLLECT_TIMEOUT = 60.0  # seconds that importing all of `models/` may take
 
 
 async def deploy_checkout(
-    catalog: Catalog, deployer: Deployer, runner: IsolatedRunner, settings: Settings
+    catalog: Catalog, deployer: Deployer, workers: IsolatedWorkers, settings: Settings
 ) -> None:
     """Deploy what `@endpoint` marks in the modules of `models/`, unless it is there already. What
     can't be deployed is a line in the log, and costs no more than itself."""
@@ -29,10 +31,11 @@ async def deploy_checkout(
         if "TABPY_MODELS_PATH" in settings.explicit:
             logger.info("TABPY_MODELS_PATH is '%s', where there is no module.", folder or "")
         return
-    with tempfile.TemporaryDirectory() as archives:
-        task = Collect(models=str(folder), archives=archives)
+    with tempfile.TemporaryDirectory(dir=_incoming(settings)) as staged:
         try:
-            collected = loads(await runner.run_isolated(task, COLLECT_TIMEOUT))
+            async with workers.isolated(Collect(models=str(folder)), COLLECT_TIMEOUT) as result:
+                collected = loads(result)
+                await asyncio.to_thread(_stage, collected["functions"], Path(staged))
         except TabPyError as error:
             why = why_it_failed(error, COLLECT_TIMEOUT)
             logger.warning("models/ can't be deployed: %s", why)
@@ -42,6 +45,21 @@ async def deploy_checkout(
         known = await catalog.run(lambda store: store.origins())
         for metadata in collected["functions"]:
             await _deploy(catalog, deployer, metadata, known)
+
+
+def _incoming(settings: Settings) -> Path:
+    """Return the folder from which workers may load what isn't deployed yet."""
+    folder = settings.state_path / "incoming"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _stage(functions: list[dict[str, Any]], folder: Path) -> None:
+    """Copy the archives to a folder that the worker which made them can't change."""
+    for number, metadata in enumerate(functions):
+        target = folder / str(number)
+        shutil.copyfile(metadata["archive"], target, follow_symlinks=False)
+        metadata["archive"] = str(target)
 
 
 async def _deploy(

@@ -1,6 +1,7 @@
 """What deploying asks of the pool: a worker that does one thing and is then thrown away."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from tabpy.tabpy_server.errors import (
@@ -22,6 +23,14 @@ class IsolatedRunner(Protocol):
     async def run_isolated(self, task: Task, limit: float, /, body: Sequence[bytes] = ()) -> bytes:
         """Return the body of the reply; `body` is the task's, in pieces. It may take `limit`
         seconds. Raises TabPyError."""
+        ...
+
+
+class IsolatedWorkers(Protocol):
+    """Has workers whose files are wanted, too (`Pool`)."""
+
+    def isolated(self, task: Task, limit: float, /) -> AbstractAsyncContextManager[bytes]:
+        """Do what `run_isolated` does; the worker's files are there as long as the context is."""
         ...
 
 

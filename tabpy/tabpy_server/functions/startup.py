@@ -14,7 +14,7 @@ from pathlib import Path
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkout import deploy_checkout
 from tabpy.tabpy_server.functions.deployer import Deployer
-from tabpy.tabpy_server.functions.isolated import IsolatedRunner
+from tabpy.tabpy_server.functions.isolated import IsolatedWorkers
 from tabpy.tabpy_server.functions.legacy.importer import import_state_folder
 from tabpy.tabpy_server.settings import Settings
 
@@ -31,7 +31,7 @@ class Startup:
         self._done = mmap.mmap(-1, 1)
 
     async def run(
-        self, catalog: Catalog, deployer: Deployer, runner: IsolatedRunner, settings: Settings
+        self, catalog: Catalog, deployer: Deployer, workers: IsolatedWorkers, settings: Settings
     ) -> None:
         """Wait until everything that deploys by itself has been deployed, here or elsewhere.
 
@@ -42,7 +42,7 @@ class Startup:
             async with _lock(settings.state_path / "boot.lock"):  # older servers' name for it
                 if self._done[0] == 0:
                     await import_state_folder(catalog, deployer, settings)
-                    await deploy_checkout(catalog, deployer, runner, settings)
+                    await deploy_checkout(catalog, deployer, workers, settings)
                     self._done[0] = 1
         finally:
             catalog.settled.set()

@@ -6,6 +6,7 @@ from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.startup import Startup
 from tabpy.tabpy_server.processes.stop_flag import StopFlag
+from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.server_info import Service
 
@@ -15,6 +16,7 @@ class PreforkState:
     settings: Settings
     service: Service
     gate: Gate | OpenGate
+    confinement: InForce
     change_token: ChangeToken = field(default_factory=ChangeToken)
     startup: Startup = field(default_factory=Startup)
     stop_flag: StopFlag = field(default_factory=StopFlag)

@@ -1,8 +1,10 @@
 """The folder in which the server keeps what it has to remember."""
 
+import contextlib
 import os
 
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.script_rules import OF_THE_STATE
 from tabpy.tabpy_server.settings import Settings
 
 
@@ -20,3 +22,11 @@ def check(chosen: Settings) -> None:
         reason = error.strerror or str(error)
     if reason:
         raise StartError(f"TABPY_STATE_PATH is '{chosen.state_path}': {reason}.")
+
+
+def make_folders(chosen: Settings) -> None:
+    """Make the folders that workers load functions from: they can be given to workers only if they
+    are there. Where they can't be made, nothing can be deployed either."""
+    for name in OF_THE_STATE:
+        with contextlib.suppress(OSError):
+            (chosen.state_path / name).mkdir(parents=True, exist_ok=True, mode=0o700)

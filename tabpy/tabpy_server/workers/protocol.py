@@ -75,12 +75,11 @@ class CheckArchive:
 
 @dataclass(frozen=True)
 class Collect:
-    """Archive the marked functions of the folder `models` in the folder `archives`. The reply's
-    body is JSON: `{"functions": the metadata of each, with "archive", its file, and "file", the
-    name of its module, "problems": a line for each that can't be had}`."""
+    """Archive the marked functions of the folder `models` in files that go when the worker does.
+    The reply's body is JSON: `{"functions": the metadata of each, with "archive", its file, and
+    "file", the name of its module, "problems": a line for each that can't be had}`."""
 
     models: str
-    archives: str
 
 
 Task = Evaluate | Query | CheckArchive | Collect

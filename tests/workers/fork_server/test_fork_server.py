@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.fork_server.confining import NOT_CONFINED
 from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 from tabpy.tabpy_server.workers.fork_server.server import ForkServer
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
@@ -39,7 +40,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def start_one(*modules: str) -> ForkServerProcess:
         path = os.pathsep.join([str(tmp_path), str(Path.cwd())])
-        started.append(ForkServerProcess(modules, 100.0, {**os.environ, "PYTHONPATH": path}))
+        started.append(
+            ForkServerProcess(modules, 100.0, {**os.environ, "PYTHONPATH": path}, NOT_CONFINED)
+        )
         return started[-1]
 
     yield start_one

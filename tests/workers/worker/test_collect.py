@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,16 @@ def _as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def collected(tmp_path: Path) -> Callable[..., Any]:
-    models, archives = tmp_path / "models", tmp_path / "archives"
+def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    models, own = tmp_path / "models", tmp_path / "own"
     models.mkdir()
-    archives.mkdir()
+    own.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(own))
 
     def run(**modules: str) -> Any:
         for name, text in modules.items():
             (models / f"{name}.py").write_text(text)
-        return orjson.loads(collect(Collect(str(models), str(archives))))
+        return orjson.loads(collect(Collect(str(models))))
 
     return run
 

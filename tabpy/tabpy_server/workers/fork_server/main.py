@@ -20,13 +20,16 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import orjson
 
+from tabpy.tabpy_server.workers.fork_server.confining import Confining
 from tabpy.tabpy_server.workers.fork_server.linux import (
     PR_SET_CHILD_SUBREAPER,
     PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
+    be_killed_first,
     die_with_parent,
     kill_group,
     prctl,
@@ -34,6 +37,7 @@ from tabpy.tabpy_server.workers.fork_server.linux import (
 )
 from tabpy.tabpy_server.workers.fork_server.preloaded_models import Progress, load_all
 from tabpy.tabpy_server.workers.fork_server.report import report
+from tabpy.tabpy_server.workers.fork_server.script_folders import ScriptFolders, remove
 from tabpy.tabpy_server.workers.fork_server.server import Common, ForkServer, Origin
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import (
@@ -94,7 +98,7 @@ class RootForkServer(ForkServer):
         self._poll.register(to_parent, select.EPOLLIN)
 
     def _non_workers(self) -> set[int]:
-        return self._children
+        return self._children | super()._non_workers()
 
     def _patience(self) -> float | None:
         if self._loading is None:
@@ -170,6 +174,9 @@ class RootForkServer(ForkServer):
             prctl(PR_SET_CHILD_SUBREAPER, 1)
             detach_standard_streams()
             Memory(self._common.memory_mb).limit()
+            be_killed_first()
+            folders = ScriptFolders(self._common.confining.folder, origin)
+            self._common.confining.for_loader().enter(folders.make_root(), self._common.server)
             models = load_all(wanted, said)
             server = ForkServer(self._common, Origin(origin, models), to_parent)
             said.ready()
@@ -251,6 +258,7 @@ class RootForkServer(ForkServer):
             self._deputy = None
 
     def _child_died(self, pid: int, status: int) -> None:
+        super()._child_died(pid, status)
         self._children.discard(pid)
         if self._deputy is None or pid != self._deputy.pid:
             return
@@ -303,9 +311,9 @@ def main() -> None:
     """Serve until nobody is left who could ask.
 
     Arguments: the descriptors of the requests' socket, the pipe that says when it's ready and the
-    state's memory; MB that a worker may take; the modules to import.
+    state's memory; MB that a worker may take; what it may touch; the modules to import.
     """
-    requests_fd, ready_fd, state_fd, memory_mb, *modules = sys.argv[1:]
+    requests_fd, ready_fd, state_fd, memory_mb, confining, *modules = sys.argv[1:]
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, LEAVE):
         # The web process is the one to drain; the fork server leaves when nobody is left to ask.
         signal.signal(ignored, signal.SIG_IGN)
@@ -316,7 +324,13 @@ def main() -> None:
     os.close(int(state_fd))
     requests = socket.socket(fileno=int(requests_fd))
     requests.setblocking(False)  # of two fork servers that a request wakes, one finds nothing
-    common = Common(requests, state, float(memory_mb))
+    common = Common(
+        requests,
+        state,
+        float(memory_mb),
+        Confining.of_argument(confining),
+        server=(os.getppid(), os.getpid()),
+    )
     # Before any fork: the pipe says "ready" when the last process that holds it has closed it.
     os.write(int(ready_fd), READY)
     os.close(int(ready_fd))
@@ -325,6 +339,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, pages shared with the workers
     RootForkServer(common, Origin(state.new_origin()), cold).run()
+    if common.confining.folder:
+        remove(Path(common.confining.folder))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.script_rules import InForce
+from tabpy.tabpy_server.workers.fork_server import script_folders
+from tabpy.tabpy_server.workers.fork_server.confining import Confining
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import READY
 
@@ -23,13 +27,19 @@ class ForkServerProcess:
     """
 
     def __init__(
-        self, preload: Sequence[str], memory_mb: float, environment: Mapping[str, str]
+        self,
+        preload: Sequence[str],
+        memory_mb: float,
+        environment: Mapping[str, str],
+        confining: Confining,
     ) -> None:
         """Start it.
 
         `preload`: modules to import. `memory_mb`: what a worker may take in addition to what it
-        starts with. `environment`: what scripts find in `os.environ`.
+        starts with. `environment`: what scripts find in `os.environ`. `confining`: what they may
+        touch; its folder is removed when this stops.
         """
+        self._confining = confining
         self._preload = preload
         self._memory_mb = memory_mb
         self._environment = environment
@@ -50,6 +60,7 @@ class ForkServerProcess:
                 MODULE,
                 *map(str, handed_over),
                 str(self._memory_mb),
+                self._confining.argument(),
                 *self._preload,
             ],
             env=self._environment,
@@ -58,6 +69,11 @@ class ForkServerProcess:
             start_new_session=True,  # Ctrl-C at a terminal is for the arbiter to answer, alone
         )
         os.close(ready)
+
+    @property
+    def parts(self) -> InForce:
+        """Return what keeps scripts to what they may touch."""
+        return self._confining.parts
 
     def wait_until_ready(self) -> None:
         """Wait until it could fork a worker. Raises StartError if it can't."""
@@ -86,6 +102,8 @@ class ForkServerProcess:
         self._theirs.close()
         self.state.close()
         os.close(self.state.descriptor)
+        if self._confining.folder:
+            script_folders.remove(Path(self._confining.folder))
 
     def _close_ready(self) -> None:
         if self._ready is not None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tabpy.tabpy_server.workers.fork_server.confining import Confining
 from tabpy.tabpy_server.workers.fork_server.linux import (
     PR_SET_CHILD_SUBREAPER,
     be_killed_first,
@@ -25,6 +26,7 @@ from tabpy.tabpy_server.workers.fork_server.linux import (
     wait_for_any_child,
 )
 from tabpy.tabpy_server.workers.fork_server.report import report
+from tabpy.tabpy_server.workers.fork_server.script_folders import ScriptFolders, remove
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import LEAVE, PRELOAD_LIMIT, Death, encode
 from tabpy.tabpy_server.workers.worker import main as worker
@@ -38,12 +40,15 @@ class Common:
     """What all fork servers of a machine have in common.
 
     `requests` is the socket that all web processes ask through, and doesn't block; `memory_mb` is
-    what each worker may take in addition to what it starts with.
+    what each worker may take in addition to what it starts with; `confining` says what it may
+    touch; `server` has the pids of arbiter and fork server.
     """
 
     requests: socket.socket
     state: ForkServerState
     memory_mb: float
+    confining: Confining
+    server: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class ForkServer:
         self._common = common
         self._requests = common.requests
         self._origin = origin
+        self._folders = ScriptFolders(common.confining.folder, origin.name)
+        self._removers: set[int] = set()  # children that remove folders
         self._to_parent = to_parent
         self._leaving = False
         self._sockets: dict[int, socket.socket] = {}  # worker's pid: our duplicate of its socket
@@ -81,6 +88,10 @@ class ForkServer:
     def run(self) -> None:
         """Serve until no process is left that could ask, or until told to leave and the last
         worker has gone."""
+        self._serve()
+        self._folders.remove_all()
+
+    def _serve(self) -> None:
         while self._sockets or not self._leaving:
             for fd, _ in self._poll.poll(self._patience()):
                 if fd == self._requests.fileno():
@@ -105,10 +116,11 @@ class ForkServer:
 
     def _non_workers(self) -> set[int]:
         """Return the pids of children that aren't workers, and are to live."""
-        return set()
+        return self._removers
 
     def _child_died(self, pid: int, status: int) -> None:
         """Take note of a dead child that wasn't a worker."""
+        self._removers.discard(pid)
 
     def _leave(self, *_: object) -> None:
         if not self._leaving:
@@ -159,12 +171,18 @@ class ForkServer:
             be_killed_first()
             self._requests.close()
             self._common.state.close()
+            self._confine()
             worker.serve(own, self._common.memory_mb, self._origin.name, self._origin.models)
             status = 0
         except Exception as error:  # noqa: BLE001 - nobody else would hear of it
             report("error", "A script worker failed.", error)
         finally:
             os._exit(status)
+
+    def _confine(self) -> None:
+        """In a worker: leave it what scripts may have, from here on."""
+        folder = self._folders.make(os.getpid())
+        self._common.confining.enter(folder, self._common.server)
 
     def become_child(self, parent: int) -> None:
         """In a process just forked: die with the parent, and let go of what is the parent's."""
@@ -191,6 +209,26 @@ class ForkServer:
             del self._pids[worker_socket.fileno()]
             self._poll.unregister(worker_socket)  # closing isn't enough: others may hold it open
             _announce_death(worker_socket, reason_of_death(status))
+            self._remove_folder(pid)
+
+    def _remove_folder(self, worker_pid: int) -> None:
+        """Have a child do it: there may be a million files."""
+        folder = self._folders.discard(worker_pid)
+        if folder is None:
+            return
+        own_pid = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:  # it goes with the server
+            report("warning", f"A script's temporary folder stays: {error.strerror}")
+            return
+        if pid == 0:
+            try:
+                self.become_child(own_pid)
+                remove(folder)
+            finally:
+                os._exit(0)
+        self._removers.add(pid)
 
     def _kill_strays(self) -> None:
         """Kill what a script started in a session of its own: it became our child when its parent

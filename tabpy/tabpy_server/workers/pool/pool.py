@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tabpy.tabpy_server.errors import (
@@ -171,6 +172,14 @@ class Pool:
         Raises what the task raises, JobTimeoutError after `seconds`, WorkerDiedError,
         InternalError, DrainingError.
         """
+        async with self.isolated(task, seconds, body, request_id) as result:
+            return result
+
+    @asynccontextmanager
+    async def isolated(
+        self, task: Task, seconds: float, body: Sequence[bytes] = (), request_id: str = ""
+    ) -> AsyncIterator[bytes]:
+        """Do the same; the worker, and the files that it has written, go at the context's end."""
         job = Job(body, seconds, request_id=request_id)
         started = time.monotonic()
         try:
@@ -183,6 +192,9 @@ class Pool:
             async with asyncio.timeout(seconds):
                 await worker.ready()
                 outcome = await self._executor.run(worker, task, job)
+            if isinstance(outcome.message, Failure):
+                raise outcome.message.error()
+            yield outcome.body
         except TimeoutError:
             raise JobTimeoutError(seconds, 0.0, time.monotonic() - started) from None
         except WorkerDiedError:
@@ -192,9 +204,6 @@ class Pool:
         finally:
             self._isolated.discard(worker)
             worker.kill()
-        if isinstance(outcome.message, Failure):
-            raise outcome.message.error()
-        return outcome.body
 
     async def _task(self, job: Job, deadline: float) -> Task:
         if job.function is None:

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ def collect(task: Collect) -> bytes:
     """
     functions: list[dict[str, Any]] = []
     problems: list[str] = []
+    archives = Path(tempfile.mkdtemp())
     sys.path.insert(0, task.models)  # the modules there may import each other
     for file in sorted(Path(task.models).glob("*.py")):
         try:
@@ -35,7 +37,7 @@ def collect(task: Collect) -> bytes:
             continue
         for function, mark in marked:
             try:
-                functions.append(_archived(function, mark, file, Path(task.archives)))
+                functions.append(_archived(function, mark, file, archives))
             except BaseException as error:  # noqa: BLE001 - and so can what is pickled
                 where = f"models/{file.name}: {mark.name}"
                 problems.append(f"{where}: {type(error).__name__}: {error}")

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from importlib import resources
 from types import TracebackType
 
+from tabpy.tabpy_server.workers.worker import refusals
+
 FILENAME = "<script>"
 TEXT_LIMIT = 2_000  # characters of an exception's text, and of a line, that are passed on
 INSTALLED = tuple({sys.prefix, sys.base_prefix, str(resources.files("tabpy")), "<frozen "})
@@ -20,7 +22,7 @@ CALLS_SHOWN = 4  # lines that led to the failing one
 
 def describe(error: BaseException, script: str) -> str:
     """Return the exception's class and text, the failed line of `script` and the calls to it."""
-    lines = [_headline(error)]
+    lines = _headlines(error)
     number = _syntax_error_line(error)
     places = _places(error, _is_script) if number is None else [(number, "")]
     for position, (number, function) in enumerate(places):
@@ -32,7 +34,7 @@ def describe(error: BaseException, script: str) -> str:
 
 def describe_function(error: BaseException) -> str:
     """Return the same for a deployed function, whose text isn't here: only line numbers are."""
-    lines = [_headline(error)]
+    lines = _headlines(error)
     for number, function in _places(error, _is_foreign):
         lines.append(f"line {number}, in {function or 'the function'}")
     return "\n".join(lines)
@@ -47,6 +49,11 @@ def text_of(error: BaseException) -> str:
     except BaseException as another:  # noqa: BLE001 - its own class can raise anything here
         return f"(its text can't be shown: {type(another).__name__})"
     return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}…"
+
+
+def _headlines(error: BaseException) -> list[str]:
+    """Return the class with its text, and which setting would allow what was refused."""
+    return [_headline(error), *filter(None, [refusals.explain(error)])]
 
 
 def _headline(error: BaseException) -> str:

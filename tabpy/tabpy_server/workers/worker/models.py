@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol
 from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.process_memory import resident
 from tabpy.tabpy_server.workers.protocol import Reference
+from tabpy.tabpy_server.workers.worker import refusals
 from tabpy.tabpy_server.workers.worker.failures import text_of
 
 COMPILED = b"_make_function"  # cloudpickle's word before the code of a function it takes along
@@ -215,7 +216,7 @@ def why(error: BaseException) -> str:
         return f"It was made with another version of what it needs ({text})."
     if isinstance(error, pickle.UnpicklingError | EOFError):
         return f"The archive is damaged, or is no pickle ({text})."
-    return f"Loading it raised {text}."
+    return f"Loading it raised {text}. {refusals.explain(error)}".rstrip()
 
 
 def check_python(archive: IO[bytes], name: str, python: str) -> None:

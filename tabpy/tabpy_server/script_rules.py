@@ -1,0 +1,163 @@
+"""What scripts may touch: worked out once from the settings, kept by the kernel in each worker.
+
+Landlock can only allow, and allows folders with all that is in them. So a folder that holds
+something closed is replaced by what else is in it, anew for each worker.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabpy.tabpy_server import package_files
+from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.settings import Settings
+
+SIGNALS_SINCE = 6  # Landlock's version that also sees to signals: Linux 6.12
+AUTO, REQUIRED, OFF = "auto", "required", "off"
+SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt", "/etc", "/proc", "/sys")
+RESOLVER = Path("/etc/resolv.conf")  # often a link to a folder in /run
+OF_THE_STATE = ("archives", "incoming", "uploads")  # what workers load functions from
+
+
+@dataclass(frozen=True)
+class ScriptRules:
+    """What scripts may touch, as absolute paths.
+
+    `read`: folders and files that they may read, less what is in `closed`. `tidy`: those of them
+    in which names that begin with a dot are closed, too: `.git`, `.env`, `.ssh` and the like.
+    `models`: folders that deployed functions are loaded from, though they lie in a closed one.
+    `write`: what they may change. `network`: whether they may use any but Unix sockets.
+    """
+
+    confine: bool
+    read: tuple[str, ...] = ()
+    tidy: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    network: bool = True
+
+    def readable(self) -> list[str]:
+        """Return what may be read now: each path with everything in it."""
+        closed = {os.path.realpath(each) for each in self.closed}
+        tidy = {os.path.realpath(each) for each in self.tidy}
+        found: dict[str, None] = {}
+        for root in self.read:
+            for path in _less(os.path.realpath(root), closed, tidy):
+                found[path] = None
+        found.update(dict.fromkeys(self.models))
+        return list(found)
+
+
+def _less(path: str, closed: set[str], tidy: set[str]) -> Iterator[str]:
+    """Yield `path`, or, if something closed is in it, what else is."""
+    if any(_is_within(path, each) for each in closed):
+        return
+    if path not in tidy and not any(_is_within(each, path) for each in closed | tidy):
+        yield path
+        return
+    try:
+        names = [each.name for each in os.scandir(path)]
+    except OSError:  # not there, or a file
+        return
+    for name in names:
+        if not (path in tidy and name.startswith(".")):
+            inside = os.path.join(path, name)  # noqa: PTH118 - hundreds of them for each worker
+            target = os.path.realpath(inside)
+            if target == inside:
+                yield from _less(inside, closed, tidy)
+            elif not any(_is_within(each, target) for each in closed | tidy):
+                yield from _less(target, closed, tidy)  # a link; one to a split folder is left out
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def rules_of(settings: Settings, config_file: Path) -> ScriptRules:
+    """Return what the settings say of scripts.
+
+    Raises StartError for a folder of TABPY_SCRIPT_WRITE that holds what scripts must not change.
+    """
+    if settings.script_confinement == OFF:
+        return ScriptRules(confine=False)
+    here, checkout = Path.cwd(), package_files.checkout()
+    tidy = [each for each in (here, checkout) if each is not None and each != Path("/")]
+    closed = list(_closed(settings, config_file, tidy))
+    models = [str(settings.state_path.absolute() / name) for name in OF_THE_STATE]
+    read = [*SYSTEM, *_python(), *map(str, tidy), *settings.script_read]
+    if settings.models_path is not None:
+        read.append(str(settings.models_path.absolute()))
+    if RESOLVER.is_symlink():
+        read.append(str(RESOLVER.resolve().parent))
+    write = tuple(os.path.realpath(each) for each in settings.script_write)
+    _check_writable(write, closed)
+    return ScriptRules(
+        confine=True,
+        read=tuple(read),
+        tidy=tuple(map(str, tidy)),
+        closed=tuple(closed),
+        models=tuple(models),
+        write=write,
+        network=settings.script_network,
+    )
+
+
+def _python() -> Iterator[str]:
+    """Yield where this interpreter and what it imports lie."""
+    yield from (sys.prefix, sys.base_prefix, sys.exec_prefix)
+    for entry in sys.path:
+        path = Path(entry or ".").absolute()
+        if path != Path.cwd() and path != Path("/"):
+            yield str(path)
+
+
+def _closed(settings: Settings, config_file: Path, folders: Iterable[Path]) -> Iterator[str]:
+    """Yield what no script reads: passwords, what is remembered, what is configured."""
+    yield str(settings.state_path.absolute())
+    if config_file != package_files.DEFAULT_CONFIG:
+        yield str(config_file.absolute())
+    named = settings.pwd_file
+    if named is not None:
+        yield str(named.absolute())
+        for folder in folders:  # where a relative name is looked for, and the default one may lie
+            yield str(folder / named.name)
+            yield str(folder / "tabpypwd.txt")
+
+
+def _check_writable(write: Iterable[str], closed: Iterable[str]) -> None:
+    ours = [*closed, str(package_files.PACKAGE), sys.prefix, sys.base_prefix]
+    for folder in write:
+        for each in ours:
+            if _is_within(os.path.realpath(each), folder):
+                raise StartError(
+                    f"TABPY_SCRIPT_WRITE names '{folder}', which holds '{each}': scripts could "
+                    "change who may sign in, or the server itself. Name a folder of its own."
+                )
+            if _is_within(folder, os.path.realpath(each)):
+                raise StartError(
+                    f"TABPY_SCRIPT_WRITE names '{folder}', which is in '{each}': scripts could "
+                    "change the server itself. Name a folder of its own."
+                )
+
+
+@dataclass(frozen=True)
+class InForce:
+    """Which parts of the confinement this machine has, and each worker gets.
+
+    `landlock`: the kernel's version of it, 0 for none. `seccomp`: whether system calls are
+    filtered. `processes`: how many processes and threads this user may have before a script can
+    start no more; 0: no limit. `missing`: why a part isn't there, in words.
+    """
+
+    landlock: int = 0
+    seccomp: bool = False
+    processes: int = 0
+    missing: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Say whether a script is kept from everything that SECURITY.md names."""
+        return self.landlock >= SIGNALS_SINCE and self.seccomp

@@ -1,0 +1,89 @@
+"""What workers may touch on this machine, from the arbiter that finds it out to the fork server."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from tabpy.tabpy_server.script_rules import InForce, ScriptRules
+from tabpy.tabpy_server.workers.fork_server import script_folders
+from tabpy.tabpy_server.workers.fork_server.linux import PR_SET_NO_NEW_PRIVS, prctl
+from tabpy.tabpy_server.workers.worker import confinement
+
+
+@dataclass(frozen=True)
+class Confining:
+    """`rules` for workers, the `parts` of them that this machine can keep, and the folder in which
+    their temporary folders are made; "" where nobody keeps them to those."""
+
+    rules: ScriptRules
+    parts: InForce
+    folder: str
+
+    def enter(self, folder: str, server: tuple[int, ...]) -> None:
+        """Confine this process; see `confinement.enter`."""
+        confinement.enter(self.rules, self.parts, folder, server)
+
+    def for_loader(self) -> "Confining":
+        """Return the same for a process that starts workers: there may be any number of them."""
+        return dataclasses.replace(self, parts=dataclasses.replace(self.parts, processes=0))
+
+    def argument(self) -> str:
+        """Return it as one argument of a command line."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def of_argument(cls, argument: str) -> "Confining":
+        """Return what `argument` was made of."""
+        fields = json.loads(argument)
+        rules, parts = ScriptRules(**_frozen(fields["rules"])), _in_force(fields["parts"])
+        return cls(rules, parts, fields["folder"])
+
+
+NOT_CONFINED = Confining(ScriptRules(confine=False), InForce(), "")
+
+
+def prepare(rules: ScriptRules) -> Confining:
+    """Find out what this machine has, in a process that tries it all and is thrown away.
+
+    This process must have one thread: it forks. Raises OSError if there's no folder for temporary
+    files.
+    """
+    if not rules.confine:
+        return NOT_CONFINED
+    folder = script_folders.make_root()
+    parts = _try(rules, str(folder))
+    if parts.landlock:
+        return Confining(rules, parts, str(folder))
+    folder.rmdir()
+    return Confining(rules, parts, "")
+
+
+def _try(rules: ScriptRules, folder: str) -> InForce:
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            prctl(PR_SET_NO_NEW_PRIVS, 1)
+            found = confinement.find(rules, folder)
+            os.write(write, json.dumps(dataclasses.asdict(found)).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answers:
+        said = answers.read()
+    os.waitpid(pid, 0)
+    if not said:
+        return InForce(missing=("the process that tried it was ended",))
+    return _in_force(json.loads(said))
+
+
+def _in_force(fields: dict[str, Any]) -> InForce:
+    return InForce(**_frozen(fields))
+
+
+def _frozen(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
