@@ -321,6 +321,7 @@ RESTRICTED = f"zoe\t{OTHER}  query\t\r\n".encode()
         (ALL, f"zoe\t{OTHER}\t\r\n"),
         ((QUERY, DEPLOY), f"zoe\t{OTHER} query,deploy\t\r\n"),
     ],
+    ids=["all", "two"],
 )
 def test_update_changes_the_rights_alone(file: Path, rights: Rights, after: str) -> None:
     file.write_bytes(HEAD + RESTRICTED + ANN + PAOLO)
