@@ -158,6 +158,16 @@ class InForce:
     missing: tuple[str, ...] = ()
 
     @property
+    def words(self) -> str:
+        """Return what is confined, for people."""
+        parts = {
+            "files": self.landlock,
+            "signals": self.landlock >= SIGNALS_SINCE,
+            "system calls": self.seccomp,
+        }
+        return ", ".join(name for name, there in parts.items() if there) or "nothing"
+
+    @property
     def complete(self) -> bool:
         """Say whether a script is kept from everything that SECURITY.md names."""
         return self.landlock >= SIGNALS_SINCE and self.seccomp

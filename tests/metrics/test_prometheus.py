@@ -53,7 +53,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_an_answer() -> None:
     with pytest.raises(MetricsUnavailableError) as refused:
-        asyncio.run(prometheus.text(Counters(), NONE, NONE))
+        asyncio.run(prometheus.text(Counters(), NONE, NONE, NONE))
     assert refused.value.info == "They can't be kept: No space left on device."
 
 
@@ -113,6 +113,7 @@ import asyncio, pathlib, sys
 from types import SimpleNamespace
 from tabpy.tabpy_server.metrics import files, prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.script_rules import InForce
 
 files.prepare(pathlib.Path(sys.argv[1]))
 counters = Counters()
@@ -124,7 +125,8 @@ for number in (1, 2):
     counters.starts += 1
     counters.ends["died"] += 1
     counters.store.append(("read", 0.25))
-    text = asyncio.run(prometheus.text(counters, figures, figures))
+    confined = InForce(landlock=7, seccomp=True)
+    text = asyncio.run(prometheus.text(counters, figures, figures, confined))
 print(text.decode())
 """
 
@@ -144,6 +146,8 @@ def test_all_that_is_counted_can_be_asked_for(tmp_path: Path) -> None:
         "tabpy_worker_starts_total 2.0",
         'tabpy_worker_ends_total{reason="died"} 2.0',
         'tabpy_isolation{by="user"} 1.0',
+        'tabpy_confinement{part="landlock"} 7.0',
+        'tabpy_confinement{part="seccomp"} 1.0',
         'tabpy_store_seconds_sum{operation="read"} 0.5',
         "tabpy_jobs_waiting 3.0",
         "tabpy_jobs_running 4.0",

@@ -25,6 +25,7 @@ from tabpy.tabpy_server import errors
 from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.rights import ALL, Rights
+from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.context import Context
@@ -92,6 +93,7 @@ def make_context(
     `gate`, `catalog`, `pool` and `deployer`."""
     made = {
         "gate": FakeGate(),
+        "confinement": InForce(landlock=6, seccomp=True),
         "catalog": FakeCatalog(),
         "pool": FakePool(),
         "deployer": None,

@@ -17,6 +17,7 @@ from tabpy.tabpy_server import machine, process_memory, process_tree
 from tabpy.tabpy_server.errors import MetricsUnavailableError
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.script_rules import InForce
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,7 @@ async def publish(counters: Counters, pool: Pool, catalog: Catalog) -> None:
             _add(_instruments(), counters, pool, catalog)
 
 
-async def text(counters: Counters, pool: Pool, catalog: Catalog) -> bytes:
+async def text(counters: Counters, pool: Pool, catalog: Catalog, confinement: InForce) -> bytes:
     """Return all figures, in Prometheus's text format.
 
     Raises MetricsUnavailableError if they can't be kept.
@@ -82,7 +83,7 @@ async def text(counters: Counters, pool: Pool, catalog: Catalog) -> bytes:
     except OSError as error:
         raise MetricsUnavailableError(error.strerror or str(error)) from None
     _add(instruments, counters, pool, catalog)
-    return await asyncio.to_thread(_render)
+    return await asyncio.to_thread(_render, confinement)
 
 
 @dataclass(frozen=True)
@@ -187,14 +188,35 @@ def _add(instruments: Instruments, counters: Counters, pool: Pool, catalog: Cata
     instruments.functions.set(catalog.size)
 
 
-def _render() -> bytes:
+def _render(confinement: InForce) -> bytes:
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     registry.register(_Memory())
+    registry.register(_Confinement(confinement))
     return generate_latest(registry)
+
+
+class _Confinement:
+    """What keeps scripts to their rules: the same in all web processes, from start to end."""
+
+    def __init__(self, confinement: InForce) -> None:
+        self._confinement = confinement
+
+    def collect(self) -> "Iterator[Metric]":
+        """Yield its parts; prometheus-client calls it."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        parts = GaugeMetricFamily(
+            "tabpy_confinement",
+            "What keeps scripts to their rules: Landlock's version, 1 for filtered system calls",
+            labels=["part"],
+        )
+        parts.add_metric(["landlock"], self._confinement.landlock)
+        parts.add_metric(["seccomp"], int(self._confinement.seccomp))
+        yield parts
 
 
 class _Memory:

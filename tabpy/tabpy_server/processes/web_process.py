@@ -65,6 +65,7 @@ class WebProcess:
             settings=settings,
             service=state.service,
             gate=state.gate,
+            confinement=state.confinement,
             proxies=TrustedProxies(settings.trusted_proxies),
             catalog=catalog,
             pool=pool,

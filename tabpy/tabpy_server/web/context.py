@@ -9,6 +9,7 @@ from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.script_rules import OFF, InForce
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.body_budget import BodyBudget, body_budget
 from tabpy.tabpy_server.web.in_flight import Traffic
@@ -24,6 +25,7 @@ class Context:
 
     settings: Settings
     service: Service
+    confinement: InForce
     gate: Gate | OpenGate
     proxies: TrustedProxies
     catalog: Catalog
@@ -66,6 +68,13 @@ class Context:
             "Deployed functions are lost at this dyno's next restart, at least once a day. To keep "
             "them: heroku addons:create heroku-postgresql:essential-0"
         )
+
+    @property
+    def confines_less(self) -> str | None:
+        """Return a warning where scripts are kept to less than they could be."""
+        if self.confinement.complete or self.settings.script_confinement == OFF:
+            return None
+        return f"The server can't keep scripts to all rules: {'; '.join(self.confinement.missing)}."
 
     def info(self) -> dict[str, Any]:
         """Return what `GET /info` answers."""

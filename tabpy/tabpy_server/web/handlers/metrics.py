@@ -14,6 +14,8 @@ class MetricsHandler(BaseHandler):
     )
     async def get(self) -> None:
         context = self.context
-        text = await prometheus.text(context.counters, context.pool, context.catalog)
+        text = await prometheus.text(
+            context.counters, context.pool, context.catalog, context.confinement
+        )
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         self.finish(text)

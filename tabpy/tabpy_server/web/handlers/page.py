@@ -40,8 +40,11 @@ class PageHandler(BaseHandler):
             timeout=settings.evaluate_timeout,
             workers=settings.workers * settings.web_processes,
             isolation=settings.script_isolation.words,
+            confinement=self.context.confinement.words,
             preload=[_with_version(name) for name in settings.preload],
-            warnings=[self.context.loses_functions] if self.context.loses_functions else [],
+            warnings=[
+                each for each in (self.context.loses_functions, self.context.confines_less) if each
+            ],
         )
 
 
