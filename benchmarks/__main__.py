@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import endpoints, figures, peer
+from benchmarks import confinement, endpoints, figures, peer
 from benchmarks.report import Row, as_json, table
 from benchmarks.servers import Kind, exit_on_sigterm
 
@@ -24,6 +24,7 @@ FIGURES = {
     "deploy": endpoints.deploy,
     "query": endpoints.query,
     "evaluate-query": endpoints.evaluate_query,
+    "confinement": confinement.confinement,
 }
 
 

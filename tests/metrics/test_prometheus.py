@@ -17,6 +17,7 @@ import pytest
 from tabpy.tabpy_server.errors import MetricsUnavailableError
 from tabpy.tabpy_server.metrics import files, prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.script_rules import InForce
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +54,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_an_answer() -> None:
     with pytest.raises(MetricsUnavailableError) as refused:
-        asyncio.run(prometheus.text(Counters(), NONE, NONE, NONE))
+        asyncio.run(prometheus.text(Counters(), NONE, NONE, InForce()))
     assert refused.value.info == "They can't be kept: No space left on device."
 
 
