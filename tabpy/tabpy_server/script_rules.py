@@ -19,6 +19,7 @@ AUTO, REQUIRED, OFF = "auto", "required", "off"
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt", "/etc", "/proc", "/sys")
 RESOLVER = Path("/etc/resolv.conf")  # often a link to a folder in /run
 OF_THE_STATE = ("archives", "incoming", "uploads")  # what workers load functions from
+OF_BUILDPACKS = (".heroku", ".apt")  # on Heroku, below the app's folder
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def rules_of(settings: Settings, config_file: Path) -> ScriptRules:
     tidy = [each for each in (here, checkout) if each is not None and each != Path("/")]
     closed = list(_closed(settings, config_file, tidy))
     models = [str(settings.state_path.absolute() / name) for name in OF_THE_STATE]
-    read = [*SYSTEM, *_python(), *map(str, tidy), *settings.script_read]
+    read = [*SYSTEM, *_python(), *_programs(tidy), *map(str, tidy), *settings.script_read]
     if settings.models_path is not None:
         read.append(str(settings.models_path.absolute()))
     if RESOLVER.is_symlink():
@@ -112,6 +113,16 @@ def _python() -> Iterator[str]:
         path = Path(entry or ".").absolute()
         if path != Path.cwd() and path != Path("/"):
             yield str(path)
+
+
+def _programs(folders: Iterable[Path]) -> Iterator[str]:
+    """Yield where programs and their libraries lie; a platform may put them in hidden folders."""
+    for variable in ("PATH", "LD_LIBRARY_PATH"):
+        for entry in os.environ.get(variable, "").split(os.pathsep):
+            if entry.startswith("/") and entry != "/":
+                yield entry
+    for folder in folders:
+        yield from (str(folder / name) for name in OF_BUILDPACKS)
 
 
 def _closed(settings: Settings, config_file: Path, folders: Iterable[Path]) -> Iterator[str]:
