@@ -41,20 +41,23 @@ class ScriptRules:
     network: bool = True
 
     def readable(self) -> list[str]:
-        """Return what may be read now: each path with everything in it."""
+        """Return what may be read now, beside what scripts may write: each path with everything
+        in it."""
         closed = {os.path.realpath(each) for each in self.closed}
         tidy = {os.path.realpath(each) for each in self.tidy}
+        write = set(self.write)  # no link there may be followed: a script can have made it
         found: dict[str, None] = {}
         for root in self.read:
-            for path in _less(os.path.realpath(root), closed, tidy):
-                found[path] = None
+            if not _is_in_any(os.path.normpath(root), write):
+                for path in _less(os.path.realpath(root), closed, tidy, write):
+                    found[path] = None
         found.update(dict.fromkeys(self.models))
         return list(found)
 
 
-def _less(path: str, closed: set[str], tidy: set[str]) -> Iterator[str]:
+def _less(path: str, closed: set[str], tidy: set[str], write: set[str]) -> Iterator[str]:
     """Yield `path`, or, if something closed is in it, what else is."""
-    if any(_is_within(path, each) for each in closed):
+    if _is_in_any(path, closed | write):
         return
     if path not in tidy and not any(_is_within(each, path) for each in closed | tidy):
         yield path
@@ -68,9 +71,16 @@ def _less(path: str, closed: set[str], tidy: set[str]) -> Iterator[str]:
             inside = os.path.join(path, name)  # noqa: PTH118 - hundreds of them for each worker
             target = os.path.realpath(inside)
             if target == inside:
-                yield from _less(inside, closed, tidy)
-            elif not any(_is_within(each, target) for each in closed | tidy):
-                yield from _less(target, closed, tidy)  # a link; one to a split folder is left out
+                yield from _less(inside, closed, tidy, write)
+            elif not (
+                _is_in_any(target, tidy)  # it could name what is hidden there
+                or any(_is_within(each, target) for each in closed | tidy)  # split
+            ):
+                yield from _less(target, closed, tidy, write)  # a link
+
+
+def _is_in_any(path: str, folders: Iterable[str]) -> bool:
+    return any(_is_within(path, each) for each in folders)
 
 
 def _is_within(path: str, folder: str) -> bool:
@@ -93,7 +103,7 @@ def rules_of(settings: Settings, config_file: Path) -> ScriptRules:
         read.append(str(settings.models_path.absolute()))
     if RESOLVER.is_symlink():
         read.append(str(RESOLVER.resolve().parent))
-    write = tuple(os.path.realpath(each) for each in settings.script_write)
+    write = tuple(_outermost({os.path.realpath(each) for each in settings.script_write}))
     _check_writable(write, closed)
     return ScriptRules(
         confine=True,
@@ -138,11 +148,20 @@ def _closed(settings: Settings, config_file: Path, folders: Iterable[Path]) -> I
             yield str(folder / "tabpypwd.txt")
 
 
+def _outermost(folders: Iterable[str]) -> list[str]:
+    """Leave out those in others: a script could put a link in their place."""
+    return [
+        each
+        for each in sorted(folders)
+        if not any(_is_within(each, other) for other in folders if other != each)
+    ]
+
+
 def _check_writable(write: Iterable[str], closed: Iterable[str]) -> None:
     ours = [*closed, str(package_files.PACKAGE), sys.prefix, sys.base_prefix]
     for folder in write:
         for each in ours:
-            if _is_within(os.path.realpath(each), folder):
+            if _is_within(os.path.realpath(each), folder) or _is_within(_name(each), folder):
                 raise StartError(
                     f"TABPY_SCRIPT_WRITE names '{folder}', which holds '{each}': scripts could "
                     "change who may sign in, or the server itself. Name a folder of its own."
@@ -152,6 +171,12 @@ def _check_writable(write: Iterable[str], closed: Iterable[str]) -> None:
                     f"TABPY_SCRIPT_WRITE names '{folder}', which is in '{each}': scripts could "
                     "change the server itself. Name a folder of its own."
                 )
+
+
+def _name(path: str) -> str:
+    """Return where a path's last part lies, be it a link or not."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
 
 
 @dataclass(frozen=True)
