@@ -160,7 +160,6 @@ def serve(
     from tabpy.tabpy_server.web import server_info
 
     parts = NOT_LINUX if fork_server is None else fork_server.parts
-    log_confinement(chosen, parts)
     sign_in = first_user.resolve(
         chosen,
         os.environ,
@@ -175,8 +174,10 @@ def serve(
     if fork_server is not None:
         from tabpy.tabpy_server.processes.gunicorn_server import Server
 
+        log_confinement(chosen, parts)
         Server(state, fork_server, listener).run()
     else:
         from tabpy.tabpy_server.processes import single_process
 
+        log_confinement(chosen, parts)
         single_process.run(state, listener, os.environ)

@@ -233,6 +233,8 @@ worker._run = lambda task, body: ("", b'"FORGED"')
         "C21",
         "a reply to the next job",
         FORGED + ANSWER_FIRST + "_thread.start_new_thread(wait, ())",
+        stopped_by=ISOLATION,
+        is_race=True,
     ),
 ]
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.attacks.attack import (
     ALWAYS,
+    NOTHING,
     PRELUDE,
     SERVER,
     Attack,
@@ -223,7 +224,7 @@ ATTACKS = [
         "a module, changed when a function is loaded for all workers",
         "",
         bob_is_changed,
-        ALWAYS,
+        NOTHING,
         prepare=by_a_function("import colorsys\ncolorsys.ONE_THIRD = 0.0", LARGE),
         leaves=SERVER,
     ),

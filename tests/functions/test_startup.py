@@ -227,8 +227,10 @@ def test_no_module_is_nothing_to_collect(server: Server, caplog: pytest.LogCaptu
 def test_a_worker_has_no_say_in_which_files_are_archives(
     server: Server, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    (tmp_path / "secret").write_bytes(b"secret")
-    elsewhere = marked("g", archive=str(tmp_path / "secret"))
+    others = tmp_path / "state" / "archives"
+    others.mkdir(parents=True)
+    (others / "secret").write_bytes(b"secret")
+    elsewhere = marked("g", archive=str(others / "secret"))
     server.workers.functions = [marked("first"), elsewhere, marked("last")]
     assert server.restart() == {"first": 1, "last": 1}
     (said,) = warnings(caplog)

@@ -1008,10 +1008,8 @@ def test_deploys_of_many_names_succeed(server: Server, processes: list[Line]) ->
         assert answers(processes, each) == {each}
 
 
-def test_scripts_are_answered_while_a_function_is_loaded(
-    server: Server, tmp_path: Path, name: str
-) -> None:
-    gate = tmp_path / "gate"
+def test_scripts_are_answered_while_a_function_is_loaded(server: Server, name: str) -> None:
+    gate = server.notes / "loading"
     os.mkfifo(gate)
     data = pickle.dumps(Raising(exec, f"open({str(gate)!r}).read()"))
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
@@ -1023,9 +1021,9 @@ def test_scripts_are_answered_while_a_function_is_loaded(
 
 
 def test_what_has_come_whole_is_deployed_whether_its_client_waits_or_not(
-    server: Server, processes: list[Line], tmp_path: Path, name: str
+    server: Server, processes: list[Line], name: str
 ) -> None:
-    gate = tmp_path / "gate"
+    gate = server.notes / "whole"
     os.mkfifo(gate)
 
     class Slow:

@@ -71,7 +71,7 @@ def config(folder: Path, text: str) -> list[str]:
 def test_a_wrong_setting_is_one_line_that_names_it(
     launch: Start, settings: dict[str, str], parts: list[str]
 ) -> None:
-    line = refusal(launch(settings))
+    line = refusal(launch({**ALONE, **settings}))
     assert all(part in line for part in parts)
     assert "fake" not in line
 

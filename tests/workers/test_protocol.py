@@ -178,7 +178,7 @@ def test_a_worker_cuts_what_is_too_long() -> None:
     assert len(protocol.encode(Crash.of("trace" * 1_000_000))) < protocol.META_LIMIT
 
 
-FACTS = {float: 1.5, int: 2, str: "text", list[int]: [1, 2]}
+FACTS = {float: 1.5, int: 2, str: "text", list[int]: [1, 2], list[str]: ["query"]}
 
 
 def example(cls: type[TabPyError]) -> TabPyError:

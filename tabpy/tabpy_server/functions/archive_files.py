@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import stat
 import tempfile
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from tabpy.tabpy_server.errors import RefusedError
-from tabpy.tabpy_server.functions.store.opened_archive import open_archive
+from tabpy.tabpy_server.functions.store.opened_archive import open_archive, remove
 
 FORGET_AFTER = 3600.0  # seconds that a file stays which nobody is known to use: it may be new
 
@@ -60,14 +59,6 @@ def remove_old_files(folder: Path, used: Collection[str] = ()) -> None:
             with contextlib.suppress(OSError):  # another web process does the same at this moment
                 if file.name not in used and file.stat().st_mtime < time.time() - FORGET_AFTER:
                     Path(file).unlink()
-
-
-def remove(path: Path) -> None:
-    """Remove whatever has that name: scripts may have put something else there."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        shutil.rmtree(path, ignore_errors=True)  # which follows no links
 
 
 def _rename(file: Path, path: Path) -> None:

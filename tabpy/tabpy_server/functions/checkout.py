@@ -39,9 +39,8 @@ async def deploy_checkout(
         try:
             async with workers.isolated(Collect(models=str(folder)), COLLECT_TIMEOUT) as result:
                 collected = loads(result)
-                incoming = settings.state_path / "incoming"
                 found = collected["functions"]
-                archives = await asyncio.to_thread(_stage, found, incoming, staged)
+                archives = await asyncio.to_thread(_stage, found, settings.state_path, staged)
         except TabPyError as error:
             why = why_it_failed(error, COLLECT_TIMEOUT)
             logger.warning("models/ can't be deployed: %s", why)
@@ -56,15 +55,25 @@ async def deploy_checkout(
 Collected = tuple[dict[str, Any], OpenedArchive]
 
 
-def _stage(functions: list[dict[str, Any]], folder: Path, staged: ExitStack) -> list[Collected]:
-    """Copy the archives to where the worker that made them can't change them."""
+def _stage(functions: list[dict[str, Any]], state: Path, staged: ExitStack) -> list[Collected]:
+    """Copy the archives to where the worker that made them can't change them.
+
+    A module that was imported there can have the worker say anything: not that what others have
+    deployed is its own.
+    """
     archives = []
     for metadata in functions:
+        path = Path(metadata["archive"]).resolve()
+        where = f"models/{metadata['file']}: {metadata['name']}"
+        if path.is_relative_to(state.resolve()):
+            logger.warning("Not deployed: %s: The archive can't be used. It isn't its own.", where)
+            continue
         try:
-            with open_archive(Path(metadata["archive"])) as original:
-                archives.append((metadata, staged.enter_context(copied(original, folder))))
+            with open_archive(path) as original:
+                copy = staged.enter_context(copied(original, state / "incoming"))
+                archives.append((metadata, copy))
         except RefusedError as error:
-            logger.warning("Not deployed: models/%s: %s", metadata["file"], error.info)
+            logger.warning("Not deployed: %s: %s %s", where, error.message, error.info)
     return archives
 
 

@@ -14,13 +14,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from tabpy.tabpy_server.functions.archive_files import remove
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkout import deploy_checkout
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.isolated import IsolatedWorkers
 from tabpy.tabpy_server.functions.legacy.importer import import_state_folder
-from tabpy.tabpy_server.functions.store.opened_archive import unfollowed
+from tabpy.tabpy_server.functions.store.opened_archive import remove, unfollowed
 from tabpy.tabpy_server.settings import Settings
 
 if sys.platform != "win32":

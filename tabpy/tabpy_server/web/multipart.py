@@ -10,8 +10,7 @@ from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import parse_options_header
 
 from tabpy.tabpy_server.errors import InvalidInputError
-from tabpy.tabpy_server.functions.archive_files import remove
-from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
+from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive, remove
 
 METADATA_LIMIT = 4 << 20  # bytes
 METADATA, ARCHIVE = "metadata", "archive"

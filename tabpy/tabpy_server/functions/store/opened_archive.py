@@ -104,12 +104,23 @@ def copied(original: OpenedArchive, folder: Path) -> Iterator[OpenedArchive]:
     """Have a copy in `folder`, from which workers may load it and which they can't change. Raises
     OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=folder) as copy:
-        original.file.seek(0)
-        shutil.copyfileobj(original.file, copy)
-        copy.flush()
-        with open_archive(Path(copy.name)) as archive:
+    descriptor, name = tempfile.mkstemp(dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as copy:
+            original.file.seek(0)
+            shutil.copyfileobj(original.file, copy)
+        with open_archive(Path(name)) as archive:
             yield archive
+    finally:
+        remove(Path(name))
+
+
+def remove(path: Path) -> None:
+    """Remove whatever has that name: scripts may have put something else there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)  # which follows no links
 
 
 def unfollowed(path: str, flags: int) -> int:
