@@ -27,8 +27,10 @@ def poison(
     right: object = 2,
     *,
     stopped_by: str = ISOLATION,
+    is_race: bool = False,
 ) -> Attack:
-    return Attack(number, what, script, bob_gets_wrong(bobs, right), stopped_by, WORKER)
+    wrong = bob_gets_wrong(bobs, right)
+    return Attack(number, what, script, wrong, stopped_by, WORKER, is_race=is_race)
 
 
 # Waits until bob's job has come, and answers it before the worker does
@@ -233,7 +235,6 @@ worker._run = lambda task, body: ("", b'"FORGED"')
         "C21",
         "a reply to the next job",
         FORGED + ANSWER_FIRST + "_thread.start_new_thread(wait, ())",
-        stopped_by=ISOLATION,
         is_race=True,
     ),
 ]
