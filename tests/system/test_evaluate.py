@@ -5,6 +5,7 @@ import gzip
 import http.client
 import json
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -636,3 +637,18 @@ def test_what_a_script_prints_is_nobodys_business_otherwise(server: Server) -> N
     mark = secrets.token_hex(8)
     assert server.evaluate(f"print('{mark}')\nreturn 1").json == 1
     assert mark not in server.log
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "child = subprocess.Popen(['sleep', '60'])",
+        "child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))\n"
+        "child.start()",
+    ],
+    ids=["a program", "a fork"],
+)
+def test_what_a_script_starts_ends_when_it_is_terminated(server: Server, start: str) -> None:
+    imports = "import multiprocessing, os, signal, subprocess, time\n"
+    end = "\nos.kill(child.pid, signal.SIGTERM)\nreturn os.WTERMSIG(os.waitpid(child.pid, 0)[1])"
+    assert server.evaluate(imports + start + end).json == signal.SIGTERM

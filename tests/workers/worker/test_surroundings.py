@@ -239,7 +239,8 @@ def test_signals_of_a_stopping_dyno_are_ignored() -> None:
     before = {name: signal.getsignal(getattr(signal, name)) for name in module.IGNORED}
     try:
         module.ignore_signals()
-        assert {signal.getsignal(getattr(signal, name)) for name in before} == {signal.SIG_IGN}
+        for name in before:
+            signal.raise_signal(getattr(signal, name))  # and this process goes on
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)

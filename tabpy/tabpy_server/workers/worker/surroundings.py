@@ -214,7 +214,33 @@ def has_children() -> bool:
 
 
 def ignore_signals() -> None:
-    """Leave it to the web process to drain: a stopping dyno sends SIGTERM to every process."""
+    """Leave it to the web process to drain: a stopping dyno sends SIGTERM to every process.
+
+    But what a script starts ends at SIGTERM, as `Popen.terminate` and multiprocessing's pools
+    want. A signal that is ignored stays so in each child; one with a handler doesn't.
+    """
     for name in IGNORED:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(os, "register_at_fork"):
+        signal.signal(signal.SIGTERM, _go_on)
+        # Held back meanwhile: Python forgets what comes to a child before it is itself again.
+        os.register_at_fork(
+            before=lambda: _hold_sigterm(signal.SIG_BLOCK),
+            after_in_parent=lambda: _hold_sigterm(signal.SIG_UNBLOCK),
+            after_in_child=_end_at_sigterm,
+        )
+
+
+def _go_on(*_: object) -> None:
+    """Do nothing about a signal."""
+
+
+def _hold_sigterm(how: int) -> None:
+    signal.pthread_sigmask(how, (signal.SIGTERM,))
+
+
+def _end_at_sigterm() -> None:
+    if signal.getsignal(signal.SIGTERM) is _go_on:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _hold_sigterm(signal.SIG_UNBLOCK)
