@@ -46,37 +46,36 @@ class ScriptRules:
         closed = {os.path.realpath(each) for each in self.closed}
         tidy = {os.path.realpath(each) for each in self.tidy}
         write = set(self.write)  # no link there may be followed: a script can have made it
-        found: dict[str, None] = {}
+        found: list[str] = []
         for root in self.read:
             if not _is_in_any(os.path.normpath(root), write):
-                for path in _less(os.path.realpath(root), closed, tidy, write):
-                    found[path] = None
-        found.update(dict.fromkeys(self.models))
-        return list(found)
+                path = os.path.realpath(root)
+                if not _is_in_any(path, found):
+                    found += _less(path, tidy, split=closed | tidy, left_out=closed | write)
+        return [*found, *self.models]
 
 
-def _less(path: str, closed: set[str], tidy: set[str], write: set[str]) -> Iterator[str]:
-    """Yield `path`, or, if something closed is in it, what else is."""
-    if _is_in_any(path, closed | write):
+def _less(path: str, tidy: set[str], split: set[str], left_out: set[str]) -> Iterator[str]:
+    """Yield `path`, or, if something of `split` is in it, what else is, less what is `left_out`."""
+    if _is_in_any(path, left_out):
         return
-    if path not in tidy and not any(_is_within(each, path) for each in closed | tidy):
+    if not any(_is_within(each, path) for each in split):
         yield path
         return
     try:
-        names = [each.name for each in os.scandir(path)]
+        entries = list(os.scandir(path))
     except OSError:  # not there, or a file
         return
-    for name in names:
-        if not (path in tidy and name.startswith(".")):
-            inside = os.path.join(path, name)  # noqa: PTH118 - hundreds of them for each worker
-            target = os.path.realpath(inside)
-            if target == inside:
-                yield from _less(inside, closed, tidy, write)
-            elif not (
-                _is_in_any(target, tidy)  # it could name what is hidden there
-                or any(_is_within(each, target) for each in closed | tidy)  # split
-            ):
-                yield from _less(target, closed, tidy, write)  # a link
+    for entry in entries:
+        if path in tidy and entry.name.startswith("."):
+            continue
+        if not entry.is_symlink():
+            yield from _less(entry.path, tidy, split, left_out)
+            continue
+        target = os.path.realpath(entry.path)
+        # Not into what is tidy: a link could name what is hidden there.
+        if not _is_in_any(target, tidy) and not any(_is_within(each, target) for each in split):
+            yield from _less(target, tidy, split, left_out)
 
 
 def _is_in_any(path: str, folders: Iterable[str]) -> bool:

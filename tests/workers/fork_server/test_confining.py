@@ -172,7 +172,7 @@ def test_files_of_a_confined_process(rules: ScriptRules, tmp_path: Path) -> None
     own.mkdir()
     parts = InForce(landlock=landlock.abi())
     assert in_a_child(
-        lambda: Confining(rules, parts, "").enter(str(own), ()),
+        lambda: Confining(rules, parts, "").enter(rules.readable(), str(own), ()),
         {
             "read": (app / "open").read_text,
             "read the closed": (app / "closed").read_text,
@@ -203,7 +203,7 @@ def test_signals_of_a_confined_process(rules: ScriptRules, tmp_path: Path, versi
     server = os.getpid()
     parts = InForce(landlock=version, seccomp=True)
     assert in_a_child(
-        lambda: Confining(rules, parts, "").enter(str(tmp_path), (server,)),
+        lambda: Confining(rules, parts, "").enter((), str(tmp_path), (server,)),
         {
             "the server": lambda: os.kill(server, 0),
             "the server, really": lambda: os.kill(server, signal.SIGCONT),
@@ -217,7 +217,7 @@ def test_calls_of_a_confined_process(rules: ScriptRules, tmp_path: Path) -> None
     file = tmp_path / "file"
     file.touch(mode=0o600)
     assert in_a_child(
-        lambda: Confining(rules, InForce(seccomp=True), "").enter("", ()),
+        lambda: Confining(rules, InForce(seccomp=True), "").enter((), "", ()),
         {
             "network": lambda: socket.socket(socket.AF_INET),
             "pair": socket.socketpair,

@@ -176,7 +176,9 @@ class RootForkServer(ForkServer):
             Memory(self._common.memory_mb).limit()
             be_killed_first()
             folders = ScriptFolders(self._common.confining.folder, origin)
-            self._common.confining.for_loader().enter(folders.make_root(), self._common.server)
+            self._common.confining.for_loader().enter(
+                self._readable, folders.make_root(), self._common.server
+            )
             models = load_all(wanted, said)
             server = ForkServer(self._common, Origin(origin, models), to_parent)
             said.ready()

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ from tabpy.tabpy_server.workers.protocol import LEAVE, PRELOAD_LIMIT, Death, enc
 from tabpy.tabpy_server.workers.worker import main as worker
 from tabpy.tabpy_server.workers.worker.models import Key, Model
 
+LOOK_SECONDS = 5.0  # between looks for files that are new where scripts may read
 STRAYS_SECONDS = 1.0  # between looks for what scripts have started and left
 
 
@@ -69,6 +71,8 @@ class ForkServer:
         self._requests = common.requests
         self._origin = origin
         self._folders = ScriptFolders(common.confining.folder, origin.name)
+        self._readable = common.confining.readable()
+        self._looked = time.monotonic()  # for what workers may read
         self._removers: set[int] = set()  # children that remove folders
         self._to_parent = to_parent
         self._leaving = False
@@ -106,6 +110,13 @@ class ForkServer:
                     self._read_other(fd)
             self._reap()
             self._kill_strays()
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Look for what workers may read, now and then: not when somebody waits for one."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._readable = self._common.confining.readable()
+            self._looked = time.monotonic()
 
     def _patience(self) -> float | None:
         """Return the seconds until something has to be looked at, whatever happens."""
@@ -182,7 +193,7 @@ class ForkServer:
     def _confine(self) -> None:
         """In a worker: leave it what scripts may have, from here on."""
         folder = self._folders.make(os.getpid())
-        self._common.confining.enter(folder, self._common.server)
+        self._common.confining.enter(self._readable, folder, self._common.server)
 
     def become_child(self, parent: int) -> None:
         """In a process just forked: die with the parent, and let go of what is the parent's."""

@@ -22,16 +22,23 @@ FOR_SCRIPTS = 3 / 4  # of the processes that the machine still has for this user
 PLENTY = 10_000  # so many processes need no limit
 
 
-def enter(rules: ScriptRules, parts: InForce, folder: str, server: Sequence[int] = ()) -> None:
+def enter(
+    rules: ScriptRules,
+    parts: InForce,
+    readable: Sequence[str],
+    folder: str,
+    server: Sequence[int] = (),
+) -> None:
     """Confine this process for good. Raises OSError if it can't have what `parts` promise.
 
-    `folder`: the one that it may write to. `server`: pids that it must not signal, where Landlock
-    doesn't see to that. `no_new_privs` has to be set.
+    `readable`: of the `rules`; looking for it takes longer than the rest. `folder`: the one that it
+    may write to. `server`: pids that it must not signal, where Landlock doesn't see to that.
+    `no_new_privs` has to be set.
     """
     if parts.processes:
         _limit_processes(parts.processes)
     if parts.landlock:
-        landlock.restrict(_file_rules(rules, folder), parts.landlock)
+        landlock.restrict(_file_rules(rules, readable, folder), parts.landlock)
         _use_folder(folder)
     if parts.seccomp:
         leeway = seccomp.Leeway(
@@ -54,14 +61,14 @@ def find(rules: ScriptRules, folder: str) -> InForce:
         missing.append(f"Landlock {version} of Linux {os.uname().release} has no rules for signals")
     processes = _process_limit()
     try:
-        enter(rules, InForce(landlock=version), folder)
+        enter(rules, InForce(landlock=version), rules.readable(), folder)
     except OSError as error:
         missing.append(f"Landlock can't be used: {error.strerror}")
         version = 0
     missing += [f"'{each}' can still be read" for each in rules.closed if version and _reads(each)]
     filtered = os.uname().machine in seccomp.AUDIT_MACHINE
     try:
-        enter(rules, InForce(seccomp=filtered), folder)
+        enter(rules, InForce(seccomp=filtered), (), folder)
     except OSError as error:
         filtered = False
         missing.append(f"system calls can't be filtered: {error.strerror}")
@@ -72,9 +79,9 @@ def find(rules: ScriptRules, folder: str) -> InForce:
     return InForce(version, filtered, processes, tuple(missing))
 
 
-def _file_rules(rules: ScriptRules, folder: str) -> list[Rule]:
+def _file_rules(rules: ScriptRules, readable: Sequence[str], folder: str) -> list[Rule]:
     return [
-        Rule(rules.readable(), landlock.READING),
+        Rule(readable, landlock.READING),
         Rule(rules.tidy, landlock.LISTING),
         Rule(rules.write, landlock.DRIVING),
         Rule((folder,), landlock.WRITING),
