@@ -17,7 +17,8 @@ from tabpy.tabpy_server.workers.worker.landlock import Rule
 
 TRUNCATE_SINCE = 3  # Landlock's version that sees to truncate(2)
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-SHARED_MEMORY = ("/dev/shm",)  # noqa: S108 - multiprocessing's semaphores are files there
+# Multiprocessing's semaphores are files there.
+SHARED_MEMORY = ("/dev/shm",)  # noqa: S108 # nosec B108 - no temporary file of ours
 FOR_SCRIPTS = 3 / 4  # of the processes that the machine still has for this user
 PLENTY = 10_000  # so many processes need no limit
 
