@@ -26,6 +26,10 @@ class Confining:
         """Return what workers may read now; looking for it takes a millisecond."""
         return self.rules.readable() if self.parts.landlock else []
 
+    def work_out(self, server: tuple[int, ...]) -> None:
+        """Work out once what `enter` needs; see `confinement.work_out`."""
+        confinement.work_out(self.rules, self.parts, server)
+
     def enter(self, readable: Sequence[str], folder: str, server: tuple[int, ...]) -> None:
         """Confine this process; see `confinement.enter`."""
         confinement.enter(self.rules, self.parts, readable, folder, server)

@@ -71,6 +71,7 @@ class ForkServer:
         self._requests = common.requests
         self._origin = origin
         self._folders = ScriptFolders(common.confining.folder, origin.name)
+        common.confining.work_out(common.server)
         self._readable = common.confining.readable()
         self._looked = time.monotonic()  # for what workers may read
         self._removers: set[int] = set()  # children that remove folders

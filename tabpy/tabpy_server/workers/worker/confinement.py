@@ -42,14 +42,23 @@ def enter(
         landlock.restrict(_file_rules(rules, readable, folder), parts.landlock)
         _use_folder(folder)
     if parts.seccomp:
-        leeway = seccomp.Leeway(
-            own_pid=os.getpid(),
-            network=rules.network,
-            server=None if parts.landlock >= SIGNALS_SINCE else server,
-            truncate=parts.landlock >= TRUNCATE_SINCE,
-        )
-        seccomp.install(os.uname().machine, leeway)
+        seccomp.install(os.uname().machine, _leeway(rules, parts, server))
     refusals.note(rules, parts)
+
+
+def work_out(rules: ScriptRules, parts: InForce, server: Sequence[int]) -> None:
+    """Do what `enter` would do, up to a process's own, for all processes that this one forks."""
+    if parts.seccomp:
+        seccomp.program(os.uname().machine, _leeway(rules, parts, server))
+
+
+def _leeway(rules: ScriptRules, parts: InForce, server: Sequence[int]) -> seccomp.Leeway:
+    return seccomp.Leeway(
+        own_pid=os.getpid(),
+        network=rules.network,
+        server=None if parts.landlock >= SIGNALS_SINCE else server,
+        truncate=parts.landlock >= TRUNCATE_SINCE,
+    )
 
 
 def find(rules: ScriptRules, folder: str) -> InForce:

@@ -9,7 +9,8 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tabpy.tabpy_server.workers.worker.system_calls import number
 
@@ -63,6 +64,8 @@ ABOUT_A_PROCESS = {
 }
 SIGNALLING = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 
+ANYBODY = 0x7A5C3B1D  # in place of a pid: no process has such a large one, no call such a number
+
 
 @dataclass(frozen=True)
 class Leeway:
@@ -90,9 +93,25 @@ def install(machine: str, leeway: Leeway) -> None:
 
 
 def program(machine: str, leeway: Leeway) -> bytes:
-    """Return the filter for a machine of `AUDIT_MACHINE`, as the kernel reads it."""
+    """Return the filter for a machine of `AUDIT_MACHINE`, as the kernel reads it.
+
+    All but `own_pid` is worked out once: a process that has called this forks others that needn't.
+    """
+    server = None if leeway.server is None else tuple(leeway.server)
+    made = _for_anybody(machine, replace(leeway, own_pid=ANYBODY, server=server))
+    for anybody, own in ((ANYBODY, leeway.own_pid), (-ANYBODY, -leeway.own_pid)):
+        made = made.replace(_operand(anybody), _operand(own))
+    return made
+
+
+@lru_cache(maxsize=8)
+def _for_anybody(machine: str, leeway: Leeway) -> bytes:
     instructions = [*_instructions(machine, leeway)]
     return b"".join(struct.pack("HBBI", *each) for each in instructions)
+
+
+def _operand(pid: int) -> bytes:
+    return struct.pack("I", pid & 0xFFFFFFFF)
 
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
