@@ -1,5 +1,8 @@
 """An attack: a script of alice's, and how somebody outside sees whether it worked."""
 
+import ctypes
+import functools
+import os
 import select
 import socket
 import threading
@@ -102,6 +105,7 @@ class Attack:
     victim: str = ""
     needs_user: bool = False
     is_race: bool = False
+    needs_namespaces: bool = False
     patience: float = 15.0  # seconds that alice waits for her reply
     prepare: Callable[[House], Facts] = field(default=lambda _: {})
     meanwhile: Callable[[House, Facts, threading.Event], Any] = field(default=lambda *_: None)
@@ -231,7 +235,24 @@ def skip_reason(attack: Attack) -> str:
     """Why an attack can't be tried here; "" if it can."""
     if attack.needs_user and not is_root():
         return "only root can give the server a user whom this attack may do harm to"
+    if attack.needs_namespaces and not has_namespaces():
+        return "here (in a chroot, say) nobody may make namespaces, confined or not"
     return ""
+
+
+@functools.cache
+def has_namespaces() -> bool:
+    """Whether a user without privileges may make a user namespace."""
+    clone_newuser, nobody = 0x10000000, 65534
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if is_root():
+                os.setuid(nobody)
+            os._exit(0 if ctypes.CDLL(None).unshare(clone_newuser) == 0 else 1)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 # How somebody outside sees that an attack has succeeded

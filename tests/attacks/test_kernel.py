@@ -238,6 +238,7 @@ with socket.socket(socket.AF_UNIX) as client:
         "call('unshare', 0x10000000)\nreturn 'done'",  # CLONE_NEWUSER
         returns("done"),
         leaves=WORKER,
+        needs_namespaces=True,
     ),
     Attack(
         "F7",
@@ -253,8 +254,16 @@ os.waitpid(pid, 0)
 return "done"
 """,
         returns("done"),
+        needs_namespaces=True,
     ),
-    Attack("F7", "a namespace, asked for in 32 bits", IN_32_BITS, returns("done"), leaves=WORKER),
+    Attack(
+        "F7",
+        "a namespace, asked for in 32 bits",
+        IN_32_BITS,
+        returns("done"),
+        leaves=WORKER,
+        needs_namespaces=True,
+    ),
     call("F8", "userfaultfd", "1"),
     call("F8", "keyctl", "0, -3, 0"),  # KEYCTL_GET_KEYRING_ID of the session
     call("F8", "add_key", "b'user', b'alice', b'x', ctypes.c_size_t(1), -2"),
