@@ -309,6 +309,7 @@ def test_nor_what_the_server_is_made_of(app: Path, ours: str) -> None:
         (InForce(landlock=6), "files, signals", False),
         (InForce(landlock=5, seccomp=True), "files, system calls", False),
         (InForce(landlock=6, seccomp=True), "files, signals, system calls", True),
+        (InForce(landlock=6, seccomp=True, missing=("x",)), "files, signals, system calls", False),
     ],
 )
 def test_what_is_in_force_in_words(parts: InForce, words: str, complete: bool) -> None:

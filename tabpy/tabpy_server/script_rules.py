@@ -1,7 +1,7 @@
 """What scripts may touch: worked out once from the settings, kept by the kernel in each worker.
 
 Landlock can only allow, and allows folders with all that is in them. So a folder that holds
-something closed is replaced by what else is in it, anew for each worker.
+something closed is replaced by what else is in it, as it is when somebody looks.
 """
 
 import os
@@ -15,7 +15,7 @@ from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.settings import Settings
 
 SIGNALS_SINCE = 6  # Landlock's version that also sees to signals: Linux 6.12
-AUTO, REQUIRED, OFF = "auto", "required", "off"
+REQUIRED, OFF = "required", "off"
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt", "/etc", "/proc", "/sys")
 RESOLVER = Path("/etc/resolv.conf")  # often a link to a folder in /run
 OF_THE_STATE = ("archives", "incoming", "uploads")  # what workers load functions from
@@ -184,7 +184,7 @@ class InForce:
 
     `landlock`: the kernel's version of it, 0 for none. `seccomp`: whether system calls are
     filtered. `processes`: how many processes and threads this user may have before a script can
-    start no more; 0: no limit. `missing`: why a part isn't there, in words.
+    start no more; 0: no limit. `missing`: why a part isn't there, or doesn't hold, in words.
     """
 
     landlock: int = 0
@@ -205,4 +205,4 @@ class InForce:
     @property
     def complete(self) -> bool:
         """Say whether a script is kept from everything that SECURITY.md names."""
-        return self.landlock >= SIGNALS_SINCE and self.seccomp
+        return self.landlock >= SIGNALS_SINCE and self.seccomp and not self.missing

@@ -4,6 +4,7 @@ import concurrent.futures
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -145,6 +146,13 @@ def test_a_stopping_server_refuses_new_connections_at_once(start: Start) -> None
         assert reply.result().json == 1
 
 
+def is_ignored(pid: int, number: int) -> bool:
+    """By the mask of signals in proc_pid_status(5)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(status.partition("SigIgn:\t")[2].splitlines()[0], 16)
+    return bool(mask & 1 << (number - 1))
+
+
 @pytest.mark.parametrize("name", ["HUP", "USR1", "USR2", "TTIN", "TTOU", "WINCH"])
 def test_signals_that_only_scripts_would_send_change_nothing(start: Start, name: str) -> None:
     """gunicorn's arbiter would count its web processes up or down, or exec itself anew: with its
@@ -152,8 +160,10 @@ def test_signals_that_only_scripts_would_send_change_nothing(start: Start, name:
     server = start({"WEB_CONCURRENCY": "2"})
     until(lambda: len(server.web_processes()) == 2, "both are there")
     family = {each.pid for each in server.psutil.children()}
+    number = getattr(signal, f"SIG{name}")
     for process in (server.psutil, *server.web_processes()):
-        process.send_signal(getattr(signal, f"SIG{name}"))
+        assert is_ignored(process.pid, number)
+        process.send_signal(number)
     until(
         lambda: all(
             answers_right(server) and each.status() != psutil.STATUS_STOPPED

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 
 from tabpy.tabpy_server.errors import TabPyError
@@ -42,10 +43,9 @@ async def _import(
         if function.archive is None:
             await deployer.create(request, None)
         else:
-            with (
-                open_operators(function.archive) as original,
-                copied(original, incoming) as archive,
-            ):
+            with ExitStack() as staged:
+                original = staged.enter_context(open_operators(function.archive))
+                archive = await asyncio.to_thread(staged.enter_context, copied(original, incoming))
                 await deployer.import_legacy(request, archive, function.version)
         await catalog.run(lambda store: store.remember(request.origin))
     except TabPyError as error:

@@ -77,13 +77,13 @@ def find(rules: ScriptRules, folder: str) -> InForce:
         version = 0
     missing += [f"'{each}' can still be read" for each in rules.closed if version and _reads(each)]
     filtered = os.uname().machine in seccomp.AUDIT_MACHINE
+    if not filtered:
+        missing.append(f"the numbers of {os.uname().machine}'s system calls aren't known here")
     try:
         enter(rules, InForce(seccomp=filtered), (), folder)
     except OSError as error:
         filtered = False
         missing.append(f"system calls can't be filtered: {error.strerror}")
-    if not filtered and len(missing) == 0:
-        missing.append(f"system calls of {os.uname().machine} aren't known")
     if processes and not _can_start_with(processes):
         processes = 0
     return InForce(version, filtered, processes, tuple(missing))

@@ -19,7 +19,10 @@ WRITE = (
     "Scripts may write only to their temporary folder (tempfile) here. "
     "TABPY_SCRIPT_WRITE names more folders."
 )
-NETWORK = "Scripts may not use the network here (TABPY_SCRIPT_NETWORK)."
+NETWORK = (
+    "Scripts may not use the network here (TABPY_SCRIPT_NETWORK), nor do what else the server "
+    "keeps them from (TABPY_SCRIPT_CONFINEMENT)."
+)
 CALL = "Scripts may not do this here (TABPY_SCRIPT_CONFINEMENT)."
 PROCESSES = "Scripts can't start more processes and threads here, so that the server can go on."
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from tabpy.tabpy_server.workers.worker.system_calls import number
 
 PR_SET_SECCOMP, MODE_FILTER = 22, 2
-ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 REFUSE, UNKNOWN, PRETEND = ERRNO | 1, ERRNO | 38, ERRNO  # EPERM, ENOSYS, "done"
 
 # Classic BPF: load a word of `struct seccomp_data`; compare it; return.
