@@ -19,6 +19,7 @@ from tabpy.tabpy_server.web.handlers.endpoints import (
     VersionsHandler,
 )
 from tabpy.tabpy_server.web.handlers.evaluate import EvaluateHandler
+from tabpy.tabpy_server.web.handlers.limits import LimitsHandler
 from tabpy.tabpy_server.web.handlers.metrics import MetricsHandler
 from tabpy.tabpy_server.web.handlers.packages import PackagesHandler
 from tabpy.tabpy_server.web.handlers.page import FileHandler, PageHandler
@@ -41,6 +42,7 @@ def make_routes(context: Context) -> list[Route]:
         ("/status", StatusHandler, {}),
         ("/configurations/endpoint_upload_destination", UploadDestinationHandler, {}),
         ("/packages", PackagesHandler, {}),
+        ("/limits", LimitsHandler, {}),
         ("/metrics", MetricsHandler, {}),
         ("/healthz", HealthHandler, {}),
         ("/openapi.json", DescriptionHandler, {}),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS, MODEL
+from tabpy.tabpy_server.isolation import Isolation
 
 Schema = Mapping[str, Any]
 
@@ -31,6 +32,22 @@ def by_name(schema: Schema) -> Schema:
     return {"type": "object", "additionalProperties": schema}
 
 
+LIMITS = record(
+    {
+        "seconds": {"type": "number"},
+        "memory_mb": NUMBER,
+        "isolation": {"enum": [each.value for each in Isolation]},
+        "network": {"type": "boolean"},
+        "confinement": record(
+            {
+                "landlock": NUMBER,
+                "seccomp": {"type": "boolean"},
+                "processes": NUMBER,
+                "complete": {"type": "boolean"},
+            }
+        ),
+    }
+)
 ERROR = record({"message": TEXT, "info": TEXT})
 NOTHING = record({})
 ALIVE = record({"status": {"const": "alive"}})
