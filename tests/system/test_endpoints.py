@@ -942,9 +942,12 @@ def test_a_remark_is_a_header_whatever_the_client_says_of_its_packages(
 
 @pytest.mark.parametrize("call", ["os.mkfifo(each)", "os.symlink('/proc/self/environ', each)"])
 def test_an_archive_that_swaps_itself_is_refused_and_the_next_one_is_not(
-    server: Server, processes: list[Line], name: str, call: str
+    start: Callable[..., Server], name: str, call: str
 ) -> None:
+    """Where nothing confines what loads it: a confined worker can't change the folder."""
+    server = start({"TABPY_SCRIPT_CONFINEMENT": "off", "WEB_CONCURRENCY": "1"})
     incoming = server.folder / "state" / "incoming"
+    until(lambda: server.log_lines("Deployed from models/"), "nothing else is there")
     swap = Raising(
         exec,
         "import os, pathlib\n"
@@ -952,12 +955,10 @@ def test_an_archive_that_swaps_itself_is_refused_and_the_next_one_is_not(
         f"    each.unlink()\n"
         f"    {call}",
     )
-    for line in processes:
-        body = upload({"name": name}, archive_of(lambda: swap))
-        refusal(line.request("POST", "/endpoints", body, FORM))
-        assert list(incoming.iterdir()) == []
-        body = upload({"name": next(NAMES)}, archive_of(constant(1)))
-        assert line.request("POST", "/endpoints", body, FORM).status == 201
+    said = refusal(deploy(server, name, archive_of(lambda: swap)))
+    assert said.startswith("The archive ")
+    until(lambda: not list(incoming.iterdir()), "what was put in its place is removed")
+    assert deploy(server, name, archive_of(constant(1))).status == 201
 
 
 def test_loading_that_never_ends_is_stopped(start: Callable[..., Server], name: str) -> None:
