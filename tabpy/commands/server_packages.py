@@ -1,10 +1,12 @@
 """Whether this Python can run the server: `pip install` without its extra brings the client alone.
 
-Commands of the server ask here before they import any of its modules.
+Commands of the server ask here before they import what needs these packages.
 """
 
 import importlib.util
 import sys
+
+from tabpy.tabpy_server.package_files import checkout
 
 LOWEST_PYTHON = (3, 11)
 
@@ -22,7 +24,7 @@ _UNIX_ONLY = {"gunicorn"}
 
 
 def hindrance() -> str | None:
-    """Return a sentence on what the server lacks here and how to get it; None if it lacks nothing."""
+    """Return a sentence on what the server lacks here and what to do; None if it lacks nothing."""
     if sys.version_info < LOWEST_PYTHON:
         lowest = ".".join(map(str, LOWEST_PYTHON))
         return f"The server needs Python {lowest} or later; this is {sys.version.split()[0]}."
@@ -39,10 +41,7 @@ def _is_missing(module: str) -> bool:
 
 
 def _command() -> str:
-    from importlib import metadata
-
-    try:
-        metadata.version("tabpy")
-    except metadata.PackageNotFoundError:  # a checkout: pip would get TabPy's own package
-        return "pip install -r requirements.txt"
-    return 'pip install "tabpy[server]"'
+    # Of a copy that isn't installed pip knows nothing: it would get TabPy's own package.
+    return (
+        'pip install "tabpy[server]"' if checkout() is None else "pip install -r requirements.txt"
+    )
