@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from tabpy.check.access import explained
+from tabpy.check.notebook import only_for_tools
 from tabpy.check.report import Finding, fail, ok, warn
 from tabpy.check.session import Session
 
@@ -56,39 +57,65 @@ def compare(session: Session, wanted: Wanted) -> Finding:
     there: dict[str, str] = {
         canonicalize_name(str(name)): str(version) for name, version in packages.items()
     }
-    missing = lacking(wanted.requirements, there, python)
-    if missing:
-        return fail(
-            f"the server (Python {python}) lacks: {', '.join(missing)}",
-            "add them to the server's requirements.txt and deploy it again",
-        )
-    said = f"all {len(wanted.requirements)} are there (Python {python})"
-    if wanted.unread:
-        return warn(
-            f"{said}, but not everything could be compared: {', '.join(wanted.unread)}",
-            "write these as name==version",
-        )
-    return ok(said)
+    own = only_for_tools(canonicalize_name(each.name) for each in wanted.requirements)
+    compared = [each for each in wanted.requirements if canonicalize_name(each.name) not in own]
+    difference = differing(compared, there, python)
+    note = (
+        f"{len(own)} that are for Jupyter, pip or the client only weren't compared" if own else ""
+    )
+    return _judged(difference, f"all {len(compared)} are there (Python {python})", wanted, note)
 
 
-def lacking(
+@dataclass(frozen=True)
+class Difference:
+    """What isn't on the server, and what is there in a version that isn't wanted."""
+
+    missing: tuple[str, ...] = ()
+    other: tuple[str, ...] = ()
+
+
+def differing(
     requirements: Sequence[Requirement], there: Mapping[str, str], python: str
-) -> list[str]:
-    """List what isn't there, or in another version; markers are read with the server's Python."""
+) -> Difference:
+    """Compare requirements with a server's packages; markers are read with the server's Python."""
     environment = {
         "python_version": ".".join(python.split(".")[:2]),
         "python_full_version": python,
+        "extra": "",
     }
     missing = []
+    other = []
     for requirement in requirements:
-        if requirement.marker and not requirement.marker.evaluate({**environment, "extra": ""}):
+        if requirement.marker and not requirement.marker.evaluate(environment):
             continue
         version = there.get(canonicalize_name(requirement.name))
         if version is None:
             missing.append(str(requirement.name))
         elif not _fits(requirement, version):
-            missing.append(f"{requirement.name}{requirement.specifier} (has {version})")
-    return missing
+            other.append(f"{requirement.name}{requirement.specifier} (has {version})")
+    return Difference(tuple(missing), tuple(other))
+
+
+def _judged(difference: Difference, all_there: str, wanted: Wanted, note: str) -> Finding:
+    others = f"has other versions: {', '.join(difference.other)}" if difference.other else ""
+    if difference.missing:
+        lacks = f"the server lacks: {', '.join(difference.missing)}"
+        return fail(
+            "; it ".join(filter(None, (lacks, others))),
+            "add them to the server's requirements.txt and deploy it again",
+        )
+    if others:
+        return warn(
+            f"the server {others}",
+            "a function made here may fail there: install the server's versions, which "
+            "/packages/constraints.txt lists for pip install -c",
+        )
+    if wanted.unread:
+        return warn(
+            f"{all_there}, but not everything could be compared: {', '.join(wanted.unread)}",
+            "write these as name==version",
+        )
+    return ok(all_there, note)
 
 
 def _fits(requirement: Requirement, version: str) -> bool:
