@@ -1,7 +1,7 @@
 """The packages of the server against a requirements.txt."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from tabpy.check.access import explained
-from tabpy.check.notebook import only_for_tools
+from tabpy.check.notebook import listed
 from tabpy.check.report import Finding, fail, ok, warn
 from tabpy.check.session import Session
 
@@ -57,13 +57,13 @@ def compare(session: Session, wanted: Wanted) -> Finding:
     there: dict[str, str] = {
         canonicalize_name(str(name)): str(version) for name, version in packages.items()
     }
-    own = only_for_tools(canonicalize_name(each.name) for each in wanted.requirements)
-    compared = [each for each in wanted.requirements if canonicalize_name(each.name) not in own]
-    difference = differing(compared, there, python)
-    note = (
-        f"{len(own)} that are for Jupyter, pip or the client only weren't compared" if own else ""
-    )
-    return _judged(difference, f"all {len(compared)} are there (Python {python})", wanted, note)
+    kinds = listed(canonicalize_name(each.name) for each in wanted.requirements)
+    compared = [
+        each for each in wanted.requirements if canonicalize_name(each.name) not in kinds.own
+    ]
+    note = f"{len(kinds.own)} for Jupyter, pip or the client weren't compared" if kinds.own else ""
+    all_there = f"all {len(compared)} are there (Python {python})"
+    return _judged(differing(compared, there, python), kinds.brought, wanted, ok(all_there, note))
 
 
 @dataclass(frozen=True)
@@ -96,26 +96,35 @@ def differing(
     return Difference(tuple(missing), tuple(other))
 
 
-def _judged(difference: Difference, all_there: str, wanted: Wanted, note: str) -> Finding:
-    others = f"has other versions: {', '.join(difference.other)}" if difference.other else ""
-    if difference.missing:
-        lacks = f"the server lacks: {', '.join(difference.missing)}"
-        return fail(
-            "; it ".join(filter(None, (lacks, others))),
-            "add them to the server's requirements.txt and deploy it again",
-        )
+def _judged(
+    difference: Difference, brought: Collection[str], wanted: Wanted, fine: Finding
+) -> Finding:
+    gone = [name for name in difference.missing if canonicalize_name(name) in brought]
+    missing = [name for name in difference.missing if name not in gone]
+    others = [
+        *difference.other,
+        *(f"{name} (not there, and came with others here)" for name in gone),
+    ]
+    says = []
+    if missing:
+        says.append(f"lacks: {', '.join(missing)}")
+    if others:
+        says.append(f"has other versions: {', '.join(others)}")
+    said = f"the server {'; it '.join(says)}"
+    if missing:
+        return fail(said, "add them to the server's requirements.txt and deploy it again")
     if others:
         return warn(
-            f"the server {others}",
+            said,
             "a function made here may fail there: install the server's versions, which "
             "/packages/constraints.txt lists for pip install -c",
         )
     if wanted.unread:
         return warn(
-            f"{all_there}, but not everything could be compared: {', '.join(wanted.unread)}",
+            f"{fine.said}, but not everything could be compared: {', '.join(wanted.unread)}",
             "write these as name==version",
         )
-    return ok(all_there, note)
+    return fine
 
 
 def _fits(requirement: Requirement, version: str) -> bool:

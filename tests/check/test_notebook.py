@@ -4,7 +4,7 @@ from importlib import metadata
 
 import pytest
 
-from tabpy.check.notebook import only_for_tools
+from tabpy.check.notebook import listed
 
 NEEDS = {
     "jupyterlab": [
@@ -18,7 +18,7 @@ NEEDS = {
     "tabpy": ["requests", "numpy==2.4.6; extra == 'science'"],
     "requests": ["idna", "urllib3"],
     "scikit-learn": ["joblib"],
-    "crawler": ["jinja2", "this is no requirement"],
+    "crawler": ["jinja2", "requests", "this is no requirement"],
     "ring": ["jupyterlab-ring"],
     "jupyterlab-ring": ["ring"],
 }
@@ -35,36 +35,38 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed", "own"),
+    ("names", "own", "brought"),
     [
-        ("numpy scikit-learn joblib", ""),
-        ("pip setuptools wheel", "pip setuptools wheel"),
-        ("ipykernel tornado psutil numpy", "ipykernel tornado psutil"),
-        (
-            "jupyterlab jupyter-server jinja2 httpx h2 idna",
-            "jupyterlab jupyter-server jinja2 httpx h2 idna",
-        ),
-        ("tabpy requests urllib3 idna numpy", "tabpy requests urllib3 idna"),
-        ("jupyterlab socksio tomli", "jupyterlab"),
-        ("jupyterlab jinja2 crawler", "jupyterlab"),
-        ("tabpy requests urllib3 jupyterlab idna", "tabpy requests urllib3 jupyterlab idna"),
-        ("jupyterlab-ring ring", "jupyterlab-ring ring"),
-        ("tornado psutil", ""),
-        ("", ""),
+        ("numpy scikit-learn joblib", "", ""),
+        ("tornado psutil", "", ""),
+        ("pip setuptools wheel", "pip setuptools wheel", ""),
+        ("ipykernel tornado psutil numpy", "ipykernel tornado psutil", ""),
+        ("jupyterlab jupyter-server httpx h2", "jupyterlab jupyter-server httpx h2", ""),
+        ("tabpy requests urllib3 numpy", "tabpy requests urllib3", ""),
+        ("jupyterlab socksio tomli", "jupyterlab", ""),
+        ("jupyterlab jinja2 crawler", "jupyterlab", "jinja2"),
+        ("tabpy requests idna crawler", "tabpy requests", "idna"),
+        ("pip scikit-learn joblib", "pip", "joblib"),
+        ("tabpy requests jupyterlab idna", "tabpy requests jupyterlab idna", ""),
+        ("jupyterlab-ring ring", "jupyterlab-ring ring", ""),
+        ("", "", ""),
     ],
     ids=[
-        "nothing of a notebook's",
+        "a list without tools was written by hand",
+        "also when a tool would need all of it",
         "pip's tools",
         "what only the kernel needs",
         "an extra is followed",
         "what only the client needs",
-        "not what no extra asks for",
-        "not what a package of the author's needs too",
+        "but no extra that nobody asks for",
+        "what a chosen package needs too isn't the tools' own",
+        "unless the client itself needs it",
+        "what came with a chosen package",
         "needed by two tools",
         "needs in a circle",
-        "a list without the tools was written by hand",
         "an empty list",
     ],
 )
-def test_tells_what_is_there_for_the_tools_only(listed: str, own: str) -> None:
-    assert only_for_tools(listed.split()) == set(own.split())
+def test_tells_what_is_there_for_what(names: str, own: str, brought: str) -> None:
+    found = listed(names.split())
+    assert (found.own, found.brought) == (set(own.split()), set(brought.split()))

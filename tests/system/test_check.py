@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -423,7 +424,20 @@ def test_leaves_out_what_a_notebook_has_for_itself(check: Check, tmp_path: Path)
 
     assert found["packages"]["status"] == "ok"
     assert "all 1 are there" in found["packages"]["said"]
-    assert found["packages"]["todo"].startswith("2 that are for Jupyter, pip or the client only")
+    assert found["packages"]["todo"].startswith("2 for Jupyter, pip or the client")
+
+
+def test_warns_of_what_came_with_a_package_that_the_server_has_without_it(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: ["pytz"] if name == "pandas" else [])
+    frozen = tmp_path / "notebook.txt"
+    frozen.write_text("ipykernel==7\npandas==2.3.3\npytz==2026.6\n")
+    told: dict[str, object] = {"python": "3.13.1", "packages": {"pandas": "3.1.1"}}
+    found = check(Stage(packages=told), "--requirements", str(frozen))
+
+    assert found["packages"]["status"] == "warn"
+    assert "pandas==2.3.3 (has 3.1.1), pytz (not there" in found["packages"]["said"]
 
 
 class Mute(Handler):
