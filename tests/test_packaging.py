@@ -96,6 +96,10 @@ def test_what_the_tests_pin_too_is_pinned_to_the_same(name: str) -> None:
     assert TOOLS[name].specifier == PINS[name].specifier
 
 
+def test_a_notebook_gets_nothing_that_only_the_server_needs() -> None:
+    assert CLIENT.keys() & SERVER.keys() == set()
+
+
 def test_the_server_asks_for_the_packages_that_its_extra_brings() -> None:
     asked = {canonicalize_name(each) for each in server_packages.PACKAGES.values()}
     assert asked == SERVER.keys()
