@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 ARCHIVE_NAME = "pickle_archive"
 
-_Loaded = TypeVar("_Loaded", bound="QueryObject")
+_Object = TypeVar("_Object", bound="QueryObject")
 
 
 class QueryObject(abc.ABC):
@@ -52,7 +52,7 @@ class QueryObject(abc.ABC):
             cloudpickle.dump(self, file)
 
     @classmethod
-    def load(cls: type[_Loaded], path: str | Path) -> _Loaded:
+    def load(cls: type[_Object], path: str | Path) -> _Object:
         """Load the object in an archive's folder. This runs its code: only load what you trust."""
         import cloudpickle
 
