@@ -1,6 +1,7 @@
 """The client where a notebook has it alone: nothing of the server's packages, and an old Python."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -143,7 +144,7 @@ def test_on_the_oldest_python_the_servers_command_names_the_lowest(oldest: str) 
 def run(
     command: list[str], given: object = None, *, path: list[Path], **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    paths = ":".join(map(str, path))
+    paths = os.pathsep.join(map(str, path))
     return subprocess.run(
         command,
         input=json.dumps(given),
