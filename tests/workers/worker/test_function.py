@@ -138,7 +138,8 @@ def test_what_is_answered(tabpy: TabPy) -> None:
     [
         (
             lambda tabpy: tabpy.query("divide", 1, 0),
-            "Error querying function 'divide': ZeroDivisionError : division by zero\nline ",
+            "Error querying function 'divide': ZeroDivisionError : division by zero\n"
+            "test_function.py, line ",
         ),
         (
             lambda tabpy: tabpy.query("evaluate", "exit(3)"),
