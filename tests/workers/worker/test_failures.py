@@ -280,3 +280,5 @@ def test_long_texts_are_cut(length: int) -> None:
 
 def test_where_the_server_keeps_its_packages_is_nobodys_business() -> None:
     assert text_of(raised_by("from json import no")) == "cannot import name 'no' from 'json'"
+    error = raised_by("import json, pickle\npickle.loads(b'cjson\\nno\\n.')")
+    assert text_of(error).endswith("attribute 'no' on <module 'json'>")
