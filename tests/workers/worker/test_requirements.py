@@ -36,9 +36,9 @@ def test_a_package_is_known_by_its_modules() -> None:
 
 def test_very_many_are_counted() -> None:
     names = {each.name for each in distributions()}
-    sentence = made_with(dict.fromkeys(names, "0.1"), "")
+    sentence = made_with(dict.fromkeys(sorted(names), "other"), "")
     assert sentence.endswith(f". {len(names) - NAMED} more packages differ.")
-    assert sentence.count(" 0.1") == NAMED
+    assert sentence.count(" other") == NAMED
 
 
 def test_a_version_may_be_any_text() -> None:

@@ -20,10 +20,12 @@ def differences(packages: Mapping[str, str]) -> list[str]:
 def made_with(packages: Mapping[str, str], why: str) -> str:
     """Return a sentence on the packages that are here in another version than the given one, those
     first that `why` speaks of: the reason that something can't be loaded. "" if there are none."""
-    differing = sorted(_differing(packages), key=lambda each: not _is_named(each[0], why))
-    shown = differing[:NAMED]
+    differing = list(_differing(packages))
     if len(differing) <= 1:
-        return "".join(f"It was made with {p} {t}; this server has {o}." for p, t, o in shown)
+        return "".join(f"It was made with {p} {t}; this server has {o}." for p, t, o in differing)
+    named = _named(why)
+    differing.sort(key=lambda each: each[0] not in named)
+    shown = differing[:NAMED]
     theirs = _listed([f"{package} {version}" for package, version, _ in shown])
     ours = _listed([f"{package} {version}" for package, _, version in shown])
     more = len(differing) - len(shown)
@@ -44,13 +46,13 @@ def _differing(packages: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
             yield package[:LONGEST], theirs[:LONGEST], ours
 
 
-def _is_named(package: str, why: str) -> bool:
-    """Say whether a text has the name of a package, or of a module in it."""
+def _named(text: str) -> set[str]:
+    """Return the packages that a text speaks of, or of a module in them."""
     import importlib.metadata
 
+    words = set(re.findall(r"[\w-]+", text))
     by_module = importlib.metadata.packages_distributions()
-    modules = [module for module, owners in by_module.items() if package in owners]
-    return any(re.search(rf"\b{re.escape(name)}\b", why) for name in (package, *modules))
+    return words.union(*(owners for module, owners in by_module.items() if module in words))
 
 
 def _listed(parts: list[str]) -> str:
