@@ -16,6 +16,7 @@ import cloudpickle
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
 from tabpy.tabpy_tools.installation import Installation
 from tabpy.tabpy_tools.left_out import needed, without_unpicklable
+from tabpy.tabpy_tools.local_files import named_in
 from tabpy.tabpy_tools.unpicklable import MACHINERY, culprit
 
 # In every archive, whatever the function does.
@@ -44,8 +45,9 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
     """Pickle into a temporary file, open until the block ends.
 
     Code from modules that aren't installed packages goes into the archive, since the server won't
-    have them. Warns of what can't: imports of such modules that run with the function. Raises
-    TypeError for an object that can't be pickled.
+    have them; what can't be pickled in such a module and isn't needed stays behind. Warns of what
+    the server won't have: modules whose import runs with the function, and files that it names.
+    Raises TypeError that names what can't be pickled.
     """
     installation = Installation()
     with tempfile.TemporaryFile() as file:
@@ -56,6 +58,13 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
                 f"{_title(query_object.custom_query)} imports {module!r} when it runs, which is a "
                 "file of this machine that the server doesn't have: import it at the top of the "
                 "notebook or module instead, and it is deployed along.",
+                stacklevel=4,
+            )
+        for path in sorted(pickler.local_files):
+            warnings.warn(
+                f"{_title(query_object.custom_query)} names {path!r}, a file of this machine that "
+                "the server doesn't have: read it before, into a variable that the function uses, "
+                "and what was read is deployed along.",
                 stacklevel=4,
             )
         size = file.tell()
@@ -94,6 +103,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publis
         super().__init__(file)
         self.modules: set[str] = set()
         self.imported_inside: set[str] = set()
+        self.local_files: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.ModuleType):
@@ -104,6 +114,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publis
             self._note(obj.__module__)
         if isinstance(obj, types.FunctionType) and reduced is not NotImplemented:
             self.imported_inside.update(_imports(obj.__code__))
+            self.local_files.update(named_in(obj))
         return reduced
 
     def _note(self, module: object) -> None:
