@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.deploying import lines
 from tests.running import Server, is_dead, until
 from tests.storm.clients import NAMES, SCRIPTS, USERS, Caller, Deployer, versions
 from tests.storm.history import KEPT, History
@@ -59,8 +60,9 @@ class Storm:
         try:
             for each in deployers:
                 each.create()
-            clients = (*deployers, *(Caller(self, number) for number in range(CALLERS)))
-            threads += [threading.Thread(target=self._guarded(each.run)) for each in clients]
+            callers = [Caller(self, number) for number in range(CALLERS)]
+            runs = [*(each.run for each in deployers), *(each.run for each in callers)]
+            threads += [threading.Thread(target=self._guarded(each)) for each in runs]
             for thread in threads:
                 thread.start()
             probe = Caller(self, CALLERS)
@@ -100,6 +102,8 @@ class Storm:
         outage = self.record.begin_outage(strike)
         strike.carry_out(victims)
         since = time.monotonic()
+        if strike.ends_its_victims:
+            until(lambda: all(map(is_dead, victims)), f"{strike}: it ends", BOUND)
         if strike.ends_the_server:
             self._end(self.server, by=strike)
             since = time.monotonic()
@@ -111,14 +115,21 @@ class Storm:
         print(f"{number} {strike}: well after {took:.1f} s", flush=True)
 
     def _recover(self, strike: Strike, probe: Caller) -> None:
-        """Wait until all is as it should be again."""
+        """Wait until all is as it should be again, in each web process."""
         for condition in (
             lambda: len(self.server.web_processes()) == WEB_PROCESSES,
-            lambda: all([probe.evaluate(each) for each in SCRIPTS]),
-            lambda: all([probe.call(each) for each in NAMES]),
-            lambda: all([versions(self, each) is not None for each in NAMES]),
+            self._each_web_process_answers,
+            lambda: all(map(probe.evaluate, SCRIPTS)),
+            lambda: all(map(probe.call, NAMES)),
+            lambda: all(versions(self, each) for each in NAMES),
         ):
             until(condition, f"{strike}: the server recovers", BOUND)
+
+    def _each_web_process_answers(self) -> bool:
+        body = '{"script": "return 1", "data": {}}'
+        with lines(self.server) as each_one:
+            replies = [line.request("POST", "/evaluate", body) for line in each_one]
+        return all(each.status == 200 for each in replies)
 
     def _end(self, server: Server, by: Strike | None = None) -> None:
         """Nothing is left of a server that was told to end, or that has lost its arbiter."""

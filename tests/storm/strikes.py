@@ -47,6 +47,7 @@ VICTIMS: dict[str, tuple[int, Callable[[Server], Processes], bool]] = {
     "copy of the fork server": (13, copies, False),
     "arbiter": (10, lambda server: [server.psutil], False),
 }
+HEED_SIGTERM = ("web process", "both web processes", "arbiter")
 # How often in a hundred, and the signals in their order, with a pause between two.
 WAYS: dict[str, tuple[int, Sequence[signal.Signals]]] = {
     "SIGKILL": (60, [signal.SIGKILL]),
@@ -75,8 +76,13 @@ class Strike:
         return signal.SIGKILL in WAYS[self.way][1]
 
     @property
+    def ends_its_victims(self) -> bool:
+        """Those that run scripts ignore SIGTERM: it comes from platforms, to every process."""
+        return self.kills or (self.way == "SIGTERM" and self.kind in HEED_SIGTERM)
+
+    @property
     def ends_the_server(self) -> bool:
-        return self.kind == "arbiter" and (self.kills or self.way == "SIGTERM")
+        return self.kind == "arbiter" and self.ends_its_victims
 
     @property
     def breaks_connections(self) -> bool:
