@@ -73,7 +73,7 @@ class Deployer:
     def _next(self) -> bytes:
         number = next(self._numbers)
         # What `archive_of` does besides, to look at all packages, takes a second.
-        archive = cloudpickle.dumps(CustomQueryObject(function(number, self._size)))
+        archive: bytes = cloudpickle.dumps(CustomQueryObject(function(number, self._size)))
         self._history.begin(number, hashlib.sha256(archive).hexdigest())
         return archive
 

@@ -70,7 +70,7 @@ class History:
         with self._lock:
             made = {each.sha256 for each in self._attempts if each.state != "refused"}
         oldest = max(version for version, _ in archives) - KEPT + 1
-        lost = [each for each in known.items() if each[0] >= oldest and each not in archives]
+        lost = sorted({each for each in known.items() if each[0] >= oldest} - {*archives})
         return [
             *(f"version {version} is lost" for version, _ in lost),
             *(f"nobody deployed version {each}" for each, sha in archives if sha not in made),

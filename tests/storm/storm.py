@@ -49,7 +49,7 @@ class Storm:
         self.over = threading.Event()
         self.histories = {name: History() for name in NAMES}
         self.slowest: dict[str, float] = {}  # seconds to recover, by who was struck
-        self._before = psutil.Process().children(recursive=True)
+        self._before = psutil.Process().children()
         self.server = self._start()
 
     def run(self, strikes: Iterable[Strike]) -> None:
@@ -144,8 +144,6 @@ class Storm:
             self.record.complain(f"{each.name} is left in the folder of temporary files")
 
     def _left(self) -> list[psutil.Process]:
-        return [
-            each
-            for each in psutil.Process().children(recursive=True)
-            if each not in self._before and not is_dead(each)
-        ]
+        ours = [each for each in psutil.Process().children() if each not in self._before]
+        below = [each.children(recursive=True) for each in ours if not is_dead(each)]
+        return [each for each in itertools.chain(ours, *below) if not is_dead(each)]
