@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 KEPT = 999  # versions of a function, the most that TABPY_KEEP_VERSIONS takes
-State = Literal["pending", "serving", "refused"]
+State = Literal["pending", "acknowledged", "found", "refused"]
 
 
 @dataclass
@@ -37,7 +37,7 @@ class History:
     def acknowledge(self, version: int) -> None:
         """The last attempt was answered with its version."""
         with self._lock:
-            self._attempts[-1].version, self._attempts[-1].state = version, "serving"
+            self._attempts[-1].version, self._attempts[-1].state = version, "acknowledged"
             self.acknowledged += 1
 
     def settle(self, listed: Mapping[str, int]) -> None:
@@ -46,16 +46,17 @@ class History:
         with self._lock:
             last = self._attempts[-1]
             last.version = listed.get(last.sha256)
-            last.state = "refused" if last.version is None else "serving"
+            last.state = "refused" if last.version is None else "found"
 
     def mark(self) -> int:
-        """What serves now, for `possible`."""
+        """What was acknowledged last, for `possible`."""
         with self._lock:
-            return max(place for place, each in enumerate(self._attempts) if each.version)
+            states = [each.state for each in self._attempts]
+            return len(states) - 1 - states[::-1].index("acknowledged")
 
     def possible(self, mark: int) -> set[int]:
-        """The numbers that may have been answered since: of what served then, of what was under
-        way then, and of all that came later."""
+        """The numbers that may have been answered since: of what was acknowledged last then, and of
+        all that came later. Of what nobody was told of, not every web process knows at once."""
         with self._lock:
             return {each.number for each in self._attempts[mark:] if each.state != "refused"}
 
