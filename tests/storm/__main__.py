@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.servers import exit_on_sigterm
 from tests.attacks.house import adopting_orphans
 from tests.postgres import Postgres
 from tests.storm.storm import Storm
@@ -29,6 +30,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), metavar="N")
     parser.add_argument("--postgres", action="store_true", help="keep functions in a real Postgres")
     options = parser.parse_args()
+    if sys.platform != "linux":
+        parser.error("the storm needs the processes that there are on Linux; run it there")
+    exit_on_sigterm()
     print(f"seed {options.seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="storm-"))
     began = time.monotonic()
@@ -42,7 +46,7 @@ def main() -> int:
         finally:
             storm.close()
     print(summary(storm))
-    print(f"seed {options.seed}, {options.rounds} rounds in {time.monotonic() - began:.0f} s: ")
+    print(f"seed {options.seed}, {options.rounds} rounds, {time.monotonic() - began:.0f} s")
     if storm.record.wrong:
         print(f"{len(storm.record.wrong)} things were wrong; logs are in {folder}")
     else:

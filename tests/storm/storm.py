@@ -50,7 +50,7 @@ class Storm:
         self.histories = {name: History() for name in NAMES}
         self.slowest: dict[str, float] = {}  # seconds to recover, by who was struck
         self._before = psutil.Process().children()
-        self.server = self._start()
+        self._start()
 
     def run(self, strikes: Iterable[Strike]) -> None:
         """Strike again and again, then end it all. Raises AssertionError if the server doesn't
@@ -58,6 +58,7 @@ class Storm:
         deployers = [Deployer(self, name) for name in NAMES]
         threads: list[threading.Thread] = []
         try:
+            self.server.wait_until_ready()
             for each in deployers:
                 each.create()
             callers = [Caller(self, number) for number in range(CALLERS)]
@@ -91,10 +92,10 @@ class Storm:
 
         return guarded
 
-    def _start(self) -> Server:
+    def _start(self) -> None:
         folder = self._folder / f"server{next(self._starts)}"
         folder.mkdir()
-        return Server(folder, self._settings, users=USERS).wait_until_ready()
+        self.server = Server(folder, self._settings, users=USERS)
 
     def _round(self, number: int, strike: Strike, probe: Caller) -> None:
         time.sleep(strike.delay)
@@ -107,7 +108,8 @@ class Storm:
         if strike.ends_the_server:
             self._end(self.server, by=strike)
             since = time.monotonic()
-            self.server = self._start()
+            self._start()
+            self.server.wait_until_ready()
         self._recover(strike, probe)
         outage.until = time.monotonic()
         took = outage.until - since
