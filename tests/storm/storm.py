@@ -76,6 +76,8 @@ class Storm:
         for name in NAMES:
             assert versions(self, name) is not None
         self._end(self.server)
+        for each in (self._folder / "temporary").iterdir():  # of those that were killed, too
+            self.record.complain(f"{each.name} is left in the folder of temporary files")
 
     def close(self) -> None:
         """Leave nothing behind, also after an error."""
@@ -142,8 +144,6 @@ class Storm:
         else:
             server.process.wait()
         until(lambda: not self._left(), "nothing is left of the server", BOUND)
-        for each in (self._folder / "temporary").iterdir():
-            self.record.complain(f"{each.name} is left in the folder of temporary files")
 
     def _left(self) -> list[psutil.Process]:
         ours = [each for each in psutil.Process().children() if each not in self._before]

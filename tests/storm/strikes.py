@@ -45,9 +45,11 @@ VICTIMS: dict[str, tuple[int, Callable[[Server], Processes], bool]] = {
     "both web processes": (5, Server.web_processes, True),
     "fork server": (12, lambda server: [server.template()], False),
     "copy of the fork server": (13, copies, False),
-    "arbiter": (10, lambda server: [server.psutil], False),
+    "arbiter": (6, lambda server: [server.psutil], False),
+    "everybody": (4, Server.tree, True),
 }
-HEED_SIGTERM = ("web process", "both web processes", "arbiter")
+END_THE_SERVER = ("arbiter", "everybody")
+HEED_SIGTERM = ("web process", "both web processes", *END_THE_SERVER)
 # How often in a hundred, and the signals in their order, with a pause between two.
 WAYS: dict[str, tuple[int, Sequence[signal.Signals]]] = {
     "SIGKILL": (60, [signal.SIGKILL]),
@@ -82,7 +84,7 @@ class Strike:
 
     @property
     def ends_the_server(self) -> bool:
-        return self.kind == "arbiter" and self.ends_its_victims
+        return self.kind in END_THE_SERVER and self.ends_its_victims
 
     @property
     def breaks_connections(self) -> bool:
