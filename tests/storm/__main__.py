@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.servers import exit_on_sigterm
 from tests.attacks.house import adopting_orphans
 from tests.postgres import Postgres
+from tests.storm.record import NO_ANSWER
 from tests.storm.storm import Storm
 from tests.storm.strikes import strikes
 
@@ -41,8 +42,8 @@ def main() -> int:
         storm = Storm(folder / "servers", settings)
         try:
             storm.run(strikes(options.seed, options.rounds))
-        except AssertionError as error:
-            storm.record.complain(str(error))
+        except (AssertionError, *NO_ANSWER) as error:
+            storm.record.complain(f"{type(error).__name__}: {error}")
         finally:
             storm.close()
     print(summary(storm))
