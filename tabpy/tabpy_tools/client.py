@@ -1,20 +1,31 @@
 """Deploy functions to a server and query them, from a notebook or anywhere else."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tabpy.tabpy_tools.connection import Connection
 from tabpy.tabpy_tools.endpoint import as_requirements
-from tabpy.tabpy_tools.endpoint_info import EndpointInfo
+from tabpy.tabpy_tools.endpoint_info import EndpointInfo, Endpoints, Versions
 from tabpy.tabpy_tools.names import check_endpoint_name
 from tabpy.tabpy_tools.rest import ResponseError
-from tabpy.tabpy_tools.upload import Upload
+
+# Importing requests, orjson and the rest takes longer than all of this: they come when needed.
+if TYPE_CHECKING:
+    from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
+    from tabpy.tabpy_tools.deployment import Deployment
 
 _DEPLOY_TIMEOUT = 300.0
+_Self = TypeVar("_Self", bound="Client")
 
 
 class Client:
     """A connection to the server at `endpoint`: `http(s)://host[:port][/prefix]`.
+
+    Without one it is TABPY_URL's. Who signs in says TABPY_USERNAME with TABPY_PASSWORD, or
+    TABPY_TOKEN, or a line of .netrc for the server's host, until `set_credentials` or `set_token`
+    says another. Where TABPY_URL is set, those variables are for that server only.
 
     `query_timeout` is in seconds (TabPy's documentation says milliseconds, its client counts
     seconds, and notebooks rely on that); 0 or less waits for ever. Certificates are verified:
@@ -22,14 +33,14 @@ class Client:
     off. `remote_server` and `localhost_endpoint` are accepted for TabPy's sake and not needed:
     deploying works the same from everywhere.
 
-    Methods that talk to the server raise `rest.ResponseError` when it refuses, which is a
-    RuntimeError, and `failures.ServerUnreachableError` or `failures.ServerTimeoutError` when no
-    answer comes.
+    `with Client() as client` closes its connections at the end. Methods that talk to the server
+    raise `rest.ResponseError` when it refuses, which is a RuntimeError, and
+    `failures.ServerUnreachableError` or `failures.ServerTimeoutError` when no answer comes.
     """
 
     def __init__(  # noqa: PLR0913 - the first four are TabPy's
         self,
-        endpoint: str,
+        endpoint: str | None = None,
         query_timeout: float = 1000,
         remote_server: bool = False,
         localhost_endpoint: str | None = None,
@@ -37,12 +48,47 @@ class Client:
         ca_certificates: str | None = None,
         verify: bool = True,
     ) -> None:
-        self._endpoint = endpoint
-        self._connection = Connection(endpoint, ca_certificates, verify)
+        from tabpy.tabpy_tools import sign_in
+        from tabpy.tabpy_tools.connection import Connection
+
+        self._endpoint = sign_in.address(os.environ) if endpoint is None else endpoint
+        self._connection = Connection(self._endpoint, ca_certificates, verify)
         self.query_timeout = query_timeout
+        try:
+            found = sign_in.from_environment(self._connection.url, os.environ)
+        except ValueError:
+            if endpoint is None:
+                raise
+            found = None  # the environment may be meant for something else
+        match found:
+            case sign_in.User(name, password):
+                self.set_credentials(name, password)
+            case sign_in.Token(token):
+                self.set_token(token)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._endpoint}>"
+
+    def _repr_html_(self) -> str:
+        from tabpy.tabpy_tools.notebook import card
+
+        entries = {"server": self._endpoint, "signed in as": self._connection.identity}
+        return card("TabPy client", entries)
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept open; the client stays of use."""
+        self._connection.close()
 
     @property
     def query_timeout(self) -> float:
@@ -85,71 +131,88 @@ class Client:
         status: dict[str, dict[str, Any]] = self._connection.call("GET", "status")
         return status
 
-    def get_endpoints(self, type: str | None = None) -> dict[str, EndpointInfo]:  # noqa: A002
+    def get_endpoints(self, type: str | None = None) -> Endpoints:  # noqa: A002
         """Return all endpoints by name, or those of one type: `"model"` or `"alias"`."""
         reply = self._connection.call("GET", "endpoints")
-        return {
-            name: EndpointInfo.from_reply(name, info)
-            for name, info in reply.items()
-            if type is None or info["type"] == type
-        }
+        return Endpoints(
+            {
+                name: EndpointInfo.from_reply(name, info)
+                for name, info in reply.items()
+                if type is None or info["type"] == type
+            }
+        )
 
     def deploy(  # noqa: PLR0913, PLR0917 - the first six are TabPy's
         self,
         name: str,
-        obj: Callable[..., Any],
+        obj: "Callable[..., Any] | CustomQueryObject",
         description: str | None = "",
         schema: dict[str, Any] | None = None,
         override: bool = False,
         is_public: bool = False,
         *,
         requirements: Sequence[str] = (),
-    ) -> None:
+    ) -> "Deployment":
         """Make `obj`, a function or anything callable, the endpoint `name`.
 
-        Its arguments and result have to be values with a form in JSON. What it refers to goes
-        along: closures, fitted models, functions of your own modules. Installed packages don't;
-        `requirements`, in pip's notation, are recorded, and the server checks that it has them
-        before it loads the function. A `description` of None means the docstring;
-        `schema.generate_schema` makes a `schema`; `is_public` shows the endpoint in Tableau's
-        explorer of custom functions.
+        Its arguments and result have to be values with a form in JSON; an `async` function's is
+        what it returns in the end. What it refers to goes along: closures, fitted models,
+        functions of your own modules. Installed packages don't; `requirements`, in pip's notation,
+        are recorded, and the server checks that it has them before it loads the function. A
+        `description` of None means the docstring; `schema.generate_schema` makes a `schema`, else
+        it is that of the function's type hints, unless somebody has written one before;
+        `is_public` shows the endpoint in Tableau's explorer of custom functions.
 
         An existing endpoint gets a new version with `override`, and without it a RuntimeError.
         Once this returns, the function has been loaded and answers. Remarks of the server, such
-        as versions of packages that differ, are shown as warnings.
+        as versions of packages that differ, are shown as warnings, and are in what is returned.
         """
         from tabpy.tabpy_tools.archive import archived
-        from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
+        from tabpy.tabpy_tools.calculation import calculation_of
+        from tabpy.tabpy_tools.deployment import Deployment
+        from tabpy.tabpy_tools.schema import is_inferred, schema_of
+        from tabpy.tabpy_tools.upload import Upload
+        from tabpy.tabpy_tools.wrapping import wrapped
 
         check_endpoint_name(name)
         required = as_requirements(requirements)
-        if not callable(obj):
-            raise TypeError(f"An endpoint needs a function; {name!r} got {_kind(obj)}.")
-        target = self._place(name, override)
-        if description is None:
-            docstring = getattr(obj, "__doc__", None)
-            description = docstring.strip() if isinstance(docstring, str) else ""
-        query_object = CustomQueryObject(obj, description, schema)
+        query_object = wrapped(name, obj, description, schema)
+        found = self._found(name, override)
+        stored = None if found is None else found.get("schema")
+        described = query_object.schema
+        if described is None and (not stored or is_inferred(stored)):
+            described = schema_of(query_object.custom_query)
         with archived(query_object) as archive:
             metadata = {
                 "name": name,
                 "type": "model",
-                "description": description,
+                "description": query_object.description,
                 "docstring": query_object.get_docstring(),
                 "methods": query_object.get_methods(),
                 "dependencies": query_object.get_dependencies(),
                 "target": None,
-                "schema": schema,
+                "schema": described,
                 "is_public": is_public,
                 "requirements": required,
                 "python": archive.python,
                 "packages": archive.packages,
             }
-            self._connection.call(
-                *target,
+            answer = self._connection.ask(
+                *_place(name, found),
                 body=Upload(metadata, archive.file, archive.size),
                 read_timeout=_DEPLOY_TIMEOUT,
             )
+        if answer.remark:
+            warnings.warn(answer.remark, stacklevel=2)
+        calculation = calculation_of(name, query_object.custom_query, described or stored)
+        return Deployment(
+            name,
+            _version(answer.value, name),
+            self._connection.url,
+            calculation.model or calculation.script,
+            calculation.script,
+            (answer.remark,) if answer.remark else (),
+        )
 
     def deploy_alias(
         self, alias: str, target: str, description: str = "", override: bool = False
@@ -161,7 +224,7 @@ class Client:
         check_endpoint_name(alias)
         check_endpoint_name(target)
         body = {"name": alias, "type": "alias", "target": target, "description": description}
-        self._connection.call(*self._place(alias, override), body=body)
+        self._connection.call(*_place(alias, self._found(alias, override)), body=body)
 
     def update_endpoint_info(
         self,
@@ -190,34 +253,45 @@ class Client:
         check_endpoint_name(name)
         self._connection.call("DELETE", "endpoints", name)
 
-    def versions(self, name: str) -> dict[str, Any]:
+    def versions(self, name: str) -> Versions:
         """Return the versions kept of an endpoint: `{"current": number, "versions": [...]}`.
 
         Each has `version`, `creation_time` (seconds since 1970), `size` (bytes), `sha256`,
-        `python`, `packages` and `requirements`.
+        `python`, `packages` and `requirements`, and `author`, who deployed it, where the server
+        knows.
         """
         check_endpoint_name(name)
-        reply: dict[str, Any] = self._connection.call("GET", "endpoints", name, "versions")
-        return reply
+        return Versions(self._connection.call("GET", "endpoints", name, "versions"))
 
     def rollback(self, name: str, version: int) -> None:
         """Have an endpoint answer with an earlier version's function again."""
         check_endpoint_name(name)
         self._connection.call("POST", "endpoints", name, "rollback", body={"version": version})
 
-    def _place(self, name: str, override: bool) -> tuple[str, ...]:
-        """Return method and path that create the endpoint, or replace it where that is meant."""
+    def _found(self, name: str, override: bool) -> dict[str, Any] | None:
+        """Return the endpoint that there is, where it may be replaced; None where there is none."""
         try:
-            self._connection.call("GET", "endpoints", name)
+            found: dict[str, Any] = self._connection.call("GET", "endpoints", name)
         except ResponseError as error:
             if error.status_code != 404:
                 raise
-            return "POST", "endpoints"
+            return None
         if not override:
             raise RuntimeError(
                 f"There is an endpoint {name!r} already: deploy with override=True to replace it."
             )
-        return "PUT", "endpoints", name
+        return found
+
+
+def _place(name: str, found: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return method and path that create the endpoint, or replace the one that there is."""
+    return ("POST", "endpoints") if found is None else ("PUT", "endpoints", name)
+
+
+def _version(reply: object, name: str) -> int | None:
+    info = reply.get(name) if isinstance(reply, Mapping) else None
+    version = info.get("version") if isinstance(info, Mapping) else None
+    return version if isinstance(version, int) else None
 
 
 def _kind(value: object) -> str:

@@ -1,12 +1,15 @@
 """The error a server answered with."""
 
-import requests
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import requests
 
 
 class ResponseError(RuntimeError):
     """The server refused or failed: `.status_code`, and its two lines `.message` and `.info`."""
 
-    def __init__(self, response: requests.Response) -> None:
+    def __init__(self, response: "requests.Response") -> None:
         super().__init__("Unexpected server response")
         self.response = response
         self.status_code = response.status_code
@@ -32,6 +35,6 @@ class ResponseError(RuntimeError):
         text = f"{self.status_code} {self.message}"
         if self.info:
             text += f" ({self.info})"
-        if self.status_code == requests.codes.unauthorized:
+        if self.status_code == 401:
             text += ": call set_credentials(username, password) with what the server knows"
         return text
