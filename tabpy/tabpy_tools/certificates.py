@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tabpy.tabpy_tools.remarks import warn
+
 # OpenSSL's own variable comes last, since requests has always preferred these.
 _VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -39,10 +41,9 @@ def _checked(name: str, path: str) -> str:
 
 def warn_of_any_certificate(url: str) -> None:
     """Say at the line that makes the `Client` what `verify=False` means."""
-    warnings.warn(
+    warn(
         f"The certificate of {url} isn't checked (verify=False): anybody in between can read the "
-        "password. Give ca_certificates='authority.pem' for a private authority.",
-        stacklevel=4,
+        "password. Give ca_certificates='authority.pem' for a private authority."
     )
 
 

@@ -1,22 +1,20 @@
 """Deploy functions to a server and query them, from a notebook or anywhere else."""
 
 import os
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tabpy.tabpy_tools.endpoint import as_requirements
 from tabpy.tabpy_tools.endpoint_info import EndpointInfo, Endpoints, Versions
 from tabpy.tabpy_tools.names import check_endpoint_name
-from tabpy.tabpy_tools.rest import ResponseError
+from tabpy.tabpy_tools.remarks import warn
 
 # Importing requests, orjson and the rest takes longer than all of this: they come when needed.
 if TYPE_CHECKING:
     from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
     from tabpy.tabpy_tools.deployment import Deployment
 
-_DEPLOY_TIMEOUT = 300.0
 _Self = TypeVar("_Self", bound="Client")
 
 
@@ -101,6 +99,10 @@ class Client:
             raise TypeError(f"query_timeout is a number of seconds, not {seconds!r}.")
         self._query_timeout = max(seconds, 0.0)
 
+    @property
+    def _patience(self) -> float | None:
+        return self._query_timeout or None
+
     def set_credentials(self, username: str, password: str) -> None:
         """Identify as this user from now on, in place of any token."""
         self._connection.set_credentials(username, password)
@@ -109,21 +111,50 @@ class Client:
         """Identify by this bearer token (OAuth) from now on, in place of any user."""
         self._connection.set_token(token)
 
-    def query(self, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def evaluate(self, /, script: str, *columns: Any, **named: Any) -> Any:
+        """Run a script as Tableau does, with columns as `_arg1`, `_arg2` …; return what it returns.
+
+        Columns may also be given by these names. What the script prints is printed here. One that
+        fails raises `rest.ResponseError`, whose text says in which line and why, and which has
+        `printed` and `trace`, the traceback.
+        """
+        from tabpy.tabpy_tools.debugging import debug, result_of
+
+        data = {f"_arg{number}": column for number, column in enumerate(columns, start=1)}
+        expected = [f"_arg{number}" for number in range(1, len(data) + len(named) + 1)]
+        if {*data, *named} != set(expected):
+            raise ValueError(
+                f"A script's columns are {', '.join(expected)}, each once, and not "
+                f"{', '.join(named)}."
+            )
+        body = {"script": script, "data": data | named}
+        return result_of(debug(self._connection, body, "evaluate", seconds=self._patience))
+
+    def query(self, /, name: str, *args: Any, debug: bool = False, **kwargs: Any) -> dict[str, Any]:
         """Call an endpoint's function: `{"response", "version", "model", "uuid"}`.
 
-        Arguments are positional or by name, not both; numpy's and pandas' types are fine.
+        Arguments are positional or by name, not both; numpy's and pandas' types are fine. With
+        `debug`, what the function prints is printed here, and is in the reply as `printed`; an
+        error has `printed` and `trace`, as one of `evaluate`.
         """
         check_endpoint_name(name)
         if args and kwargs:
             raise ValueError("Give an endpoint's arguments by position or by name, not mixed.")
-        reply: dict[str, Any] = self._connection.call(
-            "POST",
-            "query",
-            name,
-            body={"data": args or kwargs},
-            read_timeout=self._query_timeout or None,
-        )
+        if not isinstance(debug, bool):
+            raise TypeError(
+                "debug is True or False. An argument of the function's own that has this name is "
+                "to be given by position."
+            )
+        body = {"data": args or kwargs}
+        reply: dict[str, Any]
+        if debug:
+            from tabpy.tabpy_tools import debugging
+
+            reply = debugging.debug(self._connection, body, "query", name, seconds=self._patience)
+        else:
+            reply = self._connection.call(
+                "POST", "query", name, body=body, read_timeout=self._patience
+            )
         return reply
 
     def get_status(self) -> dict[str, dict[str, Any]]:
@@ -167,51 +198,63 @@ class Client:
         Once this returns, the function has been loaded and answers. Remarks of the server, such
         as versions of packages that differ, are shown as warnings, and are in what is returned.
         """
+        from tabpy.tabpy_tools import deploying
         from tabpy.tabpy_tools.archive import archived
-        from tabpy.tabpy_tools.calculation import calculation_of
-        from tabpy.tabpy_tools.deployment import Deployment
-        from tabpy.tabpy_tools.schema import is_inferred, schema_of
-        from tabpy.tabpy_tools.upload import Upload
         from tabpy.tabpy_tools.wrapping import wrapped
 
         check_endpoint_name(name)
         required = as_requirements(requirements)
         query_object = wrapped(name, obj, description, schema)
-        found = self._found(name, override)
-        stored = None if found is None else found.get("schema")
-        described = query_object.schema
-        if described is None and (not stored or is_inferred(stored)):
-            described = schema_of(query_object.custom_query)
+        found = deploying.replaceable(self._connection, name, override)
         with archived(query_object) as archive:
-            metadata = {
-                "name": name,
-                "type": "model",
-                "description": query_object.description,
-                "docstring": query_object.get_docstring(),
-                "methods": query_object.get_methods(),
-                "dependencies": query_object.get_dependencies(),
-                "target": None,
-                "schema": described,
-                "is_public": is_public,
-                "requirements": required,
-                "python": archive.python,
-                "packages": archive.packages,
-            }
-            answer = self._connection.ask(
-                *_place(name, found),
-                body=Upload(metadata, archive.file, archive.size),
-                read_timeout=_DEPLOY_TIMEOUT,
+            deployment = deploying.send(
+                self._connection,
+                name,
+                found,
+                query_object,
+                archive,
+                is_public=is_public,
+                requirements=required,
             )
-        if answer.remark:
-            warnings.warn(answer.remark, stacklevel=2)
-        calculation = calculation_of(name, query_object.custom_query, described or stored)
-        return Deployment(
+        for remark in deployment.remarks:
+            warn(remark)
+        return deployment
+
+    def deploy_model(  # noqa: PLR0913 - all but three by name
+        self,
+        name: str,
+        estimator: Any,
+        columns: Sequence[str] | None = None,
+        *,
+        training: Any = None,
+        proba: Any = False,
+        description: str | None = None,
+        override: bool = False,
+        is_public: bool = False,
+        requirements: Sequence[str] = (),
+    ) -> "Deployment":
+        """Make a fitted estimator the endpoint `name`: a function of columns, as Tableau has it.
+
+        `estimator` is one of scikit-learn's, a pipeline, or anything with `predict`; it returns a
+        prediction for each row. With `proba` it returns probabilities instead: True for those of
+        the second of two classes, else the class that is meant.
+
+        `columns` are the function's arguments in their order; they default to the names that it
+        was fitted with. `training` is the frame that it was fitted with: its columns' types make
+        the schema, and the function is tried with its first rows, which don't travel. Otherwise as
+        `deploy`. Raises TypeError or ValueError for what doesn't fit together.
+        """
+        from tabpy.tabpy_tools import estimator as estimators
+
+        function = estimators.function_of(estimator, columns, training, proba)
+        return self.deploy(
             name,
-            _version(answer.value, name),
-            self._connection.url,
-            calculation.model or calculation.script,
-            calculation.script,
-            (answer.remark,) if answer.remark else (),
+            function,
+            description,
+            estimators.schema_of(function, training),
+            override,
+            is_public,
+            requirements=requirements,
         )
 
     def deploy_alias(
@@ -221,10 +264,13 @@ class Client:
 
         An existing endpoint is replaced with `override`, and without it a RuntimeError.
         """
+        from tabpy.tabpy_tools.deploying import place, replaceable
+
         check_endpoint_name(alias)
         check_endpoint_name(target)
         body = {"name": alias, "type": "alias", "target": target, "description": description}
-        self._connection.call(*_place(alias, self._found(alias, override)), body=body)
+        found = replaceable(self._connection, alias, override)
+        self._connection.call(*place(alias, found), body=body)
 
     def update_endpoint_info(
         self,
@@ -267,31 +313,6 @@ class Client:
         """Have an endpoint answer with an earlier version's function again."""
         check_endpoint_name(name)
         self._connection.call("POST", "endpoints", name, "rollback", body={"version": version})
-
-    def _found(self, name: str, override: bool) -> dict[str, Any] | None:
-        """Return the endpoint that there is, where it may be replaced; None where there is none."""
-        try:
-            found: dict[str, Any] = self._connection.call("GET", "endpoints", name)
-        except ResponseError as error:
-            if error.status_code != 404:
-                raise
-            return None
-        if not override:
-            raise RuntimeError(
-                f"There is an endpoint {name!r} already: deploy with override=True to replace it."
-            )
-        return found
-
-
-def _place(name: str, found: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return method and path that create the endpoint, or replace the one that there is."""
-    return ("POST", "endpoints") if found is None else ("PUT", "endpoints", name)
-
-
-def _version(reply: object, name: str) -> int | None:
-    info = reply.get(name) if isinstance(reply, Mapping) else None
-    version = info.get("version") if isinstance(info, Mapping) else None
-    return version if isinstance(version, int) else None
 
 
 def _kind(value: object) -> str:

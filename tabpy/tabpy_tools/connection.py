@@ -2,10 +2,10 @@
 
 import os
 import time
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -26,6 +26,7 @@ from tabpy.tabpy_tools.failures import (
     explanation,
 )
 from tabpy.tabpy_tools.jsonable import dumps, loads
+from tabpy.tabpy_tools.remarks import warn
 from tabpy.tabpy_tools.rest import ResponseError
 from tabpy.tabpy_tools.upload import Upload
 
@@ -47,12 +48,9 @@ class Connection:
     Until then they are those of .netrc, if it has any. `ca_certificates` names a PEM file of
     authorities to trust in place of the usual ones, which are those of REQUESTS_CA_BUNDLE,
     CURL_CA_BUNDLE or SSL_CERT_FILE, else certifi's; with `verify` false, any certificate will do.
-    As many as `at_once` requests may be under way at a time, from different threads.
     """
 
-    def __init__(
-        self, address: str, ca_certificates: str | None, verify: bool, *, at_once: int = 10
-    ) -> None:
+    def __init__(self, address: str, ca_certificates: str | None, verify: bool) -> None:
         self.url = base_url(address)
         self._verify: bool | str = verify
         if ca_certificates is not None:
@@ -63,12 +61,15 @@ class Connection:
             else:
                 warn_of_any_certificate(self.url)
         self._session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=at_once)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
         self._auth: AuthBase | None = None
         self.identity = ""  # for people to read
         self._has_met = False  # the server, with the right one of http and https
+
+    def allow(self, at_once: int) -> None:
+        """Keep connections for as many requests at a time, from different threads."""
+        adapter = HTTPAdapter(pool_maxsize=at_once)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
 
     def close(self) -> None:
         """Close the connections that are kept open; the next request opens one again."""
@@ -100,15 +101,18 @@ class Connection:
         method: str,
         *path: str,
         body: object = None,
+        parameters: Mapping[str, str] | None = None,
         read_timeout: float | None = _READ_TIMEOUT,
     ) -> Any:
         """Return the JSON of the answer, or None where it is empty.
 
-        What the server remarks is shown as a warning at the caller's caller; otherwise as `ask`.
+        What the server remarks is shown as a warning; otherwise as `ask`.
         """
-        answer = self.ask(method, *path, body=body, read_timeout=read_timeout)
+        answer = self.ask(
+            method, *path, body=body, parameters=parameters, read_timeout=read_timeout
+        )
         if answer.remark:
-            warnings.warn(answer.remark, stacklevel=3)
+            warn(answer.remark)
         return answer.value
 
     def ask(
@@ -116,15 +120,18 @@ class Connection:
         method: str,
         *path: str,
         body: object = None,
+        parameters: Mapping[str, str] | None = None,
         read_timeout: float | None = _READ_TIMEOUT,
     ) -> "Answer":
         """Send one request, which GETs repeat where the connection breaks off.
 
-        `path` is given in segments, `body` as an `Upload` or anything with a form in JSON.
-        `read_timeout` is in seconds, None to wait for ever. Raises ResponseError,
-        ServerUnreachableError or ServerTimeoutError.
+        `path` is given in segments, `body` as an `Upload` or anything with a form in JSON;
+        `parameters` are those behind a `?`. `read_timeout` is in seconds, None to wait for ever.
+        Raises ResponseError, ServerUnreachableError or ServerTimeoutError.
         """
         url = "/".join([self.url, *map(_quoted, path)])
+        if parameters:
+            url += f"?{urlencode(parameters)}"
         response = self._send(method, url, body, read_timeout)
         if not response.ok or response.is_redirect:
             if response.status_code == 400 and not _is_json(response):
@@ -199,7 +206,7 @@ def _auth_of_netrc(url: str) -> AuthBase:
     try:
         user = sign_in.from_netrc(url, os.environ)
     except ValueError as error:
-        warnings.warn(str(error), stacklevel=5)
+        warn(str(error))
         user = None
     return _Anonymous() if user is None else _basic(user.name, user.password)
 
