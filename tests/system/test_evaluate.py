@@ -633,6 +633,33 @@ def test_what_a_failing_script_prints_is_in_the_log_too(lone: Server) -> None:
     assert lone.log_lines("msg=printed", mark.upper())
 
 
+def test_to_debug_a_script_sends_what_it_prints(server: Server) -> None:
+    body = json.dumps({"script": "print('one')\nreturn _arg1", "data": {"_arg1": [1, 2.5]}})
+    reply = server.request("POST", "/evaluate?debug=true", body)
+    assert reply.json == {"response": [1, 2.5], "printed": "one\n"}
+    body = json.dumps({"script": "print('two')\ndef f():\n    {}['x']\nf()"})
+    reply = server.request("POST", "/evaluate?debug=true", body)
+    assert (reply.status, reply.json) == (
+        500,
+        {
+            "message": "Error processing script",
+            "info": "KeyError : 'x'\nline 3, in f: {}['x']\ncalled from line 4: f()",
+            "printed": "two\n",
+            "trace": "Traceback (most recent call last):\n"
+            '  File "<script>", line 4\n    f()\n'
+            "  File \"<script>\", line 3, in f\n    {}['x']\n"
+            "KeyError: 'x'",
+        },
+    )
+
+
+def test_memory_that_ran_out_has_a_traceback_too(server: Server) -> None:
+    body = json.dumps({"script": "x = 1\nraise MemoryError"})
+    reply = server.request("POST", "/evaluate?debug=true", body)
+    assert "TABPY_SCRIPT_MEMORY_MB" in reply.json["info"]
+    assert reply.json["trace"].endswith("line 2\n    raise MemoryError\nMemoryError")
+
+
 def test_what_a_script_prints_is_nobodys_business_otherwise(server: Server) -> None:
     mark = secrets.token_hex(8)
     assert server.evaluate(f"print('{mark}')\nreturn 1").json == 1

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import orjson
@@ -15,7 +15,7 @@ from tabpy.tabpy_server.errors import (
 )
 from tabpy.tabpy_server.json_codec import json_type, loads
 from tabpy.tabpy_server.workers.protocol import Reference
-from tabpy.tabpy_server.workers.worker import failures, results
+from tabpy.tabpy_server.workers.worker import account, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError
 
 Answer = TypeVar("Answer")
@@ -84,7 +84,7 @@ def _call(
     model: Model, args: list[Any], kwargs: dict[str, Any], convert: Callable[[Any], Answer]
 ) -> Answer:
     try:
-        returned = model.query(*args, **kwargs)
+        returned = _awaited(model.query(*args, **kwargs))
     except BaseException as error:  # noqa: BLE001 - the border: a function may raise anything
         raise _failed(model, error) from None
     try:
@@ -93,10 +93,19 @@ def _call(
         raise _failed(model, error.reason()) from None
 
 
+def _awaited(returned: Any) -> Any:
+    """Return what an `async` function returns in the end, and anything else as it is."""
+    if not isinstance(returned, Coroutine):
+        return returned
+    import asyncio  # 40 ms, which most functions don't need
+
+    return asyncio.run(returned)
+
+
 def _failed(model: Model, error: BaseException) -> FunctionFailedError:
+    told = account.of_function(error)
     out_of_memory = isinstance(error, MemoryError)
-    info = failures.describe_function(error)
-    return FunctionFailedError(model.name, info, out_of_memory=out_of_memory)
+    return FunctionFailedError(model.name, told.info, trace=told.trace, out_of_memory=out_of_memory)
 
 
 def _parse(body: bytes | memoryview) -> tuple[list[Any], dict[str, Any]]:
