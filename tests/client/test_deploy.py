@@ -66,7 +66,9 @@ def parts(request: Request) -> list[Message]:
 
 
 def sent_metadata(request: Request) -> dict[str, Any]:
-    sent: dict[str, Any] = json.loads(str(parts(request)[0].get_payload()))
+    part = parts(request)[0].get_payload(decode=True)
+    assert isinstance(part, bytes)
+    sent: dict[str, Any] = json.loads(part)
     return sent
 
 
