@@ -59,6 +59,11 @@ class AsyncClient:
     remove = _awaited(Client.remove)
 
     @property
+    def url(self) -> str:
+        """The server's address, without a slash at its end."""
+        return self._client.url
+
+    @property
     def query_timeout(self) -> float:
         """How long `query` and `evaluate` wait for an answer, in seconds; 0.0 is for ever."""
         return self._client.query_timeout

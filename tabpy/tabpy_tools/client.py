@@ -89,6 +89,11 @@ class Client:
         self._connection.close()
 
     @property
+    def url(self) -> str:
+        """The server's address, without a slash at its end."""
+        return self._connection.url
+
+    @property
     def query_timeout(self) -> float:
         """How long `query` waits for an answer, in seconds; 0.0 is for ever."""
         return self._query_timeout

@@ -56,7 +56,7 @@ def from_environment(url: str, environ: Mapping[str, str]) -> User | Token | Non
     if token:
         return Token(token)
     if name:
-        found = password or password_in_netrc(url, name, environ)
+        found = password_of(name, url, environ)
         if not found:
             raise ValueError(
                 f"TABPY_USERNAME is set, but no password: set TABPY_PASSWORD, or add the line "
@@ -68,11 +68,16 @@ def from_environment(url: str, environ: Mapping[str, str]) -> User | Token | Non
     return None
 
 
-def password_in_netrc(url: str, name: str, environ: Mapping[str, str]) -> str | None:
-    """Return what .netrc has as this user's password at this server, or None.
+def password_of(name: str, url: str, environ: Mapping[str, str]) -> str | None:
+    """Return the password of this user at this server, or None: that of TABPY_PASSWORD, unless the
+    environment means another user or server, else what .netrc has.
 
-    Raises ValueError for a file that can't be used.
+    Raises ValueError for a .netrc that can't be used.
     """
+    password, own = environ.get("TABPY_PASSWORD"), environ.get("TABPY_URL")
+    is_own = not own or base_url(own) == base_url(url)
+    if password and is_own and environ.get("TABPY_USERNAME") in (None, "", name):
+        return password
     found = from_netrc(url, environ)
     return found.password if found is not None and found.name == name else None
 

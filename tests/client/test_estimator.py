@@ -165,7 +165,7 @@ def test_a_frame_that_cannot_be_the_one_is_refused(
 
 
 def test_a_model_that_fails_with_its_own_data_is_not_deployed(fake: FakeServer) -> None:
-    with pytest.raises(ValueError, match="[Cc]onvert"):
+    with pytest.raises(ValueError, match=r"[Cc]onvert"):
         deploy(fake, LinearRegression().fit([[1.0]], [1.0]), ["kind"], training=FRAME)
     assert fake.requests == []
 
