@@ -467,3 +467,12 @@ def test_urllib3s_warning_stays_on_for_other_hosts(tls_server: FakeServer) -> No
     ours, urllib3s = (str(each.message) for each in said)
     assert f"The certificate of {other} isn't checked" in ours
     assert urllib3s.startswith("Unverified HTTPS request is being made to host '127.0.0.1'")
+
+
+def test_importing_the_client_imports_nothing_that_takes_long() -> None:
+    code = (
+        "import sys; import tabpy.tabpy_tools.client; "
+        "print({'requests', 'orjson', 'tqdm', 'cloudpickle', 'numpy'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
