@@ -2,12 +2,24 @@
 
 import json
 import math
+import operator
+from functools import partial
 from typing import Any
 
 import orjson
 
-from tabpy.tabpy_tools.values import OPTIONS, UnfitError, converted, plain, prepared, quick, same
+from tabpy.tabpy_tools.values import (
+    OPTIONS,
+    PLAIN,
+    UnfitError,
+    converted,
+    plain,
+    prepared,
+    quick,
+    same,
+)
 
+_IS_NONE = partial(operator.is_, None)
 _NAN = orjson.Fragment(b"NaN")
 _INFINITIES = {True: orjson.Fragment(b"Infinity"), False: orjson.Fragment(b"-Infinity")}
 
@@ -46,13 +58,27 @@ def loads(text: bytes) -> Any:
 
 def _dumps(data: Any) -> bytes:
     encoded = quick(data)
-    # A null may be a NaN; without any there was none, and a million numbers took 30 ms.
-    if encoded is not None and b"null" not in encoded:
-        return encoded
+    # A null may have been a NaN. Unless there are as many as there were of None, each number is
+    # looked at, which takes four times as long.
+    if encoded is not None:
+        nulls = encoded.count(b"null")
+        if nulls == 0 or nulls == _nones(data):
+            return encoded
     try:
         return orjson.dumps(converted(data, _token), option=OPTIONS)
     except orjson.JSONEncodeError:  # an integer over 64 bits, or a lone surrogate
         return json.dumps(converted(data, same), separators=(",", ":")).encode()
+
+
+def _nones(data: Any) -> int:
+    """Count None, in lists and dictionaries and what they hold."""
+    if isinstance(data, dict):
+        return sum(map(_nones, data.values()))
+    if not isinstance(data, list | tuple):
+        return int(data is None)
+    if not data or not isinstance(data[0], PLAIN):
+        return sum(map(_nones, data))
+    return sum(map(_IS_NONE, data))
 
 
 def _token(number: float) -> Any:
