@@ -30,7 +30,7 @@ def _awaited(
 
 
 class AsyncClient:
-    """The methods of `Client`, to be awaited; it is made with the same arguments.
+    """The methods of `Client`, to be awaited; `endpoint` and the like mean what they mean there.
 
     Each call blocks a thread of this client's own, not the event loop; `at_once` of them go on at
     a time, and others wait. A call that is cancelled, or times out with `asyncio.timeout`, raises
@@ -41,8 +41,18 @@ class AsyncClient:
     thousands of calls at a time a client that doesn't need a thread for each would be better.
     """
 
-    def __init__(self, *args: Any, at_once: int = 10, **kwargs: Any) -> None:
-        self._client = Client(*args, **kwargs)
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        query_timeout: float = 1000,
+        *,
+        ca_certificates: str | None = None,
+        verify: bool = True,
+        at_once: int = 10,
+    ) -> None:
+        self._client = Client(
+            endpoint, query_timeout, ca_certificates=ca_certificates, verify=verify
+        )
         self._client._connection.allow(at_once)
         self._threads = ThreadPoolExecutor(at_once, "tabpy-client")
 

@@ -127,7 +127,7 @@ def schema_of(function: EstimatorFunction, training: Any) -> dict[str, Any]:
     if missing := [each for each in function.columns if each not in names]:
         raise ValueError(f"training has no column {', '.join(missing)}.")
     some = training.head(_TRIED)
-    tried = values_of({each: some[names[each]].tolist() for each in function.columns})
+    tried = values_of({each: list(some[names[each]]) for each in function.columns})
     schema = generate_schema(tried, function(**tried))
     return {key: schema[key] for key in ("input", "output")}
 
@@ -167,9 +167,10 @@ def _class(function: EstimatorFunction) -> str:
 
 def _dtypes(training: Any, names: Sequence[str]) -> dict[str, Any]:
     """Return the dtypes of dates and categories, which come as strings and numbers."""
-    if not names or not hasattr(training, "dtypes"):
+    found: Any = getattr(training, "dtypes", ())
+    if not names or not hasattr(found, "items"):  # only pandas has them by name
         return {}
-    dtypes = {str(name): dtype for name, dtype in training.dtypes.items()}
+    dtypes = {str(name): dtype for name, dtype in found.items()}
     return {
         name: dtypes[name]
         for name in names
