@@ -173,10 +173,12 @@ def _client(arguments: argparse.Namespace) -> Client:
     except ValueError as error:
         raise UsageError(f"{'--url' if arguments.url else 'TABPY_URL'}: {error}") from None
     client = Client(url, ca_certificates=arguments.ca_certificates)
-    name = arguments.user
-    if name is None and not environ.get("TABPY_TOKEN"):
+    name, token = arguments.user, environ.get("TABPY_TOKEN")
+    if name is None and not token:
         name = environ.get("TABPY_USERNAME") or None
-    if name is not None:
+    if name is None and token and not environ.get("TABPY_URL"):
+        client.set_token(token)
+    elif name is not None:
         client.set_credentials(name, sign_in.password_of(name, url, environ) or _password(name))
     try:
         client.get_status()

@@ -21,9 +21,9 @@ _Self = TypeVar("_Self", bound="Client")
 class Client:
     """A connection to the server at `endpoint`: `http(s)://host[:port][/prefix]`.
 
-    Without one it is TABPY_URL's. Who signs in says TABPY_USERNAME with TABPY_PASSWORD, or
-    TABPY_TOKEN, or a line of .netrc for the server's host, until `set_credentials` or `set_token`
-    says another. Where TABPY_URL is set, those variables are for that server only.
+    Without one it is TABPY_URL's. Who signs in there say TABPY_USERNAME and TABPY_PASSWORD, or
+    TABPY_TOKEN, and at any server a line of .netrc for its host, until `set_credentials` or
+    `set_token` says another.
 
     `query_timeout` is in seconds (TabPy's documentation says milliseconds, its client counts
     seconds, and notebooks rely on that); 0 or less waits for ever. Certificates are verified:

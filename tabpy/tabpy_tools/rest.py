@@ -47,6 +47,6 @@ class ResponseError(RuntimeError):
         if self.status_code == 401:
             text += (
                 ": call set_credentials(username, password) with what the server knows, or set "
-                "TABPY_USERNAME and TABPY_PASSWORD"
+                "TABPY_URL, TABPY_USERNAME and TABPY_PASSWORD"
             )
         return text

@@ -39,12 +39,12 @@ def address(environ: Mapping[str, str]) -> str:
 def from_environment(url: str, environ: Mapping[str, str]) -> User | Token | None:
     """Return the user of TABPY_USERNAME and TABPY_PASSWORD, or the token of TABPY_TOKEN.
 
-    Where TABPY_URL is set they are for that server, so there is None for any other `url`, as there
-    is where nothing is set. A password that isn't set may be in .netrc. Raises ValueError that
-    names what is missing, or contradicts.
+    They are for the server of TABPY_URL, so there is None for any other `url`, as there is where
+    nothing is set: no password goes where nobody meant it to. One that isn't set may be in .netrc.
+    Raises ValueError that names what is missing, or contradicts.
     """
     own = environ.get("TABPY_URL")
-    if own and base_url(own) != base_url(url):
+    if not own or base_url(own) != base_url(url):
         return None
     token = environ.get("TABPY_TOKEN")
     name, password = environ.get("TABPY_USERNAME"), environ.get("TABPY_PASSWORD")

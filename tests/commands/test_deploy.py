@@ -314,6 +314,12 @@ class TestSigningIn:
         monkeypatch.setenv("TABPY_TOKEN", "abc")
         assert main(["models"]) == 0
         assert fake.last.headers["Authorization"] == "Bearer abc"
+        monkeypatch.setenv("TABPY_URL", "http://localhost:1")
+        assert main(["models", "--url", fake.url]) == 0
+        assert "Authorization" not in fake.last.headers
+        monkeypatch.delenv("TABPY_URL")
+        assert main(["models", "--url", fake.url]) == 0
+        assert fake.last.headers["Authorization"] == "Bearer abc"
 
     def test_who_isnt_known_is_told_before_a_file_is_imported(
         self, fake: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
