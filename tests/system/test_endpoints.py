@@ -336,6 +336,7 @@ def test_the_newest_versions_are_kept_and_one_can_be_brought_back(
     assert (kept["current"], [each["version"] for each in kept["versions"]]) == (5, [5, 4, 3])
     assert all(each["size"] > 0 and len(each["sha256"]) == 64 for each in kept["versions"])
     assert kept["versions"][0]["packages"] == {"numpy": "2"}
+    assert {each["author"] for each in kept["versions"]} == {USER}
 
     back = send(server, "POST", f"/endpoints/{name}/rollback", version=3)
     assert back.status == 200

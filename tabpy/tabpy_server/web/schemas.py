@@ -182,6 +182,10 @@ VERSION = record(
     {
         "version": NUMBER,
         "creation_time": NUMBER,
+        "author": {
+            "type": ["string", "null"],
+            "description": "Who deployed it; null: nobody had signed in, or it isn't known",
+        },
         "sha256": TEXT,
         "size": NUMBER,
         "python": TEXT,

@@ -167,6 +167,11 @@ def test_a_library_that_raises_the_same_again_is_told_once() -> None:
     assert chain(apart(error)) == [("", "'x'"), ("caused by", "why")]
 
 
+def test_the_same_again_with_lines_of_its_own_is_told() -> None:
+    code = "try:\n    {}['x']\nexcept KeyError as error:\n    raise KeyError('x') from error"
+    assert chain(apart(code)) == [("", "'x'"), ("caused by", "'x'")]
+
+
 def test_causes_in_a_circle_and_without_end() -> None:
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
@@ -280,3 +285,5 @@ def test_long_texts_are_cut(length: int) -> None:
 
 def test_where_the_server_keeps_its_packages_is_nobodys_business() -> None:
     assert text_of(raised_by("from json import no")) == "cannot import name 'no' from 'json'"
+    error = raised_by("import json, pickle\npickle.loads(b'cjson\\nno\\n.')")
+    assert text_of(error).endswith("attribute 'no' on <module 'json'>")

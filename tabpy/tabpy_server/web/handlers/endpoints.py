@@ -54,7 +54,7 @@ class EndpointsHandler(UploadHandler):
         sent = self.sent()
         destination = self.context.upload_destination
         with removing_staged(sent.source, destination):
-            request = await asyncio.to_thread(parse_metadata, sent.metadata)
+            request = await asyncio.to_thread(parse_metadata, sent.metadata, author=self.user)
             with _archive(sent, destination) if request.type == MODEL else nullcontext() as archive:
                 endpoint, remarks = await self.context.deployer.create(request, archive)
         _write_endpoint(self, endpoint, remarks, 201)
@@ -82,7 +82,7 @@ class EndpointHandler(UploadHandler):
         is_new_version = _is_new_version(sent)
         destination = self.context.upload_destination
         with removing_staged(sent.source if is_new_version else None, destination):
-            request = await asyncio.to_thread(parse_metadata, sent.metadata, name)
+            request = await asyncio.to_thread(parse_metadata, sent.metadata, name, self.user)
             found = await self.context.catalog.endpoint(request.name)
             if "type" in sent.metadata and request.type != found.metadata.type:
                 raise RefusedError(

@@ -23,9 +23,10 @@ from tabpy.tabpy_server.workers.worker.failures import (
 LIMIT = 12_000  # characters of each form
 DIRECT = "The above exception was the direct cause of the following exception:"
 INDIRECT = "During handling of the above exception, another exception occurred:"
-# What a function's code calls its file: `<price.py:12>` if it was made of its text here, a cell in
+# What a function's code calls its file: `<price.py:12>` if it was made of its text here, with a
+# number behind if there is one of that name, a cell in
 # two forms of IPython's, or a path on its author's machine.
-LABEL = re.compile(r"<(.+):\d+>")
+LABEL = re.compile(r"<(.+):\d+(?: \(\d+\))?>")
 CELL = re.compile(r"<ipython-input-(\d+)-.*>")
 KERNELS_FOLDER = re.compile(r"[/\\]ipykernel_\d+[/\\]")
 

@@ -25,6 +25,7 @@ INSTALLED = (
     str(resources.files("tabpy")),
     "<frozen ",
 )
+MODULES_FILE = re.compile(r"(<module '[^']*') from '[^']*'>")  # so a module shows itself
 PACKAGES = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 # Places shown of one exception: those next to it, and those that began it all.
 INNER, OUTER = 8, 4
@@ -92,6 +93,7 @@ def text_of(error: BaseException) -> str:
         text = f"{error.msg if isinstance(error, SyntaxError) else error}"
         if isinstance(error, ImportError) and error.path:
             text = text.replace(f" ({error.path})", "")  # where the server keeps its packages
+        text = MODULES_FILE.sub(r"\1>", text)
     except BaseException as another:  # noqa: BLE001 - its own class can raise anything here
         return f"(its text can't be shown: {type(another).__name__})"
     return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}…"
