@@ -402,3 +402,11 @@ def test_a_small_upload_shows_none(
     monkeypatch.setattr(upload, "_is_watched", lambda: True)
     client.deploy("add", add)
     assert screen.getvalue() == ""
+
+
+def test_a_remark_shows_at_the_line_of_whoever_deploys(server: FakeServer, client: Client) -> None:
+    remark = {"X-TabPy-Warning": "numpy is 2.3 there"}
+    server.answers["POST /endpoints"] = Answer({"add": {}}, 201, remark)
+    with pytest.warns(UserWarning, match="numpy is 2.3 there") as said:
+        client.deploy_model("add", LinearRegression().fit([[1.0]], [1.0]), ["a"])
+    assert said[0].filename == __file__
