@@ -9,6 +9,9 @@ TESTS ?=
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
+# What runs in a notebook, on a Python that may be older than the server's.
+CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py
+
 .PHONY: run test coverage lint audit fuzz bench clean
 
 run: $(VENV)/installed
@@ -29,6 +32,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 $(CLIENT)
 
 # Known vulnerabilities of what a dyno installs, and patterns of unsafe code. Asks PyPI.
 audit: $(VENV)/installed-audit
