@@ -96,7 +96,7 @@ def collect(  # noqa: PLR0913 - what the command may say
         for file, function in files:
             try:
                 file.load()
-            except Exception as error:  # noqa: BLE001 - somebody's module can raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's module
                 text = f"{type(error).__name__}: {error}"
                 broken.append(Outcome(None, str(file.path), error=" ".join(text.split())))
                 continue

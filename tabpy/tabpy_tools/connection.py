@@ -158,7 +158,7 @@ class Connection:
             silence_requests(url)
         self._meet()
         if self._auth is None:
-            self._auth = _auth_of_netrc(self.url)
+            self._sign_in_by_netrc()
         attempts = 2 if method == "GET" else 1
         while True:
             attempts -= 1
@@ -184,6 +184,15 @@ class Connection:
                     continue
                 raise ServerUnreachableError(explanation(error, self.url, body)) from None
 
+    def _sign_in_by_netrc(self) -> None:
+        self._auth = _Anonymous()
+        try:
+            user = sign_in.from_netrc(self.url, os.environ)
+            if user is not None:
+                self.set_credentials(user.name, user.password)
+        except ValueError as error:
+            warn(str(error))
+
     def _meet(self) -> None:
         """Find out before the first request whether it would wait for an answer in vain."""
         if not self._has_met and other_scheme.may_be_mistaken(self.url):
@@ -200,15 +209,6 @@ class _Anonymous(AuthBase):
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         return r
-
-
-def _auth_of_netrc(url: str) -> AuthBase:
-    try:
-        user = sign_in.from_netrc(url, os.environ)
-    except ValueError as error:
-        warn(str(error))
-        user = None
-    return _Anonymous() if user is None else _basic(user.name, user.password)
 
 
 def _basic(name: str, password: str) -> HTTPBasicAuth:

@@ -116,7 +116,9 @@ def test_for_a_server_that_is_named_half_a_user_in_the_environment_is_none(
 
 def test_a_user_in_netrc_signs_in(server: FakeServer, home: Path) -> None:
     write_netrc(home, "machine 127.0.0.1 login ann password hush\n")
-    assert signed_in(server, Client(server.url)) == "ann:hush"
+    client = Client(server.url)
+    assert signed_in(server, client) == "ann:hush"
+    assert "<td>ann</td>" in client._repr_html_()
 
 
 def test_of_another_host_in_netrc_nothing_is_sent(server: FakeServer, home: Path) -> None:

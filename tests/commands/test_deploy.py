@@ -150,6 +150,14 @@ class TestDeploying:
         assert lines[3] == "2/2 Price it (models/shop_of_mine.py) ... deployed, version 1"
         assert lines[4] == f"1 of 3 deployed to {fake.url}."
 
+    def test_a_file_that_ends_its_process_ends_itself_only(
+        self, fake: FakeServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write("models/ends_of_mine.py", "import sys\nsys.exit(0)")
+        assert main(["models"]) == 1
+        assert "models/ends_of_mine.py: SystemExit: 0\n" in capsys.readouterr().out
+        assert len(sent(fake)) == 1
+
     def test_remarks_of_the_server_are_shown(
         self, fake: FakeServer, capsys: pytest.CaptureFixture[str]
     ) -> None:
