@@ -22,6 +22,7 @@ from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers.protocol import Task
 
 DATA = b"the archive of a model"
+ENVIRONMENT = "this Python, these packages"
 
 
 def sha256(data: bytes = DATA) -> str:
@@ -50,7 +51,7 @@ def catalog_of(
     open_store: Callable[[], Store], folder: Path, token: ChangeToken | None = None
 ) -> Catalog:
     """A catalog whose start is over."""
-    catalog = Catalog(open_store, folder, token or ChangeToken(), Counters())
+    catalog = Catalog(open_store, folder, token or ChangeToken(), Counters(), ENVIRONMENT)
     catalog.settled.set()
     return catalog
 

@@ -8,9 +8,12 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 
+from tabpy import __version__
 from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
+from tabpy.tabpy_server.functions.environment import environment
 from tabpy.tabpy_server.functions.model_sharing import share_models
 from tabpy.tabpy_server.functions.open_store import open_store
 from tabpy.tabpy_server.functions.tidy import keep_tidy
@@ -47,6 +50,7 @@ class WebProcess:
             settings.state_path / "archives",
             state.change_token,
             counters,
+            environment(__version__),
         )
         pool = Pool(
             launcher,
@@ -60,6 +64,7 @@ class WebProcess:
                 settings.script_isolation,
             ),
         )
+        deployer = Deployer(catalog, pool)
         self._startup = state.startup
         self._context = Context(
             settings=settings,
@@ -69,7 +74,8 @@ class WebProcess:
             proxies=TrustedProxies(settings.trusted_proxies),
             catalog=catalog,
             pool=pool,
-            deployer=Deployer(catalog, pool),
+            deployer=deployer,
+            checkup=Checkup(catalog, deployer, pool),
             counters=counters,
         )
         self._connections = Connections(descriptors.connections(MOST_CONNECTIONS))
@@ -107,12 +113,13 @@ class WebProcess:
             share_models(context.catalog, context.pool, settings.model_memory_mb)
         )
         tidying = loop.create_task(keep_tidy(context.catalog, settings.state_path / "incoming"))
+        checking = loop.create_task(context.checkup.keep(settings.state_path))
         publishing = loop.create_task(
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
         watching = loop.create_task(self._connections.watch())
         await stop.wait()
-        for task in (starting, sharing, tidying):
+        for task in (starting, sharing, tidying, checking):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()

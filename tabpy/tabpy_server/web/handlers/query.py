@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.rights import QUERY
 from tabpy.tabpy_server.web.handlers.job import JobHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
@@ -23,7 +24,12 @@ class QueryHandler(JobHandler):
 
     @CALL
     async def post(self, name: str) -> None:
-        reply, result = await self.run_job(self.context.settings.evaluate_timeout, name)
+        try:
+            reply, result = await self.run_job(self.context.settings.evaluate_timeout, name)
+        except NotLoadableError:
+            self.context.checkup.saw(name, loads=False)
+            raise
+        self.context.checkup.saw(name, loads=True)
         tag = f'"{reply.etag}"'
         self.set_header("Etag", tag)
         if self.request_headers.etag_matches(tag) and not self._headers_written:
