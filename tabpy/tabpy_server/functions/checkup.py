@@ -25,7 +25,7 @@ LOOK_INTERVAL = 1.0  # seconds between looks at whether something else serves
 STORE_INTERVAL = 1.0  # seconds between storing what was found
 RETRY_AFTER = 5.0  # seconds
 QUIET_INTERVAL, QUIET_LOOKS = 0.05, 20  # seconds between looks for no job that runs; looks
-AGAIN_AFTER = 60.0  # seconds between two checks of a function because of calls
+AGAIN_AFTER = 10.0  # seconds between two checks of a function because of calls
 
 
 class Traffic(Protocol):
@@ -50,11 +50,11 @@ class Checkup:
         self._catalog = catalog
         self._deployer = deployer
         self._traffic = traffic
-        self._doubtful: set[str] | None = None  # names that couldn't be loaded before this start
+        self._doubtful: set[str] | None = None  # SHA-256 of what couldn't be loaded before
         self._found: dict[str, str] = {}  # what isn't stored yet, by SHA-256
         self._stored_at = 0.0
-        self._doubts: dict[str, float] = {}  # when calls had functions checked
-        self._checking: set[asyncio.Task[None]] = set()
+        self._checked_again: dict[str, float] = {}  # when, because of calls
+        self._checking: dict[str, asyncio.Task[None]] = {}
 
     async def keep(self, folder: Path) -> None:
         """Check what serves whenever that has changed, if no other web process does; never ends.
@@ -80,16 +80,21 @@ class Checkup:
 
         Raises TabPyError and OSError; the next look goes on then.
         """
-        endpoints = await self._catalog.endpoints()
+        models = [
+            (name, each.archive)
+            for name, each in (await self._catalog.endpoints()).items()
+            if each.archive is not None
+        ]
         if self._doubtful is None:
-            self._doubtful = set(self._catalog.broken)
+            self._doubtful = {each.sha256 for name, each in models if name in self._catalog.broken}
         checked = broken = 0
-        for name, endpoint in endpoints.items():
-            if endpoint.archive is None or self._is_known(name, endpoint.archive):
+        for name, archive in models:
+            await self._catalog.endpoints()  # another server may have checked it meanwhile
+            if self._is_known(archive):
                 continue
             await self._quiet_moment()
             found = await self._deployer.check_stored(name)
-            self._doubtful.discard(name)
+            self._doubtful.discard(archive.sha256)
             checked += len(found)
             broken += sum(map(bool, found.values()))
             await self._take(found)
@@ -100,18 +105,18 @@ class Checkup:
     def saw(self, name: str, *, loads: bool) -> None:
         """Take note that a call has shown whether a function can be loaded. If the last check says
         otherwise, it is checked again: no script's word is taken for it."""
-        if loads == (name not in self._catalog.broken):
+        if loads == (name not in self._catalog.broken) or name in self._checking:
             return
-        now = time.monotonic()
-        if now < self._doubts.get(name, -AGAIN_AFTER) + AGAIN_AFTER:
-            return
-        self._doubts[name] = now
-        task = asyncio.get_running_loop().create_task(self._check_again(name))
-        self._checking.add(task)  # the loop keeps no task alive
-        task.add_done_callback(self._checking.discard)
+        last = self._checked_again.get(name, -AGAIN_AFTER)
+        wait = max(0.0, last + AGAIN_AFTER - time.monotonic())
+        task = asyncio.get_running_loop().create_task(self._check_again(name, wait))
+        self._checking[name] = task
+        task.add_done_callback(lambda _: self._checking.pop(name))
 
-    async def _check_again(self, name: str) -> None:
+    async def _check_again(self, name: str, wait: float) -> None:
         try:
+            await asyncio.sleep(wait)
+            self._checked_again[name] = time.monotonic()
             found = await self._deployer.check_stored(name)
             if any(found.values()) != (name in self._catalog.broken):
                 await self._take(found)
@@ -119,8 +124,8 @@ class Checkup:
         except (TabPyError, OSError) as error:
             logger.warning("Function '%s' can't be checked again: %s", name, error)
 
-    def _is_known(self, name: str, archive: ArchiveInfo) -> bool:
-        if self._doubtful and name in self._doubtful:
+    def _is_known(self, archive: ArchiveInfo) -> bool:
+        if self._doubtful and archive.sha256 in self._doubtful:
             return False
         return archive.sha256 in self._found or self._catalog.is_checked(archive)
 

@@ -19,7 +19,7 @@ from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.server_info import Service
 from tabpy.tabpy_server.workers.pool.pool import Pool
 
-SHOWN, REASON_SHOWN = 10, 200  # functions that are named one by one, and characters of why
+SHOWN, REASON_SHOWN = 3, 200  # functions that are named one by one, and characters of why
 
 
 @dataclass(frozen=True)
