@@ -88,7 +88,8 @@ class Context:
             return None
         shown = " ".join(f"{name}: {reason[:REASON_SHOWN]}" for name, reason in broken[:SHOWN])
         more = f" And {len(broken) - SHOWN} more." if len(broken) > SHOWN else ""
-        return f"{len(broken)} deployed functions can't be loaded (see /status). {shown}{more}"
+        functions = "function" if len(broken) == 1 else "functions"
+        return f"{len(broken)} deployed {functions} can't be loaded (see /status). {shown}{more}"
 
     def info(self) -> dict[str, Any]:
         """Return what `GET /info` answers."""
