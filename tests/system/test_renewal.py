@@ -94,7 +94,7 @@ def test_a_new_python_breaks_nothing_in_silence(
     }
     server = launch(settings).wait_until_ready()
     python = ".".join(map(str, sys.version_info[:3]))
-    assert deploy(server, "fine", lambda x: x).status == 201
+    assert deploy(server, "fine", with_code(lambda x: -x)).status == 201
     assert deploy(server, "old", with_code(lambda x: x), python=python).status == 201
     assert deploy(server, "needy", Needy(needed)).status == 201
     until(lambda: "from models" in statuses(server), "what is in models/ is deployed")
@@ -129,7 +129,7 @@ def test_a_new_python_breaks_nothing_in_silence(
     assert check.main([f"http://127.0.0.1:{server.port}", "-u", USER, "-p", PASSWORD]) == 1
     assert "2 of 4 can't be loaded: needy (Loading it raised" in capsys.readouterr().out
 
-    assert redeploy(server, "old", lambda x: x).status == 200
+    assert redeploy(server, "old", with_code(lambda x: x + 1)).status == 200
     assert statuses(server)["old"] == ("LoadSuccessful", None)
     needed.touch()
     assert server.query("needy", 1).json["response"] == 1
@@ -142,7 +142,9 @@ def test_a_new_python_breaks_nothing_in_silence(
 
 def test_callers_notice_nothing_of_twenty_redeployments(start: Start) -> None:
     server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "2"})
-    deploy(server, "f", lambda: 0)
+    # Made beforehand: the client takes longer to look through all modules of the tests.
+    versions = [with_code(lambda number=number: number) for number in range(21)]
+    deploy(server, "f", versions[0])
     acknowledged, over = [0], threading.Event()
 
     def call() -> int:
@@ -159,7 +161,7 @@ def test_callers_notice_nothing_of_twenty_redeployments(start: Start) -> None:
         callers = [threads.submit(call) for _ in range(8)]
         try:
             for number in range(1, 21):
-                assert redeploy(server, "f", lambda number=number: number).status == 200
+                assert redeploy(server, "f", versions[number]).status == 200
                 acknowledged[0] = number
         finally:
             over.set()
