@@ -1,7 +1,7 @@
 """What tests of functions put into stores, and who does what workers and pools would."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ import orjson
 from tabpy.tabpy_server.errors import TabPyError
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.change_token import ChangeToken
+from tabpy.tabpy_server.functions.deployer import Deployer
+from tabpy.tabpy_server.functions.isolated import IsolatedRunner
+from tabpy.tabpy_server.functions.renewal import Renewal
 from tabpy.tabpy_server.functions.store.endpoint import (
     ALIAS,
     ArchiveInfo,
@@ -19,7 +22,7 @@ from tabpy.tabpy_server.functions.store.endpoint import (
 from tabpy.tabpy_server.functions.store.opened_archive import open_archive
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.metrics.counters import Counters
-from tabpy.tabpy_server.workers.protocol import Task
+from tabpy.tabpy_server.workers.protocol import Reference, Task
 
 DATA = b"the archive of a model"
 ENVIRONMENT = "this Python, these packages"
@@ -69,3 +72,24 @@ class FakeRunner:
         if self.error is not None:
             raise self.error
         return orjson.dumps(self.reply)
+
+
+class FakeRenewer:
+    """Stands in for a pool whose workers have called `called`; `renewed` are the versions that they
+    loaded since."""
+
+    def __init__(self, called: Mapping[str, Collection[str]] | None = None) -> None:
+        self.called = called or {}
+        self.renewed: list[Reference] = []
+
+    async def renew(self, reference: Reference, /) -> None:
+        self.renewed.append(reference)
+
+
+def renewal_of(catalog: Catalog, renewer: FakeRenewer | None = None) -> Renewal:
+    return Renewal(catalog, renewer or FakeRenewer())
+
+
+def deployer_of(catalog: Catalog, runner: IsolatedRunner) -> Deployer:
+    """A deployer beside workers that have called nothing."""
+    return Deployer(catalog, runner, renewal_of(catalog))

@@ -21,12 +21,19 @@ from tabpy.tabpy_server.errors import (
 from tabpy.tabpy_server.functions import checkup as checking
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
-from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.metadata import DeployRequest
 from tabpy.tabpy_server.functions.store.opened_archive import open_archive
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Task
-from tests.functions.building import ENVIRONMENT, add_alias, add_model, catalog_of, put, sha256
+from tests.functions.building import (
+    ENVIRONMENT,
+    add_alias,
+    add_model,
+    catalog_of,
+    deployer_of,
+    put,
+    sha256,
+)
 from tests.running import PATIENCE
 
 
@@ -64,7 +71,7 @@ class Server:
         self.checkup = self.another(self.catalog)
 
     def another(self, catalog: Catalog) -> Checkup:
-        return Checkup(catalog, Deployer(catalog, self.workers), self.workers)
+        return Checkup(catalog, deployer_of(catalog, self.workers), self.workers)
 
     def look(self) -> Mapping[str, str]:
         """What is broken after a look, by name; and nothing that was tried is tried again."""
@@ -163,7 +170,7 @@ def test_what_a_deployment_has_loaded_is_known(server: Server, tmp_path: Path) -
 
     async def deploy() -> None:
         with open_archive(file) as archive:
-            deployer = Deployer(server.catalog, server.workers)
+            deployer = deployer_of(server.catalog, server.workers)
             await deployer.create(DeployRequest("f", "model", {}), archive)
 
     asyncio.run(deploy())

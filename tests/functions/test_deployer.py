@@ -26,7 +26,7 @@ from tabpy.tabpy_server.functions.store.endpoint import ArchiveInfo, EndpointMet
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Task
-from tests.functions.building import FakeRunner, catalog_of, sha256
+from tests.functions.building import FakeRunner, catalog_of, deployer_of, sha256
 
 Write = Callable[[bytes], OpenedArchive]
 
@@ -38,7 +38,7 @@ def runner() -> FakeRunner:
 
 @pytest.fixture
 def deployer(store: Store, runner: FakeRunner, tmp_path: Path) -> Deployer:
-    return Deployer(catalog_of(lambda: store, tmp_path / "archives"), runner)
+    return deployer_of(catalog_of(lambda: store, tmp_path / "archives"), runner)
 
 
 def request(name: str = "f", kind: str = "model", **given: Any) -> DeployRequest:
@@ -255,7 +255,7 @@ class CountingRunner(FakeRunner):
 def test_one_thing_is_checked_after_the_other(store: Store, tmp_path: Path, archive: Write) -> None:
     async def deploy_many() -> int:
         runner = CountingRunner()
-        deployer = Deployer(catalog_of(lambda: store, tmp_path / "archives"), runner)
+        deployer = deployer_of(catalog_of(lambda: store, tmp_path / "archives"), runner)
         await asyncio.gather(
             *(deployer.create(request(f"f{number}"), archive(b"1")) for number in range(3)),
             *(

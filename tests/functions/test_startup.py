@@ -19,13 +19,12 @@ from tabpy.tabpy_server.errors import (
     WorkerDiedError,
 )
 from tabpy.tabpy_server.functions.catalog import Catalog
-from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.legacy import importer
 from tabpy.tabpy_server.functions.startup import Startup
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Collect, Task
-from tests.functions.building import add_model, catalog_of, put
+from tests.functions.building import add_model, catalog_of, deployer_of, put
 from tests.functions.swapping import Swap, swaps
 
 TABPYS_STATE = Path(__file__).parents[1] / "compat" / "data" / "state"
@@ -89,7 +88,7 @@ class Server:
 
     async def start(self, catalog: Catalog | None = None) -> None:
         catalog = catalog or self.catalog
-        deployer = Deployer(catalog, self.workers)
+        deployer = deployer_of(catalog, self.workers)
         await self.startup.run(catalog, deployer, self.workers, self.settings)
 
     def restart(self) -> dict[str, int]:

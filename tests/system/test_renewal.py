@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tabpy.commands import check
 from tabpy.tabpy_server.functions.store.database import open_engine
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
-from tests.deploying import deploy, lines, redeploy
+from tests.deploying import FORM, archive_of, deploy, lines, redeploy, upload
 from tests.running import PASSWORD, USER, Server, until
 
 Start = Callable[..., Server]
@@ -166,3 +166,48 @@ def test_callers_notice_nothing_of_twenty_redeployments(start: Start) -> None:
         finally:
             over.set()
         assert all(each.result() > 0 for each in callers)
+
+
+class Noted:
+    """A function that notes the process in which it is loaded."""
+
+    def __init__(self, note: Path, number: int) -> None:
+        self.note = str(note)
+        self.number = number
+
+    def __call__(self) -> int:
+        return self.number
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import os
+
+        with open(state["note"], "a") as note:  # noqa: PTH123 - runs in a worker
+            print(state["number"], os.getpid(), file=note)
+        self.__dict__.update(state)
+
+
+def test_a_new_version_is_loaded_in_the_workers_that_call_it_before_it_answers(
+    start: Start,
+) -> None:
+    server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"})
+    note = server.notes / "note"
+
+    def loaded(number: int) -> set[str]:
+        lines = [line.split() for line in note.read_text().splitlines()]
+        return {pid for version, pid in lines if version == str(number)}
+
+    with lines(server) as processes:
+        deploy(server, "f", Noted(note, 1))
+        checked = loaded(1)
+        for each in processes:
+            assert each.request("POST", "/query/f", '{"data": []}').json["response"] == 1
+        workers = loaded(1) - checked
+        assert len(workers) == 2
+
+        archive = upload({}, archive_of(Noted(note, 2)))
+        assert processes[0].request("PUT", "/endpoints/f", archive, FORM).status == 200
+        assert len(loaded(2) & workers) >= 1, "that of the web process that has deployed it"
+        until(lambda: loaded(2) >= workers, "and then those of the others")
+        for each in processes:
+            assert each.request("POST", "/query/f", '{"data": []}').json["response"] == 2
+        assert len(loaded(2)) == 3, "once each, and once for the check"

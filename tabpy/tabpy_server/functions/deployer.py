@@ -24,6 +24,7 @@ from tabpy.tabpy_server.errors import (
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.isolated import SENDERS_FAULT, IsolatedRunner, why_it_failed
 from tabpy.tabpy_server.functions.metadata import DeployRequest
+from tabpy.tabpy_server.functions.renewal import Renewal
 from tabpy.tabpy_server.functions.store.endpoint import (
     ALIAS,
     ArchiveInfo,
@@ -62,9 +63,10 @@ class Deployer:
     StoreUnavailableError.
     """
 
-    def __init__(self, catalog: Catalog, runner: IsolatedRunner) -> None:
+    def __init__(self, catalog: Catalog, runner: IsolatedRunner, renewal: Renewal) -> None:
         self._catalog = catalog
         self._runner = runner
+        self._renewal = renewal
         self._turn = asyncio.Lock()
 
     async def create(self, request: DeployRequest, archive: OpenedArchive | None) -> DeployResult:
@@ -88,6 +90,7 @@ class Deployer:
         """Deploy a new version. Raises UnknownEndpointError and MissingArchiveError."""
         async with self._turn_of(archive):
             checked = await self._check_and_store(request, archive)
+            await self._renewal.prepare(request.name, checked.archive)
             model = await self._catalog.change(
                 lambda store: store.replace(request.name, checked.request.given, checked.archive)
             )

@@ -16,6 +16,7 @@ from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.environment import environment
 from tabpy.tabpy_server.functions.model_sharing import share_models
 from tabpy.tabpy_server.functions.open_store import open_store
+from tabpy.tabpy_server.functions.renewal import Renewal
 from tabpy.tabpy_server.functions.tidy import keep_tidy
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
@@ -64,7 +65,8 @@ class WebProcess:
                 settings.script_isolation,
             ),
         )
-        deployer = Deployer(catalog, pool)
+        self._renewal = Renewal(catalog, pool)
+        deployer = Deployer(catalog, pool, self._renewal)
         self._startup = state.startup
         self._context = Context(
             settings=settings,
@@ -113,13 +115,14 @@ class WebProcess:
             share_models(context.catalog, context.pool, settings.model_memory_mb)
         )
         tidying = loop.create_task(keep_tidy(context.catalog, settings.state_path / "incoming"))
+        renewing = loop.create_task(self._renewal.keep())
         checking = loop.create_task(context.checkup.keep(settings.state_path))
         publishing = loop.create_task(
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
         watching = loop.create_task(self._connections.watch())
         await stop.wait()
-        for task in (starting, sharing, tidying, checking):
+        for task in (starting, sharing, tidying, renewing, checking):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()

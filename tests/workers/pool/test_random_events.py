@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,11 +12,20 @@ from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.workers.pool import job_queue, ownership, roster, starter
 from tabpy.tabpy_server.workers.pool.job import Outcome
 from tabpy.tabpy_server.workers.protocol import Need, Reply
-from tests.workers.pool.fakes import Bench, FakeWorker, with_bench
+from tests.workers.pool.fakes import REFERENCE, Bench, FakeWorker, with_bench
 
 EVENTS = 250
 OWNERS = ("anna", "bob", "carl", "dora")
-WEIGHTS = {"job": 8, "hang": 3, "finish": 4, "die": 1, "cancel": 2, "warm": 1, "refuse": 1}
+WEIGHTS = {
+    "job": 8,
+    "hang": 3,
+    "finish": 4,
+    "die": 1,
+    "cancel": 2,
+    "warm": 1,
+    "refuse": 1,
+    "renew": 2,
+}
 
 
 class Chaos:
@@ -25,6 +35,7 @@ class Chaos:
         self._bench = bench
         self._random = random.Random(seed)
         self._jobs: list[asyncio.Task[Outcome]] = []
+        self._renewing: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Do EVENTS of them, then let everything end, and see that it does."""
@@ -58,6 +69,9 @@ class Chaos:
                 self._random.choice(self._jobs).cancel() if self._jobs else None
             case "warm":
                 self._bench.launcher.origin = f"{self._random.random()}"
+            case "renew":
+                version = replace(REFERENCE, sha256=f"{self._random.random()}")
+                self._renewing.append(asyncio.create_task(self._bench.pool.renew(version)))
             case "refuse":
                 self._bench.launcher.refuses = not self._bench.launcher.refuses
         if self._random.random() < 0.2:
@@ -74,7 +88,7 @@ class Chaos:
         for worker in self._bench.launcher.there:
             if worker.received:
                 self.finish(worker)
-        return all(task.done() for task in self._jobs)
+        return all(task.done() for task in (*self._jobs, *self._renewing))
 
 
 @pytest.mark.parametrize("seed", range(4))

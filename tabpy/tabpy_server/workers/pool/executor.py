@@ -11,8 +11,10 @@ from tabpy.tabpy_server.workers.protocol import (
     Answer,
     Crash,
     Failure,
+    Load,
     Need,
     ProtocolError,
+    Query,
     Reference,
     Refusal,
     Reply,
@@ -57,6 +59,8 @@ class Executor:
         question = protocol.Job(
             task, self._functions.change_token, self._model_memory, job.want_printed
         )
+        if isinstance(task, Query | Load):
+            worker.versions[task.reference.name] = task.reference.sha256
         message, body = await worker.ask(question, job.body)
         needs = damaged = 0
         while isinstance(message, Need):
@@ -77,7 +81,9 @@ class Executor:
     async def _answer(self, worker: Worker, need: Need) -> Received:
         answer: Answer | Refusal
         try:
-            answer = Answer(await self._functions.reference(need.name, damaged=need.damaged))
+            reference = await self._functions.reference(need.name, damaged=need.damaged)
+            worker.versions[reference.name] = reference.sha256
+            answer = Answer(reference)
         except TabPyError as error:
             answer = Refusal.of(error)
         return await worker.ask(answer)

@@ -80,6 +80,11 @@ class Roster:
         """Return how many workers will soon be there, once the missing ones are started."""
         return len(self.starter.starting) + self.missing
 
+    @property
+    def there(self) -> list[Worker]:
+        """Return those that are idle or busy."""
+        return [*self.idle, *self.busy]
+
     def outdated(self, worker: Worker) -> bool:
         """Say whether a better worker could be had now."""
         origin = self._launcher.origin

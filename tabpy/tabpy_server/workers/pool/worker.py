@@ -78,6 +78,7 @@ class Worker:
         self.rested: tuple[Usage, ...] = ()  # what it took at the last looks, while idle
         self.owner: str | None = None  # whose jobs it runs: None until the first
         self.owned_since = 0.0
+        self.versions: dict[str, str] = {}  # functions it has called or loaded: SHA-256 of the last
         self.busy_since = 0.0  # when it got its last job
 
     async def ready(self) -> None:
