@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from tabpy.tabpy_server.errors import TabPyError
+from tabpy.tabpy_server.functions.announcements import Announcements
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.deployer import Deployer
@@ -87,7 +88,8 @@ class FakeRenewer:
 
 
 def renewal_of(catalog: Catalog, renewer: FakeRenewer | None = None) -> Renewal:
-    return Renewal(catalog, renewer or FakeRenewer())
+    announcements = Announcements(ChangeToken(), Path(), others=0)
+    return Renewal(catalog, renewer or FakeRenewer(), announcements)
 
 
 def deployer_of(catalog: Catalog, runner: IsolatedRunner) -> Deployer:

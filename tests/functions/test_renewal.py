@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tabpy.tabpy_server.functions import renewal as renewing
+from tabpy.tabpy_server.functions.announcements import Announcements
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.deployer import Deployer
@@ -101,6 +102,38 @@ def test_workers_that_are_busy_are_not_waited_for_long(
 
 
 # --- elsewhere ---
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_other_web_processes_load_it_too_before_it_answers(
+    catalog: Catalog,
+    store: Store,
+    tmp_path: Path,
+    archive: Write,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(renewing, "PATIENCE", PATIENCE)
+    told = ChangeToken()
+
+    class Other(FakeRenewer):
+        async def renew(self, reference: Reference, /) -> None:
+            await super().renew(reference)
+            assert store.load()["f"].version == 1
+
+    def announcements() -> Announcements:
+        return Announcements(told, tmp_path / "coming", others=1)
+
+    async def run() -> None:
+        other_catalog = catalog_of(lambda: store, tmp_path / "archives")
+        keeping = asyncio.create_task(Renewal(other_catalog, other, announcements()).keep())
+        renewal = Renewal(catalog, FakeRenewer(), announcements())
+        await Deployer(catalog, FakeRunner(), renewal).replace(REQUEST, archive(NEW))
+        keeping.cancel()
+
+    other = Other(CALLED)
+    asyncio.run(run())
+    assert [each.sha256 for each in other.renewed] == [sha256(NEW)]
+    assert store.load()["f"].version == 2
 
 
 @pytest.mark.usefixtures("impatient")

@@ -126,12 +126,12 @@ class Catalog:
             self._references[name] = reference
         return reference
 
-    async def whole_file(self, name: str, archive: ArchiveInfo) -> Path:
+    async def whole_file(self, name: str, sha256: str) -> Path:
         """Return the file of a model's archive, fetched again if what lies there isn't whole.
         Raises NotLoadableError for one that isn't whole in the store, or gone from there, and
         StoreUnavailableError."""
         try:
-            return await self._files.get(archive.sha256, damaged=True)
+            return await self._files.get(sha256, damaged=True)
         except LookupError:
             raise NotLoadableError(name, DAMAGED) from None
 

@@ -121,7 +121,7 @@ class Deployer:
             return {sha256: ""}
 
     async def _load_stored(self, name: str, archive: ArchiveInfo) -> None:
-        path = await self._catalog.whole_file(name, archive)
+        path = await self._catalog.whole_file(name, archive.sha256)
         task = CheckArchive(str(path), name, archive.requirements, archive.python, packages={})
         try:
             await self._runner.run_isolated(task, LOAD_TIMEOUT)

@@ -10,6 +10,7 @@ from tornado.httpserver import HTTPServer
 
 from tabpy import __version__
 from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.functions.announcements import Announcements
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
@@ -43,7 +44,8 @@ MOST_CONNECTIONS = 1000
 class WebProcess:
     """Everything that lives as long as the event loop of one web process."""
 
-    def __init__(self, state: PreforkState, launcher: Launcher) -> None:
+    def __init__(self, state: PreforkState, launcher: Launcher, others: int) -> None:
+        """`others`: how many web processes there are besides."""
         settings = state.settings
         counters = Counters()
         catalog = Catalog(
@@ -65,7 +67,8 @@ class WebProcess:
                 settings.script_isolation,
             ),
         )
-        self._renewal = Renewal(catalog, pool)
+        announcements = Announcements(state.announcements, settings.state_path / "coming", others)
+        self._renewal = Renewal(catalog, pool, announcements)
         deployer = Deployer(catalog, pool, self._renewal)
         self._startup = state.startup
         self._context = Context(
