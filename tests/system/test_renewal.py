@@ -121,7 +121,7 @@ def test_a_new_python_breaks_nothing_in_silence(
     for name in ("needy", "old"):
         [line] = server.log_lines("level=warning", f"Function '{name}' can't be loaded: ")
         assert str(told[name][1])[:20] in line
-        assert name in server.request("GET", "/").body.decode()
+        until(lambda name=name: name in server.request("GET", "/").body.decode(), "on the page")
     until(
         lambda: b"\ntabpy_functions_broken 2.0\n" in server.request("GET", "/metrics").body,
         "it is counted",
