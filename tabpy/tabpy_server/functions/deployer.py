@@ -122,7 +122,13 @@ class Deployer:
 
     async def _load_stored(self, name: str, archive: ArchiveInfo) -> None:
         path = await self._catalog.whole_file(name, archive.sha256)
-        task = CheckArchive(str(path), name, archive.requirements, archive.python, packages={})
+        task = CheckArchive(
+            path=str(path),
+            name=name,
+            requirements=archive.requirements,
+            python=archive.python,
+            packages=dict(archive.packages),
+        )
         try:
             await self._runner.run_isolated(task, LOAD_TIMEOUT)
         except (JobTimeoutError, WorkerDiedError):
