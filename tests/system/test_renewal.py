@@ -15,8 +15,8 @@ from sqlalchemy import text
 from tabpy.commands import check
 from tabpy.tabpy_server.functions.store.database import open_engine
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
-from tests.deploying import FORM, archive_of, deploy, lines, redeploy, upload
-from tests.running import PASSWORD, USER, Server, until
+from tests.deploying import FORM, archive_of, deploy, lines, redeploy, server_with, upload
+from tests.running import PASSWORD, PATIENCE, USER, Server, until
 
 Start = Callable[..., Server]
 
@@ -194,7 +194,8 @@ class Noted:
 def test_a_new_version_is_loaded_in_the_workers_that_call_it_before_it_answers(
     start: Start,
 ) -> None:
-    server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"})
+    patient = server_with("tabpy.tabpy_server.functions.renewal.PATIENCE", PATIENCE)
+    server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"}, command=patient)
     note = server.notes / "note"
 
     def loaded(number: int) -> set[str]:
