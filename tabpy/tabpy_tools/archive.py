@@ -15,6 +15,9 @@ import cloudpickle
 
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
 from tabpy.tabpy_tools.installation import Installation
+from tabpy.tabpy_tools.left_out import needed, without_unpicklable
+from tabpy.tabpy_tools.local_files import named_in
+from tabpy.tabpy_tools.unpicklable import MACHINERY, culprit
 
 # In every archive, whatever the function does.
 _MACHINERY = ("tabpy", "cloudpickle")
@@ -42,25 +45,26 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
     """Pickle into a temporary file, open until the block ends.
 
     Code from modules that aren't installed packages goes into the archive, since the server won't
-    have them. Warns of what can't: imports of such modules that run with the function. Raises
-    TypeError for an object that can't be pickled.
+    have them; what can't be pickled in such a module and isn't needed stays behind. Warns of what
+    the server won't have: modules whose import runs with the function, and files that it names.
+    Raises TypeError that names what can't be pickled.
     """
     installation = Installation()
     with tempfile.TemporaryFile() as file:
-        pickler = _Pickler(file)
         with _registry, _taken_along(installation):
-            try:
-                pickler.dump(query_object)
-            except Exception as error:  # the objects' own reducers raise what they like
-                raise TypeError(
-                    f"{_title(query_object.custom_query)} can't be deployed, as something it "
-                    f"refers to can't be pickled: {error}"
-                ) from error
+            pickler = _pickled(query_object, file)
         for module in sorted(filter(installation.finds_locally, pickler.imported_inside)):
             warnings.warn(
                 f"{_title(query_object.custom_query)} imports {module!r} when it runs, which is a "
                 "file of this machine that the server doesn't have: import it at the top of the "
                 "notebook or module instead, and it is deployed along.",
+                stacklevel=4,
+            )
+        for path in sorted(pickler.local_files):
+            warnings.warn(
+                f"{_title(query_object.custom_query)} names {path!r}, a file of this machine that "
+                "the server doesn't have: read it before, into a variable that the function uses, "
+                "and what was read is deployed along.",
                 stacklevel=4,
             )
         size = file.tell()
@@ -70,6 +74,28 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
         yield Archive(file, size, platform.python_version(), code)
 
 
+def _pickled(query_object: CustomQueryObject, file: IO[bytes]) -> "_Pickler":
+    """Pickle into the file, and return the pickler. Raises TypeError that names what can't be."""
+    pickler = _Pickler(file)
+    try:
+        pickler.dump(query_object)
+    except Exception:  # noqa: BLE001 - the objects' own reducers raise what they like
+        file.seek(0)
+        file.truncate()
+    else:
+        return pickler
+    title = _title(query_object.custom_query)
+    careful = _CarefulPickler(file, {})
+    try:
+        careful.dump(query_object)
+    except Exception as error:
+        why = culprit(query_object, error, careful.another)
+        raise TypeError(f"{title} can't be deployed: {why}") from error
+    if missing := careful.missing():
+        raise TypeError(f"{title} can't be deployed without {missing}")
+    return careful
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publishes no types
     """cloudpickle's, noting the top-level modules it meets, and good at modules in circles."""
 
@@ -77,6 +103,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publis
         super().__init__(file)
         self.modules: set[str] = set()
         self.imported_inside: set[str] = set()
+        self.local_files: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.ModuleType):
@@ -87,6 +114,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publis
             self._note(obj.__module__)
         if isinstance(obj, types.FunctionType) and reduced is not NotImplemented:
             self.imported_inside.update(_imports(obj.__code__))
+            self.local_files.update(named_in(obj))
         return reduced
 
     def _note(self, module: object) -> None:
@@ -97,9 +125,42 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publis
         """Take a module along: make it first and fill it then, since its parts may refer to it."""
         if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
             return NotImplemented
-        machinery = {"__builtins__", "__cached__", "__file__", "__loader__", "__path__", "__spec__"}
-        state = {name: value for name, value in vars(module).items() if name not in machinery}
-        return types.ModuleType, (module.__name__,), state
+        return types.ModuleType, (module.__name__,), self._globals(module)
+
+    def _globals(self, module: types.ModuleType) -> dict[str, Any]:
+        return {name: value for name, value in vars(module).items() if name not in MACHINERY}
+
+
+class _CarefulPickler(_Pickler):
+    """Leaves out of the modules that it takes along what can't be pickled.
+
+    `modules` has what it takes along of each, and is shared with those that try a part.
+    """
+
+    def __init__(self, file: IO[bytes], modules: dict[str, dict[str, Any]]) -> None:
+        super().__init__(file)
+        self._modules = modules
+        self._functions: list[types.FunctionType] = []
+
+    def another(self, file: IO[bytes]) -> "_CarefulPickler":
+        return _CarefulPickler(file, self._modules)
+
+    def missing(self) -> str | None:
+        """Return what one of the functions names of what was left out, and why it was."""
+        return needed(self._functions, self._modules)
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, types.FunctionType):
+            self._functions.append(obj)
+        return super().reducer_override(obj)
+
+    def _globals(self, module: types.ModuleType) -> dict[str, Any]:
+        name = module.__name__
+        if name not in self._modules:
+            self._modules[name] = {}  # what leads back to it is no reason to leave something out
+            everything = super()._globals(module)
+            self._modules[name] = without_unpicklable(name, everything, self.another)
+        return self._modules[name]
 
 
 @contextmanager

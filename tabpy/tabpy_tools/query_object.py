@@ -3,9 +3,11 @@
 import abc
 import shutil
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 ARCHIVE_NAME = "pickle_archive"
+
+_Object = TypeVar("_Object", bound="QueryObject")
 
 
 class QueryObject(abc.ABC):
@@ -50,7 +52,7 @@ class QueryObject(abc.ABC):
             cloudpickle.dump(self, file)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls: type[_Object], path: str | Path) -> _Object:
         """Load the object in an archive's folder. This runs its code: only load what you trust."""
         import cloudpickle
 

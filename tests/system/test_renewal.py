@@ -196,6 +196,7 @@ def test_a_new_version_is_loaded_in_the_workers_that_call_it_before_it_answers(
 ) -> None:
     patient = server_with("tabpy.tabpy_server.functions.renewal.PATIENCE", PATIENCE)
     server = start({"WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"}, command=patient)
+    until(lambda: len(server.web_processes()) == 2, "both web processes are there")
     note = server.notes / "note"
 
     def loaded(number: int) -> set[str]:

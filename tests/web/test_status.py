@@ -86,7 +86,7 @@ def test_a_call_tells_whether_its_function_was_loaded(
     serve: Serve, error: TabPyError | None, seen: list[tuple[str, bool]]
 ) -> None:
     class Pool(FakePool):
-        async def run(self, job: Job, _: Timing) -> Outcome:  # type: ignore[override]
+        async def run(self, job: Job, _: Timing) -> Outcome:
             reply = Reply("0" * 32 + "-1")
             return Outcome(Failure.of(error, reply) if error else reply, b"1")
 

@@ -33,6 +33,7 @@ from tabpy.tabpy_server.functions.store.endpoint import (
 )
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.json_codec import dumps, loads
+from tabpy.tabpy_server.workers.pool.worker import ENDED
 from tabpy.tabpy_server.workers.protocol import CheckArchive
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ class Deployer:
             checked = await self._check_and_store(request, archive)
             await self._renewal.prepare(request.name, checked.archive)
             model = await self._catalog.change(
-                lambda store: store.replace(request.name, checked.request.given, checked.archive)
+                lambda store: store.replace(
+                    request.name, checked.request.given, checked.archive, request.author
+                )
             )
             return DeployResult(model, checked.remarks)
 
@@ -159,7 +162,9 @@ class Deployer:
         checked = await self._check_and_store(request, archive)
         metadata = _metadata(checked.request)
         model = await self._catalog.change(
-            lambda store: store.create(request.name, metadata, checked.archive, version)
+            lambda store: store.create(
+                request.name, metadata, checked.archive, version, request.author
+            )
         )
         return DeployResult(model, checked.remarks)
 
@@ -214,7 +219,14 @@ class Deployer:
             packages=dict(request.packages),
         )
         body = [dumps(request.schema_text)] if request.schema_text else []
-        found: dict[str, Any] = loads(await self._runner.run_isolated(task, LOAD_TIMEOUT, body))
+        try:
+            checked = await self._runner.run_isolated(task, LOAD_TIMEOUT, body)
+        except WorkerDiedError as error:
+            if error.how != ENDED:
+                raise
+            # Nobody knows why: the fork server died with it, and another takes its place.
+            checked = await self._runner.run_isolated(task, LOAD_TIMEOUT, body)
+        found: dict[str, Any] = loads(checked)
         return found
 
 

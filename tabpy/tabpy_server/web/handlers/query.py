@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.rights import QUERY
-from tabpy.tabpy_server.web.handlers.job import JobHandler
+from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
 from tabpy.tabpy_server.web.schemas import ARGUMENTS, JSON, RESPONSE
 
@@ -14,6 +14,7 @@ CALL = operation(
     Reply(200, "What it returned", RESPONSE, headers={"Etag": "Identifies response and version"}),
     Reply(304, "It returned what If-None-Match names"),
     body=Body({JSON: ARGUMENTS}),
+    query=(DEBUG,),
     errors=(404, 408),
 )
 
@@ -30,6 +31,9 @@ class QueryHandler(JobHandler):
             self.context.checkup.saw(name, loads=False)
             raise
         self.context.checkup.saw(name, loads=True)
+        if self.is_debug():
+            self.write_with_printed(result, reply.printed)
+            return
         tag = f'"{reply.etag}"'
         self.set_header("Etag", tag)
         if self.request_headers.etag_matches(tag) and not self._headers_written:

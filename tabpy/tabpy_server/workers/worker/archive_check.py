@@ -7,7 +7,7 @@ from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.json_codec import dumps, loads, object_in
 from tabpy.tabpy_server.workers.protocol import CheckArchive
 from tabpy.tabpy_server.workers.worker.models import check_python, unpickle
-from tabpy.tabpy_server.workers.worker.requirements import differences, unmet
+from tabpy.tabpy_server.workers.worker.requirements import differences, made_with, unmet
 
 
 def check(task: CheckArchive, body: bytes | memoryview) -> bytes:
@@ -18,7 +18,11 @@ def check(task: CheckArchive, body: bytes | memoryview) -> bytes:
     is none.
     """
     if task.path:
-        _load(task)
+        try:
+            _load(task)
+        except NotLoadableError as error:
+            why = f"{error.why} {made_with(task.packages, error.why)}".rstrip()
+            raise NotLoadableError(task.name, why, out_of_memory=error.out_of_memory) from None
     schema = object_in(loads(body)) if body else None
     return dumps({"remarks": differences(task.packages), "schema": schema})
 
