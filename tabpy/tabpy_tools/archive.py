@@ -13,8 +13,12 @@ from typing import IO, Any
 
 import cloudpickle
 
+from tabpy.tabpy_tools import reducers
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
+from tabpy.tabpy_tools.function_text import PYTHON, bytecode, rebuilt
+from tabpy.tabpy_tools.generated_classes import portable
 from tabpy.tabpy_tools.installation import Installation
+from tabpy.tabpy_tools.text_search import TextSearch
 
 # In every archive, whatever the function does.
 _MACHINERY = ("tabpy", "cloudpickle")
@@ -28,13 +32,15 @@ class Archive:
     """An open file with the pickle of a `CustomQueryObject`, and what its code refers to.
 
     `packages` maps distributions to the versions here; it knows those whose functions, classes or
-    modules were met on the way, or are imported inside a function.
+    modules were met on the way, or are imported inside a function. `compiled` names the functions
+    that only this minor version of Python can load, since their text isn't known.
     """
 
     file: IO[bytes]
     size: int
     python: str
     packages: dict[str, str]
+    compiled: list[str]
 
 
 @contextmanager
@@ -67,27 +73,46 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
         file.seek(0)
         packages = installation.versions(pickler.modules | pickler.imported_inside)
         code = {name: version for name, version in packages.items() if name not in _MACHINERY}
-        yield Archive(file, size, platform.python_version(), code)
+        yield Archive(file, size, platform.python_version(), code, sorted(pickler.compiled))
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publishes no types
-    """cloudpickle's, noting the top-level modules it meets, and good at modules in circles."""
+    """cloudpickle's, which sends functions as text, and notes the top-level modules it meets."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
         self.imported_inside: set[str] = set()
+        self.compiled: set[str] = set()
+        self._texts = TextSearch()
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.ModuleType):
             self._note(obj.__name__)
             return self._module(obj)
-        reduced = super().reducer_override(obj)
+        if isinstance(obj, types.CodeType):
+            return self._code(obj)
         if isinstance(obj, type | types.FunctionType | types.BuiltinFunctionType):
             self._note(obj.__module__)
-        if isinstance(obj, types.FunctionType) and reduced is not NotImplemented:
+        if (own := reducers.reduced(obj)) is not None:
+            return own
+        if (own := reducers.opaque(obj)) is not None:
+            self.compiled.add(reducers.name_of(obj))
+            return own
+        reduced = super().reducer_override(obj)
+        if reduced is NotImplemented:
+            return reduced
+        if isinstance(obj, types.FunctionType):
             self.imported_inside.update(_imports(obj.__code__))
-        return reduced
+        return portable(obj, reduced) if isinstance(obj, type) and len(reduced) > 2 else reduced
+
+    def _code(self, code: types.CodeType) -> Any:
+        """Send the text that gives this code; where there is none, bytecode for this Python."""
+        if (text := self._texts.text_of(code)) is not None:
+            return rebuilt, tuple(text)
+        self.compiled.add(code.co_name)
+        _, arguments = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
+        return bytecode, (PYTHON, code.co_name, *arguments)
 
     def _note(self, module: object) -> None:
         if isinstance(module, str):

@@ -3,7 +3,10 @@
 import abc
 import shutil
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import Self  # from Python 3.11 on
 
 ARCHIVE_NAME = "pickle_archive"
 
@@ -50,7 +53,7 @@ class QueryObject(abc.ABC):
             cloudpickle.dump(self, file)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Self":
         """Load the object in an archive's folder. This runs its code: only load what you trust."""
         import cloudpickle
 
