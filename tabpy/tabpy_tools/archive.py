@@ -1,10 +1,8 @@
 """A function made an archive: the bytes that a server unpickles, and what they rely on."""
 
-import dis
 import platform
 import tempfile
 import threading
-import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +11,9 @@ from typing import IO, Any
 
 import cloudpickle
 
-from tabpy.tabpy_tools import reducers
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
-from tabpy.tabpy_tools.function_text import PYTHON, bytecode, rebuilt
-from tabpy.tabpy_tools.generated_classes import portable
 from tabpy.tabpy_tools.installation import Installation
-from tabpy.tabpy_tools.text_search import TextSearch
+from tabpy.tabpy_tools.pickler import Pickler
 
 # In every archive, whatever the function does.
 _MACHINERY = ("tabpy", "cloudpickle")
@@ -53,7 +48,7 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
     """
     installation = Installation()
     with tempfile.TemporaryFile() as file:
-        pickler = _Pickler(file)
+        pickler = Pickler(file)
         with _registry, _taken_along(installation):
             try:
                 pickler.dump(query_object)
@@ -76,57 +71,6 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
         yield Archive(file, size, platform.python_version(), code, sorted(pickler.compiled))
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publishes no types
-    """cloudpickle's, which sends functions as text, and notes the top-level modules it meets."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file)
-        self.modules: set[str] = set()
-        self.imported_inside: set[str] = set()
-        self.compiled: set[str] = set()
-        self._texts = TextSearch()
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, types.ModuleType):
-            self._note(obj.__name__)
-            return self._module(obj)
-        if isinstance(obj, types.CodeType):
-            return self._code(obj)
-        if isinstance(obj, type | types.FunctionType | types.BuiltinFunctionType):
-            self._note(obj.__module__)
-        if (own := reducers.reduced(obj)) is not None:
-            return own
-        if (own := reducers.opaque(obj)) is not None:
-            self.compiled.add(reducers.name_of(obj))
-            return own
-        reduced = super().reducer_override(obj)
-        if reduced is NotImplemented:
-            return reduced
-        if isinstance(obj, types.FunctionType):
-            self.imported_inside.update(_imports(obj.__code__))
-        return portable(obj, reduced) if isinstance(obj, type) and len(reduced) > 2 else reduced
-
-    def _code(self, code: types.CodeType) -> Any:
-        """Send the text that gives this code; where there is none, bytecode for this Python."""
-        if (text := self._texts.text_of(code)) is not None:
-            return rebuilt, tuple(text)
-        self.compiled.add(code.co_name)
-        _, arguments = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
-        return bytecode, (PYTHON, code.co_name, *arguments)
-
-    def _note(self, module: object) -> None:
-        if isinstance(module, str):
-            self.modules.add(module.partition(".")[0])
-
-    def _module(self, module: types.ModuleType) -> Any:
-        """Take a module along: make it first and fill it then, since its parts may refer to it."""
-        if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
-            return NotImplemented
-        machinery = {"__builtins__", "__cached__", "__file__", "__loader__", "__path__", "__spec__"}
-        state = {name: value for name, value in vars(module).items() if name not in machinery}
-        return types.ModuleType, (module.__name__,), state
-
-
 @contextmanager
 def _taken_along(installation: Installation) -> Iterator[None]:
     """Have cloudpickle pickle by value what comes from local modules."""
@@ -141,16 +85,6 @@ def _taken_along(installation: Installation) -> Iterator[None]:
     finally:
         for module in registered:
             cloudpickle.unregister_pickle_by_value(module)
-
-
-def _imports(code: types.CodeType) -> Iterator[str]:
-    """Yield the top-level modules that the code, or a function in it, imports by absolute name."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "IMPORT_NAME" and (top := instruction.argval.partition(".")[0]):
-            yield top
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _imports(constant)
 
 
 def _title(function: Callable[..., Any]) -> str:

@@ -191,7 +191,7 @@ def _renamed(code: types.CodeType, name: str) -> types.CodeType:
 
     Before Python 3.11, code has none.
     """
-    if sys.version_info < (3, 11):
+    if not hasattr(code, "co_qualname"):
         return code
 
     def follow(each: Any) -> Any:

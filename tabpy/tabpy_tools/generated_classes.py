@@ -108,7 +108,7 @@ def _named_tuple(cls: Any) -> Reduced:
 def named_tuple(
     name: str, fields: tuple[str, ...], defaults: tuple[Any, ...], module: str
 ) -> type[tuple[Any, ...]]:
-    return collections.namedtuple(name, fields, defaults=defaults, module=module)  # type: ignore[misc]  # noqa: PYI024
+    return collections.namedtuple(name, fields, defaults=defaults, module=module)
 
 
 def finish_named_tuple(cls: type, attributes: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ class QueryObject(abc.ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the archive into the folder `path`, in place of what is there."""
-        import cloudpickle
+        from tabpy.tabpy_tools.pickler import Pickler
 
         folder = Path(path)
         if folder.is_dir() and not folder.is_symlink():
@@ -50,7 +50,7 @@ class QueryObject(abc.ABC):
             folder.unlink(missing_ok=True)
         folder.mkdir(parents=True)
         with (folder / ARCHIVE_NAME).open("wb") as file:
-            cloudpickle.dump(self, file)
+            Pickler(file).dump(self)
 
     @classmethod
     def load(cls, path: str | Path) -> "Self":

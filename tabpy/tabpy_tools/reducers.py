@@ -61,10 +61,9 @@ def by_public_name(obj: Any) -> Reduced | None:
     package, _, module = str(obj.__module__).rpartition(".")
     if not module.startswith("_") or package.partition(".")[0] not in sys.stdlib_module_names:
         return None
+    name = obj.__name__
     public = sys.modules.get(package)
-    if public is None or getattr(public, obj.__name__, None) is not obj:
-        return None
-    return getattr, (public, obj.__name__)
+    return (getattr, (public, name)) if getattr(public, name, None) is obj else None
 
 
 def _function(function: types.FunctionType) -> Reduced | None:

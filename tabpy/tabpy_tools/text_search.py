@@ -146,7 +146,8 @@ def _functions(
 
 def _first_line(node: Any) -> int:
     """Return a node's first line, which is that of its first decorator if it has any."""
-    return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+    nodes = [node, *getattr(node, "decorator_list", ())]
+    return min(int(each.lineno) for each in nodes)
 
 
 def _names(code: types.CodeType) -> frozenset[str]:
@@ -168,7 +169,7 @@ def _essence(value: object) -> Hashable:
     if isinstance(value, types.CodeType):
         parts = [getattr(value, name, None) for name in _PARTS]
         constants = value.co_consts
-        if sys.version_info < (3, 11):
+        if not hasattr(value, "co_qualname"):  # before Python 3.11
             constants = _without_qualified_names(constants)
         return *parts, tuple(value.co_lines()), _essence(constants)
     if isinstance(value, tuple):

@@ -1,25 +1,54 @@
-"""A program that archives all kinds of functions in a folder, on whatever Python runs it."""
+"""A program that archives all kinds of functions into a folder, on whatever Python runs it.
 
+`dump.py FOLDER text` archives them as the client does, `dump.py FOLDER bytecode` as TabPy's does.
+Prints `{kind: the functions that went as bytecode}` as JSON.
+"""
+
+import importlib
 import json
-import pathlib
 import sys
-import time
 import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from tabpy.tabpy_tools.archive import archived
+import cloudpickle
+
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
-from tests.portable.kinds import KINDS
+from tabpy.tabpy_tools.pickler import Pickler
+from tests.portable import kinds
 
-folder = pathlib.Path(sys.argv[1])
-report = {}
-warnings.simplefilter("error")
-for name, kind in KINDS.items():
-    start = time.perf_counter()
-    try:
-        with archived(CustomQueryObject(kind.function)) as archive:
-            (folder / name).write_bytes(archive.file.read())
-            report[name] = {"compiled": archive.compiled, "problem": ""}
-    except Exception as error:
-        report[name] = {"compiled": [], "problem": f"{type(error).__name__}: {error}"}
-    report[name]["seconds"] = time.perf_counter() - start
-(folder / "report.json").write_text(json.dumps(report))
+
+def functions(folder: Path) -> dict[str, Callable[..., Any]]:
+    found = {name: kind.function for name, kind in kinds.KINDS.items()}
+    if sys.version_info >= (3, 12):
+        (folder / "newer.py").write_text(kinds.NEWER)
+        sys.path.insert(0, str(folder))
+        newer = importlib.import_module("newer")
+        found |= {name: getattr(newer, name) for name in kinds.NEWER_KINDS}
+        cloudpickle.register_pickle_by_value(newer)
+    return found
+
+
+def main(folder: Path, form: str) -> None:
+    warnings.simplefilter("error")
+    compiled = {}
+    cloudpickle.register_pickle_by_value(kinds)
+    for name, function in functions(folder).items():
+        query_object = CustomQueryObject(function)
+        if form == "text":
+            with (folder / name).open("wb") as file:
+                pickler = Pickler(file)
+                pickler.dump(query_object)
+                compiled[name] = sorted(pickler.compiled)
+        else:
+            try:
+                (folder / name).write_bytes(cloudpickle.dumps(query_object))
+            except TypeError:
+                continue  # TabPy's client can't deploy it at all
+            compiled[name] = [name]
+    print(json.dumps(compiled))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

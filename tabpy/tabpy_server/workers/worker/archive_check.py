@@ -5,8 +5,8 @@ from pathlib import Path
 from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.json_codec import dumps, loads, object_in
 from tabpy.tabpy_server.workers.protocol import CheckArchive
-from tabpy.tabpy_server.workers.worker.unpickling import unpickle
 from tabpy.tabpy_server.workers.worker.requirements import differences, unmet
+from tabpy.tabpy_server.workers.worker.unpickling import unpickle
 
 
 def check(task: CheckArchive, body: bytes | memoryview) -> bytes:

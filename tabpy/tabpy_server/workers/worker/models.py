@@ -125,7 +125,7 @@ def load(reference: Reference) -> Model:
 
 
 def open_whole(reference: Reference) -> IO[bytes] | None:
-    """Open the archive of a model, if it is there and has the right SHA-256."""
+    """Open the archive of a model at its start, if it is there and has the right SHA-256."""
     try:
         archive = Path(reference.path).open("rb")  # noqa: SIM115 - for the caller to close
     except OSError:
@@ -135,6 +135,7 @@ def open_whole(reference: Reference) -> IO[bytes] | None:
     except OSError:
         whole = False
     if whole:
+        archive.seek(0)
         return archive
     archive.close()
     return None
