@@ -19,8 +19,8 @@ from tabpy.tabpy_tools.function_text import PYTHON, as_made
 # What `__reduce__` may return, for a pickler.
 Reduced: TypeAlias = tuple[Any, ...]
 
-# What a cache has besides its attributes: `functools` makes it.
-_OF_A_CACHE = {*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "cache_parameters"}
+# What `functools` gives a cache by itself; `__annotate__` is code, from Python 3.14 on.
+_OF_A_CACHE = {"__wrapped__", "cache_parameters", "__annotate__"}
 
 
 def reduced(obj: Any) -> Reduced | None:
@@ -85,7 +85,6 @@ def _single_dispatch(function: Any) -> Reduced | None:
 
 
 def finish_single_dispatch(function: Any, registry: dict[type, Callable[..., Any]]) -> None:
-    functools.update_wrapper(function, function.__wrapped__)
     for cls, implementation in registry.items():
         function.register(cls, implementation)
 
@@ -115,8 +114,7 @@ def cached_function(function: Callable[..., Any], maxsize: int | None, typed: bo
 
 
 def finish_cached_function(cached: Any, attributes: dict[str, Any]) -> None:
-    """Give it its attributes, once the function has its own: it may refer to its cache."""
-    functools.update_wrapper(cached, cached.__wrapped__)
+    """Give it its attributes: a function that calls its own cache is made before it has any."""
     vars(cached).update(attributes)
 
 

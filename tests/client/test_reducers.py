@@ -53,6 +53,7 @@ def test_a_cache_begins_empty_and_is_the_one_that_its_function_calls() -> None:
     assert loaded.cache_info().currsize == 0
     assert loaded(20) == 6765
     assert loaded.cache_info() == (18, 21, 3, 3)
+    assert loaded.__annotations__ == {"n": int, "return": int}
     assert loaded.cache_parameters() == {"maxsize": 3, "typed": True}
     assert (loaded.__name__, loaded.__doc__, loaded.note) == (
         "fibonacci", "It calls its own cache.", "mine"

@@ -81,6 +81,12 @@ def test_bytecode_that_nobody_says_the_python_of_is_looked_at(
     assert "no method query" in refusal(foreign(parts), OURS)
 
 
+def test_code_that_is_made_without_cloudpickle_is_looked_at_too() -> None:
+    parts = pickle.dumps((0,) * 16, protocol=2)[2:-1]  # without begin and end
+    archive = b"ctypes\nCodeType\n" + parts + b"R."
+    assert "was compiled by Python 3.10 or older" in refusal(archive, "")
+
+
 def test_functions_may_ask_what_is_code() -> None:
     code_type = types.CodeType
     archive = cloudpickle.dumps(
