@@ -74,8 +74,9 @@ class _CodeType(type):
         return isinstance(instance, types.CodeType)
 
     def __call__(cls, *parts: Any) -> types.CodeType:
-        if python := cls.python or bytecode.origin(parts):
-            check_python(python, str(parts[_NAME : _NAME + 1][0]))
+        name = str(parts[_NAME]) if len(parts) > _NAME else "a function"
+        for python in filter(None, (cls.python, bytecode.origin(parts))):
+            check_python(python, name)
         return types.CodeType(*parts)
 
 
