@@ -47,6 +47,13 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
             self.imported_inside.update(_imports(obj.__code__))
         return portable(obj, reduced) if isinstance(obj, type) and len(reduced) > 2 else reduced
 
+    def _function_getnewargs(self, func: types.FunctionType) -> Any:
+        """Leave out where the function's file is: nobody needs to know, unless it asks itself."""
+        code, names, *rest = super()._function_getnewargs(func)
+        for place in ("__file__", "__path__"):
+            names.pop(place, None)
+        return code, names, *rest
+
     def _code(self, code: types.CodeType) -> Any:
         """Send the text that gives this code; where there is none, bytecode for this Python."""
         if (text := self._texts.text_of(code)) is not None:

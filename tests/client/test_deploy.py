@@ -255,6 +255,21 @@ def test_a_function_of_a_local_module_brings_what_it_needs_of_it(
     assert cloudpickle.list_registry_pickle_by_value() == set()
 
 
+def test_nothing_says_where_on_this_machine_the_code_is(
+    server: FakeServer,
+    client: Client,
+    local_module: Callable[[str, str], ModuleType],
+    tmp_path: Path,
+) -> None:
+    local_module("shed.__init__", "")
+    tool = local_module(
+        "shed.tool", "class Saw:\n  def cut(self): return 1\ndef cut(): return Saw().cut()\n"
+    )
+    client.deploy("cut", tool.cut)
+    assert answer_elsewhere(server.last) == 1
+    assert str(tmp_path).encode() not in sent_archive(server.last)
+
+
 def test_a_whole_local_package_goes_along_though_its_modules_refer_to_each_other(
     server: FakeServer, client: Client, local_module: Callable[[str, str], ModuleType]
 ) -> None:
