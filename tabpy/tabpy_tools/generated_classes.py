@@ -121,10 +121,12 @@ def _named_tuple(cls: Any) -> Reduced:
 def named_tuple(
     name: str, fields: tuple[str, ...], defaults: tuple[Any, ...], module: str
 ) -> type[tuple[Any, ...]]:
+    """Return a named tuple class; `defaults` are those of the last fields."""
     return collections.namedtuple(name, fields, defaults=defaults, module=module)
 
 
 def finish_named_tuple(cls: type, attributes: Mapping[str, Any]) -> None:
+    """Give the class what its author wrote in it."""
     for name, value in attributes.items():
         setattr(cls, name, value)
 

@@ -36,7 +36,7 @@ def reduced(obj: Any) -> Reduced | None:
 def compiled(obj: Any) -> Reduced | None:
     """Return what makes an object in this version of Python only, None for any other object.
 
-    Such are numba's but those that `jit` makes: bytecode is in their pickles, where nobody sees it.
+    Such are numba's, except what `jit` makes: bytecode is in their pickles, where nobody sees it.
     """
     if not str(type(obj).__module__).startswith("numba."):
         return None
@@ -85,6 +85,7 @@ def _single_dispatch(function: Any) -> Reduced | None:
 
 
 def finish_single_dispatch(function: Any, registry: dict[type, Callable[..., Any]]) -> None:
+    """Register an implementation for each class."""
     for cls, implementation in registry.items():
         function.register(cls, implementation)
 
@@ -126,6 +127,7 @@ def _jit_function(function: Any) -> Reduced | None:
 
 
 def jit_function(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Return what `numba.jit` makes of the function. Raises ModuleNotFoundError without numba."""
     return importlib.import_module("numba").jit(**options)(function)
 
 
@@ -135,6 +137,7 @@ def _cached_property(obj: Any) -> Reduced:
 
 
 def cached_property(function: Callable[[Any], Any], name: str | None, doc: str | None) -> Any:
+    """Return a `functools.cached_property`; `name` is the attribute's, None if it has none yet."""
     made: Any = functools.cached_property(function)
     made.attrname = name
     made.__doc__ = doc
@@ -147,6 +150,7 @@ def _forward_reference(obj: Any) -> Reduced:
 
 
 def forward_reference(text: str, is_argument: bool) -> Any:
+    """Return a `typing.ForwardRef` that hasn't been looked up."""
     return typing.ForwardRef(text, is_argument=is_argument)
 
 

@@ -72,6 +72,7 @@ class _File:
         self._place = place
 
     def text_of(self, code: types.CodeType) -> FunctionText | None:
+        """Return the text of it that compiles to `code`, or None."""
         if self._tree is None:
             return None
         wanted = essence(code)
