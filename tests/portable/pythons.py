@@ -20,7 +20,7 @@ VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 @functools.cache
 def find(version: str) -> Path | None:
     """The Python of this minor version: this one, one in a folder that the variable
-    TABPY_TEST_PYTHONS names, pyenv's, uv's, or one on the path."""
+    OTHER_PYTHONS names, pyenv's, uv's, or one on the path."""
     return next((each for each in _candidates(version) if _runs(each, version)), None)
 
 
@@ -64,7 +64,7 @@ def packages_in(folder: Path) -> Path:
 def _candidates(version: str) -> Iterator[Path]:
     if version == OURS:
         yield Path(sys.executable)
-    named = os.environ.get("TABPY_TEST_PYTHONS", "").split(os.pathsep)
+    named = os.environ.get("OTHER_PYTHONS", "").split(os.pathsep)
     yield from (Path(each) / "bin" / "python3" for each in named)
     homes = (
         (Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions", f"{version}.*"),
