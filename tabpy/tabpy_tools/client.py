@@ -1,5 +1,6 @@
 """Deploy functions to a server and query them, from a notebook or anywhere else."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -131,6 +132,8 @@ class Client:
             description = docstring.strip() if isinstance(docstring, str) else ""
         query_object = CustomQueryObject(obj, description, schema)
         with archived(query_object) as archive:
+            if archive.compiled:
+                self._warn_of_other_python(archive.compiled, archive.python)
             metadata = {
                 "name": name,
                 "type": "model",
@@ -204,6 +207,20 @@ class Client:
         """Have an endpoint answer with an earlier version's function again."""
         check_endpoint_name(name)
         self._connection.call("POST", "endpoints", name, "rollback", body={"version": version})
+
+    def _warn_of_other_python(self, functions: Sequence[str], ours: str) -> None:
+        """Say which functions keep an archive from a server with another minor version."""
+        try:
+            theirs = self._connection.call("GET", "packages")["python"]
+        except ResponseError:  # it doesn't tell us: it will refuse what it can't load
+            return
+        if theirs.split(".")[:2] != ours.split(".")[:2]:
+            warnings.warn(
+                f"{', '.join(functions)} can go only to a server with Python {ours}, and this one "
+                f"runs {theirs}: their text can't be found, or isn't what they were made of. "
+                "Functions of a file or a notebook's cell, as it was when it ran, can go to any.",
+                stacklevel=3,
+            )
 
     def _place(self, name: str, override: bool) -> tuple[str, ...]:
         """Return method and path that create the endpoint, or replace it where that is meant."""

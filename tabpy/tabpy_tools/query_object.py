@@ -3,7 +3,10 @@
 import abc
 import shutil
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import Self  # from Python 3.11 on
 
 ARCHIVE_NAME = "pickle_archive"
 
@@ -38,7 +41,7 @@ class QueryObject(abc.ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the archive into the folder `path`, in place of what is there."""
-        import cloudpickle
+        from tabpy.tabpy_tools.pickler import Pickler
 
         folder = Path(path)
         if folder.is_dir() and not folder.is_symlink():
@@ -47,10 +50,10 @@ class QueryObject(abc.ABC):
             folder.unlink(missing_ok=True)
         folder.mkdir(parents=True)
         with (folder / ARCHIVE_NAME).open("wb") as file:
-            cloudpickle.dump(self, file)
+            Pickler(file).dump(self)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Self":
         """Load the object in an archive's folder. This runs its code: only load what you trust."""
         import cloudpickle
 

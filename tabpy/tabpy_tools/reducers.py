@@ -1,0 +1,134 @@
+"""Objects whose pickles name a Python's internals, taken apart so that any Python can make them.
+
+Archives name the functions without underscore that make objects: they are part of the format.
+"""
+
+import builtins
+import functools
+import sys
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import cloudpickle.cloudpickle as by_value
+
+from tabpy.tabpy_tools.function_text import PYTHON, as_made
+
+# What `__reduce__` may return, for a pickler.
+Reduced: TypeAlias = tuple[Any, ...]
+
+# What a cache has besides its attributes: `functools` makes it.
+_OF_A_CACHE = {*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "cache_parameters"}
+# Packages whose pickles have bytecode in them that we don't see.
+_OPAQUE = ("numba.",)
+
+
+def reduced(obj: Any) -> Reduced | None:
+    """Return what makes the object in any Python; None where cloudpickle's way is as good."""
+    if isinstance(obj, type):
+        return by_public_name(obj)
+    reducer = _REDUCERS.get(type(obj))
+    return None if reducer is None else reducer(obj)
+
+
+def opaque(obj: Any) -> Reduced | None:
+    """Return what makes an object in this version of Python only, if it is such a one."""
+    if isinstance(obj, type) or not str(type(obj).__module__).startswith(_OPAQUE):
+        return None
+    parts = obj.__reduce_ex__(5)
+    if not isinstance(parts, tuple):
+        return None
+    make, arguments, *rest = parts
+    return as_made, (PYTHON, name_of(obj), make, *arguments), *rest
+
+
+def name_of(obj: Any) -> str:
+    """Return what an object is called, for messages."""
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    return name if isinstance(name, str) else type(obj).__qualname__
+
+
+def goes_by_name(obj: Any) -> bool:
+    """Tell whether an archive only names the object: it is where its name says, and not local."""
+    found = by_value._lookup_module_and_qualname(obj)
+    return found is not None and not by_value._is_registered_pickle_by_value(found[0])
+
+
+def by_public_name(obj: Any) -> Reduced | None:
+    """Return the place of a class or function in its package, if it is one of the standard library
+    and its module is private: another Python has other ones, such as `pathlib._local`."""
+    package, _, module = str(obj.__module__).rpartition(".")
+    if not module.startswith("_") or package.partition(".")[0] not in sys.stdlib_module_names:
+        return None
+    name = obj.__name__
+    public = sys.modules.get(package)
+    return (getattr, (public, name)) if getattr(public, name, None) is obj else None
+
+
+def _function(function: types.FunctionType) -> Reduced | None:
+    """IPython puts an `open` of its own into notebooks, which guards standard streams."""
+    of_ipython = str(function.__globals__.get("__name__")).startswith("IPython.")
+    if of_ipython and getattr(function, "__wrapped__", None) is builtins.open:
+        return getattr, (builtins, "open")
+    return by_public_name(function)
+
+
+def _method(method: types.MethodType) -> Reduced | None:
+    """A method that a descriptor makes anew, such as scikit-learn's `available_if`, goes by its
+    name: its function has none, and would take its module along."""
+    owner, name = method.__self__, getattr(method.__func__, "__name__", "")
+    named = goes_by_name(owner if isinstance(owner, type) else type(owner))
+    if named and not goes_by_name(method.__func__) and getattr(owner, name, None) == method:
+        return getattr, (owner, name)
+    return None
+
+
+def _cached(cached: Any) -> Reduced | None:
+    if goes_by_name(cached):
+        return None
+    parameters = cached.cache_parameters()
+    arguments = cached.__wrapped__, parameters["maxsize"], parameters["typed"]
+    attributes = {name: value for name, value in vars(cached).items() if name not in _OF_A_CACHE}
+    return cached_function, arguments, attributes, None, None, finish_cached_function
+
+
+def cached_function(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+    """Return the function with an empty cache."""
+    return functools.lru_cache(maxsize, typed)(function)
+
+
+def finish_cached_function(cached: Any, attributes: dict[str, Any]) -> None:
+    """Give it its attributes, once the function has its own: it may refer to its cache."""
+    functools.update_wrapper(cached, cached.__wrapped__)
+    vars(cached).update(attributes)
+
+
+def _cached_property(obj: Any) -> Reduced:
+    """Before Python 3.12 it has a lock, and needs it."""
+    return cached_property, (obj.func, obj.attrname, obj.__doc__)
+
+
+def cached_property(function: Callable[[Any], Any], name: str | None, doc: str | None) -> Any:
+    made: Any = functools.cached_property(function)
+    made.attrname = name
+    made.__doc__ = doc
+    return made
+
+
+def _forward_reference(obj: Any) -> Reduced:
+    """It keeps its code once it has been asked for."""
+    return forward_reference, (obj.__forward_arg__, obj.__forward_is_argument__)
+
+
+def forward_reference(text: str, is_argument: bool) -> Any:
+    return typing.ForwardRef(text, is_argument=is_argument)
+
+
+_REDUCERS: dict[type, Callable[[Any], Reduced | None]] = {
+    types.FunctionType: _function,
+    types.MethodType: _method,
+    functools._lru_cache_wrapper: _cached,
+    functools.cached_property: _cached_property,
+    typing.ForwardRef: _forward_reference,
+}

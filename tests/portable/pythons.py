@@ -1,0 +1,71 @@
+"""The other Pythons of this machine, and programs run on them."""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+ROOT = Path(__file__).parents[2]
+OURS = "{}.{}".format(*sys.version_info)
+VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+
+
+@functools.cache
+def find(version: str) -> Path | None:
+    """The Python of this minor version: this one, one on the path, pyenv's or uv's."""
+    return next((each for each in _candidates(version) if _runs(each, version)), None)
+
+
+def run(python: Path, packages: Path, module: str, *arguments: str) -> Any:
+    """The JSON that a module of the tests prints, run with no package but those of `packages`."""
+    done = subprocess.run(
+        [python, "-S", "-m", f"tests.portable.{module}", *arguments],
+        cwd=ROOT,
+        env={
+            "PYTHONPATH": f"{ROOT}:{packages}",
+            "PYTHONPYCACHEPREFIX": str(packages.parent / "pycache"),
+        },
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, f"{python}: {done.returncode}, {done.stderr}"
+    return json.loads(done.stdout)
+
+
+def packages_in(folder: Path) -> Path:
+    """A folder with cloudpickle, which any Python can import; named as where pip puts packages."""
+    packages = folder / "site-packages"
+    source = Path(str(cloudpickle.__file__)).parent
+    shutil.copytree(source, packages / "cloudpickle", ignore=shutil.ignore_patterns("*.pyc"))
+    return packages
+
+
+def _candidates(version: str) -> Iterator[Path]:
+    if version == OURS:
+        yield Path(sys.executable)
+    homes = (
+        (Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions", f"{version}.*"),
+        (Path.home() / ".local/share/uv/python", f"cpython-{version}.*"),
+    )
+    for folder, pattern in homes:
+        yield from (each / "bin" / "python3" for each in sorted(folder.glob(pattern)))
+    if on_path := shutil.which(f"python{version}"):
+        yield Path(on_path)
+
+
+def _runs(python: Path, version: str) -> bool:
+    """Whether it does: one of pyenv's shims may stand for a Python that isn't installed."""
+    code = "import sys; print('{}.{}'.format(*sys.version_info))"
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, check=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return done.stdout.strip() == version
