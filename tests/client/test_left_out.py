@@ -29,6 +29,9 @@ def locked(cost):
     with LOCK:
         return price(cost)
 
+def twice(cost):
+    return locked(locked(cost))
+
 class Guarded:
     lock = LOCK
 """

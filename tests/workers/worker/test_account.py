@@ -164,8 +164,8 @@ def test_a_file_is_called_by_its_last_name(filename: str, label: str) -> None:
 def test_a_file_of_the_servers_is_not_read_for_a_line() -> None:
     """It happens to have the name of the author's own, which was another one."""
     found: dict[str, Any] = {}
-    exec(compile("def f():\n    1 / 0", __file__, "exec"), found)
-    assert of_call(found["f"]).info.split("\n")[1] == "test_account.py, line 2, in f"
+    exec(compile("def f(): 1 / 0", __file__, "exec"), found)
+    assert of_call(found["f"]).info.split("\n")[1] == "test_account.py, line 1, in f"
 
 
 # --- tracebacks ---

@@ -167,6 +167,11 @@ def test_a_library_that_raises_the_same_again_is_told_once() -> None:
     assert chain(apart(error)) == [("", "'x'"), ("caused by", "why")]
 
 
+def test_the_same_again_with_lines_of_its_own_is_told() -> None:
+    code = "try:\n    {}['x']\nexcept KeyError as error:\n    raise KeyError('x') from error"
+    assert chain(apart(code)) == [("", "'x'"), ("caused by", "'x'")]
+
+
 def test_causes_in_a_circle_and_without_end() -> None:
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
