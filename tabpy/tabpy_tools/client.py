@@ -214,11 +214,12 @@ class Client:
             theirs = self._connection.call("GET", "packages")["python"]
         except ResponseError:  # it doesn't tell us: it will refuse what it can't load
             return
-        if theirs.split(".")[:2] != ours.split(".")[:2]:
+        theirs, ours = (".".join(version.split(".")[:2]) for version in (theirs, ours))
+        if theirs != ours:
             warnings.warn(
-                f"{', '.join(functions)} can go only to a server with Python {ours}, and this one "
-                f"runs {theirs}: their text can't be found, or isn't what they were made of. "
-                "Functions of a file or a notebook's cell, as it was when it ran, can go to any.",
+                f"No text is known that makes {', '.join(functions)}, so only a server with Python "
+                f"{ours} can load it, and this one runs {theirs}. Define it in a file or a "
+                "notebook's cell, and deploy it before you change it there.",
                 stacklevel=3,
             )
 

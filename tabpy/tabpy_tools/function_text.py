@@ -155,8 +155,8 @@ def check_python(python: str, name: str) -> None:
     if python != PYTHON:
         raise OtherPythonError(
             f"{name!r} was compiled by Python {python} and its text isn't known; this server runs "
-            f"{PYTHON}: deploy it from Python {PYTHON}, or have the client find its text, in a "
-            "file or a notebook's cell as it was when it ran."
+            f"{PYTHON}: deploy it from Python {PYTHON}, or with this server's client from a file "
+            "or a notebook's cell, whose text the client sends."
         )
 
 

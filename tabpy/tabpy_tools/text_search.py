@@ -42,7 +42,19 @@ class TextSearch:
             linecache.checkcache(name)
             now = linecache.getlines(name)
             found = self._file(name, now).text_of(code) if now != remembered else None
+        if found is None and name == "<timed exec>":  # of all cells that begin with %%time
+            found = next(filter(None, (cell.text_of(code) for cell in self._timed_cells)), None)
         return found
+
+    @cached_property
+    def _timed_cells(self) -> "list[_File]":
+        """The bodies of `%%time` cells that have run, the last first: nothing else has them."""
+        shell = _ipython()
+        inputs = shell.history_manager.input_hist_raw[::-1] if shell else []
+        bodies = [text.partition("\n")[2] for text in inputs if text.startswith("%%time")]
+        return [
+            _File(shell.transform_cell(body).splitlines(keepends=True), "cell") for body in bodies
+        ]
 
     def _file(self, name: str, lines: list[str]) -> "_File":
         file = self._files.get(name)
@@ -61,14 +73,14 @@ class _File:
     def text_of(self, code: types.CodeType) -> FunctionText | None:
         if self._tree is None:
             return None
-        wanted = _essence(code)
+        wanted = essence(code)
         for node, class_name in _functions(self._tree, "", code):
             plain = self._text(node, class_name, code)
             imported = tuple(sorted(self._imported & _names(code)))
             # IPython compiles each statement of a cell apart from the cell's imports.
             for text in (plain._replace(imports=imported), plain) if imported else (plain,):
                 try:
-                    if _essence(text.compiled("")) == wanted:
+                    if essence(text.compiled("")) == wanted:
                         return text
                 except _UNCOMPILED:
                     continue
@@ -161,7 +173,7 @@ def _names(code: types.CodeType) -> frozenset[str]:
     return own.union(*inner)
 
 
-def _essence(value: object) -> Hashable:
+def essence(value: object) -> Hashable:
     """Return what makes a constant what it is: for code, all but the name of its file.
 
     Equal constants can differ, as True, 1 and 1.0 do, or 0.0 and -0.0.
@@ -171,13 +183,13 @@ def _essence(value: object) -> Hashable:
         constants = value.co_consts
         if not hasattr(value, "co_qualname"):  # before Python 3.11
             constants = _without_qualified_names(constants)
-        return *parts, tuple(value.co_lines()), _essence(constants)
+        return *parts, tuple(value.co_lines()), essence(constants)
     if isinstance(value, tuple):
-        return tuple, *map(_essence, value)
+        return tuple, *map(essence, value)
     if isinstance(value, frozenset):
-        return frozenset, frozenset(map(_essence, value))
+        return frozenset, frozenset(map(essence, value))
     if isinstance(value, slice):  # from Python 3.14 on
-        return slice, _essence((value.start, value.stop, value.step))
+        return slice, essence((value.start, value.stop, value.step))
     if isinstance(value, float | complex):
         return type(value), repr(value)
     return type(value), value
@@ -195,11 +207,16 @@ def _without_qualified_names(constants: tuple[object, ...]) -> tuple[object, ...
     )
 
 
+def _ipython() -> Any:
+    """Return IPython's shell where this is a notebook, else None."""
+    ipython: Any = sys.modules.get("IPython")
+    return ipython and ipython.get_ipython()
+
+
 def _place(filename: str) -> str:
     """Return a file's name, or which cell of a notebook it is: nothing of this machine."""
-    ipython: Any = sys.modules.get("IPython")
-    shell = ipython and ipython.get_ipython()
-    number = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(filename)
+    compiler = getattr(_ipython(), "compile", None)
+    number = getattr(compiler, "_filename_map", {}).get(filename)
     if number is None and (old := re.match(r"<ipython-input-(\d+)-", filename)):
         number = old[1]
     if number is not None:

@@ -5,7 +5,7 @@ in notebooks, hence without the types and rules of the rest.
 """
 
 # mypy: ignore-errors
-# ruff: noqa: ANN, B, C4, E7, F8, N, PLR, PLC, RUF, SIM, UP, PYI, FBT, PERF
+# ruff: noqa: C416, PLC2401, PLC3002, PLR0133, PLW0108, RET504, RUF001, RUF015, F821
 
 from __future__ import annotations
 
@@ -77,9 +77,11 @@ KINDS["a_lambda"] = Kind(lambda x: x + 1, (1,), 2)
 KINDS["one_of_two_lambdas"] = Kind([lambda x: x + 1, lambda x: x * 10][1], (2,), 20)
 KINDS["a_lambda_over_lines"] = Kind(
     (
-        lambda x, y=2: x
-        # a comment
-        + y
+        lambda x, y=2: (
+            x
+            # a comment
+            + y
+        )
     ),
     (1,),
     3,
@@ -256,7 +258,7 @@ def not_ascii(text):
 
 
 @kind(2, answer="int")
-def annotations(x: int, *rest: list[int], **options: UnknownName) -> dict[str, Kind] | None:  # noqa: F821
+def annotations(x: int, *rest: list[int], **options: UnknownName) -> dict[str, Kind] | None:
     y: ClassVar[int] = x
     return type(y).__name__
 
@@ -279,7 +281,7 @@ KINDS["nonlocal"] = Kind(_counter(), (2,), 2)
 
 
 @kind(10, answer=55)
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def a_cache(n):
     return n if n < 2 else a_cache(n - 1) + a_cache(n - 2)
 
@@ -357,9 +359,7 @@ class _Square(_Shape):
         return super().area() + self.size**2
 
     def hidden(self):
-        return [super(_Square, self).hidden(), [super().hidden() for _ in "a"][0]] if 0 else [
-            super().hidden()
-        ]
+        return [super().hidden(), [super().hidden() for _ in "a"][0]] if 0 else [super().hidden()]
 
     def corner(self):
         return self.Corner().where()
@@ -566,9 +566,7 @@ class _Slotted:
     b: int = 2
 
 
-KINDS["data_classes_with_slots"] = Kind(
-    lambda: repr(_Slotted(1)), (), "_Slotted(a=1, b=2)"
-)
+KINDS["data_classes_with_slots"] = Kind(lambda: repr(_Slotted(1)), (), "_Slotted(a=1, b=2)")
 
 _Pair = collections.namedtuple("_Pair", "left right", defaults=[9])
 
@@ -630,7 +628,7 @@ class _Access(enum.Flag):
 @kind("g", answer=["Green", "RED", 3, True, ["RED", "GREEN"], "<_Colour.RED: 1>"])
 def enumerations(value):
     both = _Access.READ | _Access.WRITE
-    return [_Colour(value).nice(), _Colour(9).name, both.value, _Size.LARGE > _Size(1),
+    return [_Colour(value).nice(), _Colour(9).name, both.value, _Size(1) < _Size.LARGE,
             [each.name for each in _Colour], repr(_Colour.RED)]  # fmt: skip
 
 

@@ -19,24 +19,37 @@ VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
 @functools.cache
 def find(version: str) -> Path | None:
-    """The Python of this minor version: this one, one on the path, pyenv's or uv's."""
+    """The Python of this minor version: this one, one in a folder that the variable
+    TABPY_TEST_PYTHONS names, pyenv's, uv's, or one on the path."""
     return next((each for each in _candidates(version) if _runs(each, version)), None)
 
 
-def run(python: Path, packages: Path, module: str, *arguments: str) -> Any:
-    """The JSON that a module of the tests prints, run with no package but those of `packages`."""
+def run(python: Path, packages: Path, program: str, *arguments: str) -> Any:
+    """The JSON that a program of this folder prints, with no package but those of `packages`."""
+    path = {
+        "PYTHONPATH": f"{ROOT}:{packages}",
+        "PYTHONPYCACHEPREFIX": str(packages.parent / "pycache"),
+    }
+    return _printed([python, "-S"], path, program, arguments)
+
+
+def run_with_packages(python: Path, program: str, *arguments: str) -> Any:
+    """The same, with the packages that this Python has."""
+    return _printed([python], {"PYTHONPATH": str(ROOT)}, program, arguments)
+
+
+def _printed(
+    command: list[str | Path], environment: dict[str, str], program: str, arguments: tuple[str, ...]
+) -> Any:
     done = subprocess.run(
-        [python, "-S", "-m", f"tests.portable.{module}", *arguments],
+        [*command, "-m", f"tests.portable.{program}", *arguments],
         cwd=ROOT,
-        env={
-            "PYTHONPATH": f"{ROOT}:{packages}",
-            "PYTHONPYCACHEPREFIX": str(packages.parent / "pycache"),
-        },
+        env=environment,
         capture_output=True,
         check=False,
         text=True,
     )
-    assert done.returncode == 0, f"{python}: {done.returncode}, {done.stderr}"
+    assert done.returncode == 0, f"{command}: {done.returncode}, {done.stderr}"
     return json.loads(done.stdout)
 
 
@@ -51,6 +64,8 @@ def packages_in(folder: Path) -> Path:
 def _candidates(version: str) -> Iterator[Path]:
     if version == OURS:
         yield Path(sys.executable)
+    named = os.environ.get("TABPY_TEST_PYTHONS", "").split(os.pathsep)
+    yield from (Path(each) / "bin" / "python3" for each in named)
     homes = (
         (Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions", f"{version}.*"),
         (Path.home() / ".local/share/uv/python", f"cpython-{version}.*"),

@@ -286,7 +286,7 @@ def test_loading_may_run_out_of_memory(web: WebProcess) -> None:
 
 def test_compiled_code_of_another_python_is_not_loaded(web: WebProcess) -> None:
     reference = web.deploy("f", add, python="3.8.10")
-    with pytest.raises(NotLoadableError, match=r"made with Python 3\.8, whose compiled functions"):
+    with pytest.raises(NotLoadableError, match=r"'add' was compiled by Python 3\.8 and its text"):
         web.worker().load(reference)
 
 
