@@ -1,10 +1,12 @@
 """What a script leaves behind in its worker reaches nobody else."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 
 import pytest
 
-from tests.running import PASSWORD, Reply, Server
+from tests.running import PASSWORD, Reply, Server, until
 
 Start = Callable[..., Server]
 
@@ -50,3 +52,16 @@ def test_so_has_a_viewer_or_a_job_if_wanted(
     assert evaluate(server, "anna", LOOK, viewer="two").json == other_viewer
     others = "anna's" if isolation == "off" else "nothing"
     assert evaluate(server, "bob", LOOK, viewer="one").json == others
+
+
+def test_one_users_hanging_scripts_leave_a_worker_for_the_others(start: Start) -> None:
+    server = start({"TABPY_WORKERS": "2"}, users=USERS)  # with the usual time-out
+    hang = f"open({str(server.notes)!r} + f'/{{_arg1}}', 'w'); import time; time.sleep(99)"
+    with ThreadPoolExecutor(100) as threads:
+        hanging = [threads.submit(evaluate, server, "anna", hang, str(each)) for each in range(50)]
+        until(lambda: len([*server.notes.iterdir()]) == len(server.workers()), "all workers hang")
+        good = [threads.submit(evaluate, server, "bob", f"return {each}") for each in range(50)]
+        assert [each.result(20).json for each in good] == [*range(50)]
+        assert not any(each.done() for each in hanging)
+        server.kill()  # nobody waits for the end of the others
+        assert all(isinstance(each.exception(), OSError | HTTPException) for each in hanging)

@@ -172,7 +172,7 @@ def test_files_of_a_confined_process(rules: ScriptRules, tmp_path: Path) -> None
     own.mkdir()
     parts = InForce(landlock=landlock.abi())
     assert in_a_child(
-        lambda: Confining(rules, parts, "").enter(rules.readable(), str(own), ()),
+        lambda: Confining(rules, parts, "").enter(confinement.open_all(rules), str(own), ()),
         {
             "read": (app / "open").read_text,
             "read the closed": (app / "closed").read_text,

@@ -191,6 +191,7 @@ class CheckedPool(Pool):
         kernel: Kernel,
     ) -> None:
         super().__init__(launcher, functions, counters, limits, kernel)
+        self._was_stuck = False  # only then may there be a spare worker
         if limits.isolation.keeps_owners_apart:
             self._executor = CheckedExecutor(functions, limits.model_memory)
 
@@ -204,13 +205,16 @@ class CheckedPool(Pool):
         starting = self._workers.starter.starting
         everybody = [*starting, *self._workers.idle, *self._workers.busy]
         assert len(everybody) == len(set(everybody)), "a worker is in one place only"
-        assert len(self._workers.busy) <= self._workers.size
+        size, owners = self._workers.size, [*self._workers.busy.values()]
+        self._was_stuck = self._was_stuck or self._workers.is_stuck
+        assert len(owners) <= size + self._was_stuck
+        assert len(owners) <= size or len(set(owners)) > 1, "the spare one is another owner's"
         assert len(everybody) <= self._workers.size + SURGE
         current = len(starting) + sum(
             not self._workers.outdated(each) for each in (*self._workers.idle, *self._workers.busy)
         )
-        assert current <= self._workers.size
-        complete = current == self._workers.size or len(everybody) == self._workers.size + SURGE
+        assert current <= size + self._was_stuck
+        complete = current >= size or len(everybody) == size + SURGE
         assert complete or self._workers.starter.failed, "a pool of N has N, or tries to"
         assert all(each.alive for each in self._workers.idle)
         for worker, owner in self._workers.busy.items():

@@ -9,7 +9,7 @@ import pytest
 
 from tabpy.tabpy_server.errors import QueueFullError
 from tabpy.tabpy_server.isolation import Isolation
-from tabpy.tabpy_server.workers.pool import job_queue, ownership
+from tabpy.tabpy_server.workers.pool import job_queue, ownership, roster
 from tabpy.tabpy_server.workers.pool.ownership import TURN_SECONDS, Allocation, Situation, allocate
 from tabpy.tabpy_server.workers.protocol import Reply
 from tests.workers.pool.fakes import Bench, FakeWorker, with_bench
@@ -30,12 +30,20 @@ def at(
     *,
     running: Mapping[str, int] | None = None,
     free: int = 9,
+    spare: bool = False,
     coming: int = 0,
     replaceable: bool = True,
 ) -> Allocation[Some]:
     return allocate(
         Situation(
-            waiting, running or {}, free, idle, coming, lambda _: replaceable, lambda e: e.outdated
+            waiting,
+            running or {},
+            free,
+            spare,
+            idle,
+            coming,
+            lambda _: replaceable,
+            lambda e: e.outdated,
         )
     )
 
@@ -81,6 +89,19 @@ def test_no_more_jobs_run_than_may() -> None:
     workers = [Some("anna") for _ in range(3)]
     assert len(at({"anna": 5}, workers, free=2).given) == 2
     assert at({"anna": 5}, [Some("bob")], free=0) == Allocation([], [])
+
+
+def test_the_spare_worker_is_for_an_owner_with_none_running() -> None:
+    fresh = [Some(None), Some(None)]
+    one = at({"anna": 5, "bob": 5}, fresh, running={"anna": 2}, free=0, spare=True)
+    assert one == Allocation([("bob", fresh[1])], [])
+    assert at({"anna": 5}, fresh, running={"anna": 2}, free=0, spare=True) == Allocation([], [])
+
+
+def test_the_spare_worker_too_is_replaced_for_another_owner() -> None:
+    spare = Some("bob")
+    waits = at({"carl": 1}, [spare], running={"anna": 2}, free=0, spare=True)
+    assert waits == Allocation([], [spare])
 
 
 def test_who_has_fewest_jobs_running_is_next() -> None:
@@ -192,6 +213,75 @@ def test_one_users_many_calls_do_not_starve_anothers_one(
         assert [(await each).body for each in many] == [b"%d" % each for each in range(300)]
 
     with_bench(2, test)
+
+
+# --- the spare worker ---
+
+
+async def hang(bench: Bench, *owners: str) -> None:
+    """Have long jobs of these owners take all workers."""
+    for owner in owners:
+        bench.begin(b"hang", owner=owner)
+    await bench.until(lambda: bench.pool.running == len(owners) and bench.pool._workers.is_stuck)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_long_jobs_of_one_user_leave_a_worker_for_the_others(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "PATIENCE", 0.01)
+
+    async def test(bench: Bench) -> None:
+        await hang(bench, *size * ["anna"])
+        more = bench.begin(b"more", owner="anna")
+        for owner in ("bob", "bob", "carl", "bob"):
+            assert (await bench.run(b"good", owner=owner)).body == b"good"
+        assert not more.done(), "it isn't for who has all workers already"
+        assert bench.counters.starts == size + 3, "one worker for each change of its owner"
+        bench.pool.check()
+
+    with_bench(size, test)
+
+
+def test_many_jobs_of_others_take_the_spare_worker_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(roster, "PATIENCE", 0.01)
+
+    async def test(bench: Bench) -> None:
+        await hang(bench, "anna", "anna")
+        jobs = [bench.begin(b"%d" % each, owner="bob") for each in range(50)]
+        assert [(await each).body for each in jobs] == [b"%d" % each for each in range(50)]
+
+    with_bench(2, test)
+
+
+def test_nobody_gets_a_spare_worker_while_jobs_are_short() -> None:
+    async def test(bench: Bench) -> None:
+        bench.begin(b"hang", owner="anna")
+        await bench.until(lambda: bench.pool.running)
+        bench.begin(b"good", owner="bob")
+        for _ in range(20):
+            bench.pool._look()
+        assert len(bench.launcher.started) == 1
+
+    with_bench(1, test)
+
+
+def test_the_spare_worker_goes_when_it_is_not_needed_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(roster, "PATIENCE", 0.01)
+
+    async def test(bench: Bench) -> None:
+        await hang(bench, "anna")
+        await bench.run(b"good", owner="bob")
+        assert len(bench.launcher.there) == 2
+        bench.launcher.started[0].send(Reply(), b"done")
+        await bench.until(lambda: len(bench.launcher.there) == 1)
+        assert bench.counters.ends == {"spare": 1}
+
+    with_bench(1, test)
 
 
 def test_two_users_with_many_calls_do_not_wait_for_forks_only() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tabpy.tabpy_server.errors import TabPyError
 from tabpy.tabpy_server.isolation import Isolation
-from tabpy.tabpy_server.workers.pool import job_queue, ownership, starter
+from tabpy.tabpy_server.workers.pool import job_queue, ownership, roster, starter
 from tabpy.tabpy_server.workers.pool.job import Outcome
 from tabpy.tabpy_server.workers.protocol import Need, Reply
 from tests.workers.pool.fakes import Bench, FakeWorker, with_bench
@@ -80,9 +80,11 @@ class Chaos:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("size", [1, 2, 5])
 @pytest.mark.parametrize("isolation", [Isolation.USER, Isolation.JOB, Isolation.OFF])
+@pytest.mark.parametrize("patience", [roster.PATIENCE, 0.002])
 def test_whatever_happens(
-    seed: int, size: int, isolation: Isolation, monkeypatch: pytest.MonkeyPatch
+    seed: int, size: int, isolation: Isolation, patience: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(roster, "PATIENCE", patience)
     monkeypatch.setattr(ownership, "TURN_SECONDS", 0.001)
     monkeypatch.setattr(starter, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(starter, "LAST_PAUSE", 0.002)

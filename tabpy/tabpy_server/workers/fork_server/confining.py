@@ -11,6 +11,7 @@ from tabpy.tabpy_server.script_rules import InForce, ScriptRules
 from tabpy.tabpy_server.workers.fork_server import script_folders
 from tabpy.tabpy_server.workers.fork_server.linux import PR_SET_NO_NEW_PRIVS, prctl
 from tabpy.tabpy_server.workers.worker import confinement
+from tabpy.tabpy_server.workers.worker.landlock import Allowed
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,17 @@ class Confining:
     parts: InForce
     folder: str
 
-    def readable(self) -> list[str]:
-        """Return what workers may read now; looking for it takes a millisecond."""
-        return self.rules.readable() if self.parts.landlock else []
+    def open_all(self) -> list[Allowed]:
+        """Open what all workers may touch now, which takes some milliseconds."""
+        return confinement.open_all(self.rules) if self.parts.landlock else []
 
     def work_out(self, server: tuple[int, ...]) -> None:
         """Work out once what `enter` needs; see `confinement.work_out`."""
         confinement.work_out(self.rules, self.parts, server)
 
-    def enter(self, readable: Sequence[str], folder: str, server: tuple[int, ...]) -> None:
+    def enter(self, allowed: Sequence[Allowed], folder: str, server: tuple[int, ...]) -> None:
         """Confine this process; see `confinement.enter`."""
-        confinement.enter(self.rules, self.parts, readable, folder, server)
+        confinement.enter(self.rules, self.parts, allowed, folder, server)
 
     def for_loader(self) -> "Confining":
         """Return the same for a process that starts workers: there may be any number of them."""

@@ -177,7 +177,7 @@ class RootForkServer(ForkServer):
             be_killed_first()
             folders = ScriptFolders(self._common.confining.folder, origin)
             self._common.confining.for_loader().enter(
-                self._readable, folders.make_root(), self._common.server
+                self._allowed, folders.make_root(), self._common.server
             )
             models = load_all(wanted, said)
             server = ForkServer(self._common, Origin(origin, models), to_parent)

@@ -30,6 +30,7 @@ from tabpy.tabpy_server.workers.fork_server.report import report
 from tabpy.tabpy_server.workers.fork_server.script_folders import ScriptFolders, remove
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import LEAVE, PRELOAD_LIMIT, Death, encode
+from tabpy.tabpy_server.workers.worker import landlock
 from tabpy.tabpy_server.workers.worker import main as worker
 from tabpy.tabpy_server.workers.worker.models import Key, Model
 
@@ -72,8 +73,8 @@ class ForkServer:
         self._origin = origin
         self._folders = ScriptFolders(common.confining.folder, origin.name)
         common.confining.work_out(common.server)
-        self._readable = common.confining.readable()
-        self._looked = time.monotonic()  # for what workers may read
+        self._allowed = common.confining.open_all()
+        self._looked = time.monotonic()  # for what workers may touch
         self._removers: set[int] = set()  # children that remove folders
         self._to_parent = to_parent
         self._leaving = False
@@ -114,9 +115,10 @@ class ForkServer:
             self._look_again()
 
     def _look_again(self) -> None:
-        """Look for what workers may read, now and then: not when somebody waits for one."""
+        """Look for what workers may touch, now and then: not when somebody waits for one."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._readable = self._common.confining.readable()
+            landlock.close_all(self._allowed)
+            self._allowed = self._common.confining.open_all()
             self._looked = time.monotonic()
 
     def _patience(self) -> float | None:
@@ -194,7 +196,7 @@ class ForkServer:
     def _confine(self) -> None:
         """In a worker: leave it what scripts may have, from here on."""
         folder = self._folders.make(os.getpid())
-        self._common.confining.enter(self._readable, folder, self._common.server)
+        self._common.confining.enter(self._allowed, folder, self._common.server)
 
     def become_child(self, parent: int) -> None:
         """In a process just forked: die with the parent, and let go of what is the parent's."""

@@ -44,13 +44,15 @@ class Situation(Generic[W]):
     """Who waits and what is there, at one moment.
 
     `waiting`: jobs by owner, who was served longest ago first. `running`: jobs by owner. `free`:
-    how many more may run. `idle`: the workers for them, the last used last. `coming`: workers that
+    how many more may run. `spare`: whether one beyond those may, of an owner with none running.
+    `idle`: the workers for them, the last used last. `coming`: workers that
     will be there soon. `replaceable`: whether a worker can be killed to have a fresh one.
     """
 
     waiting: Mapping[str, int]
     running: Mapping[str, int]
     free: int
+    spare: bool
     idle: Sequence[W]
     coming: int
     replaceable: Callable[[W], bool]
@@ -69,10 +71,12 @@ class Allocation(Generic[W]):
 def allocate(now: Situation[W]) -> Allocation[W]:
     """Return who gets which worker; see the module's text for the rule."""
     waiting, running, idle = dict(now.waiting), Counter(now.running), list(now.idle)
-    free, coming = now.free, now.coming
+    room, coming = now.free + now.spare, now.coming
     allocation = Allocation[W]([], [])
-    while free > 0 and waiting:
+    while room > 0 and waiting:
         owner = min(waiting, key=running.__getitem__)  # of equals, the first
+        if now.spare and room == 1 and running[owner]:
+            break
         if (worker := best(owner, idle, now.outdated)) is not None:
             idle.remove(worker)
             allocation.given.append((owner, worker))
@@ -86,7 +90,7 @@ def allocate(now: Situation[W]) -> Allocation[W]:
             owners = {each.owner for each in idle} - {owner}
             waiting = {each: count for each, count in waiting.items() if each in owners}
             continue
-        free -= 1
+        room -= 1
         running[owner] += 1
         if (left := waiting.pop(owner) - 1) > 0:
             waiting[owner] = left  # behind the others

@@ -250,7 +250,7 @@ class Pool:
         if self._preload_request is not None:
             self._launcher.ensure_preload(self._preload_request)
         self._workers.remove_dead()
-        self._workers.remove_outdated()
+        self._workers.remove_excess()
         self._hand_out()
         self._workers.start_missing()
         if self._workers.is_complete:
@@ -259,15 +259,18 @@ class Pool:
 
     def _hand_out(self) -> None:
         """Give jobs that wait their workers, and kill those that are in the way of others."""
-        if not self._queue:
-            return
         workers = self._workers
+        waiting = self._queue.by_owner
+        workers.needs_spare = workers.is_stuck and not waiting.keys() <= {*workers.busy.values()}
+        if not waiting:
+            return
         workers.remove_unquiet()
         allocation = allocate(
             Situation(
-                waiting=self._queue.by_owner,
+                waiting=waiting,
                 running=Counter(workers.busy.values()),
                 free=workers.free,
+                spare=workers.has_spare,
                 idle=workers.idle,
                 coming=workers.coming,
                 replaceable=workers.replaceable,

@@ -1,5 +1,6 @@
 """The web process: the workers of its pool, and what each of them is doing."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from tabpy.tabpy_server.metrics.counters import Counters
@@ -8,13 +9,17 @@ from tabpy.tabpy_server.workers.pool.ownership import best
 from tabpy.tabpy_server.workers.pool.starter import Starter
 from tabpy.tabpy_server.workers.pool.worker import Worker
 
-SURGE = 1  # workers beyond the pool's size, while better ones take the place of others
+SURGE = 1  # workers beyond the pool's size: a better one that comes, or the spare one
+PATIENCE = 1.0  # seconds that as many jobs as the pool's size have to run for a spare worker
 
 
 class Roster:
     """Workers are starting, idle or busy. One is outdated when a fork server answers now that would
-    fork a better one. Never more than `size` are busy, `size` + SURGE there, or `size` there that
-    aren't outdated."""
+    fork a better one. Never more than `size` + SURGE are there.
+
+    No more than `size` are busy, but for the *spare* one: while long jobs have all workers, it does
+    those of owners who have none running, one after the other.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,7 @@ class Roster:
         self.starter = Starter(launcher, memory_mb, self._take_in, on_change)
         self.idle: list[Worker] = []  # the last used last: its caches are warm
         self.busy: dict[Worker, str] = {}  # and the owners of their jobs
+        self.needs_spare = False  # somebody waits who may have it
 
     @property
     def is_complete(self) -> bool:
@@ -40,18 +46,34 @@ class Roster:
 
     @property
     def free(self) -> int:
-        """Return how many more jobs may run."""
-        return self.size - len(self.busy)
+        """Return how many more jobs may run, whoever's they are."""
+        return max(0, self.size - len(self.busy))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Say whether long jobs have all workers, so that the spare one may be used."""
+        long = time.monotonic() - PATIENCE
+        return sum(each.busy_since <= long for each in self.busy) >= self.size
+
+    @property
+    def has_spare(self) -> bool:
+        """Say whether one more job may run, of an owner who has none running."""
+        return len(self.busy) == self.size and self.is_stuck
 
     @property
     def missing(self) -> int:
         """Return how many workers can and should be started now."""
         if self.starter.is_pausing:
             return 0
-        starting = len(self.starter.starting)
-        there = [*self.idle, *self.busy]
-        current = starting + sum(not self.outdated(each) for each in there)
-        return max(0, min(self.size - current, self.size + SURGE - starting - len(there)))
+        there = len(self.starter.starting) + len(self.idle) + len(self.busy)
+        wanted = self.size + self.needs_spare
+        return max(0, min(wanted - self._current, self.size + SURGE - there))
+
+    @property
+    def _current(self) -> int:
+        """Return how many are there, or will be, that aren't outdated."""
+        there = (*self.idle, *self.busy)
+        return len(self.starter.starting) + sum(not self.outdated(each) for each in there)
 
     @property
     def coming(self) -> int:
@@ -73,7 +95,9 @@ class Roster:
 
     def lease_at_once(self, owner: str) -> Worker | None:
         """Return a worker for a job of `owner` that is busy from now on, if there is one for it."""
-        worker = best(owner, self.idle, self.outdated) if self.free > 0 else None
+        if not (self.free or (self.has_spare and owner not in self.busy.values())):
+            return None
+        worker = best(owner, self.idle, self.outdated)
         if worker is None or not worker.is_quiet():
             return None
         self.lease(worker, owner)
@@ -83,6 +107,7 @@ class Roster:
         """Make an idle worker busy with a job of `owner`."""
         self.idle.remove(worker)
         self.busy[worker] = owner
+        worker.busy_since = time.monotonic()
 
     def give_back(self, worker: Worker, end: str | None) -> None:
         """Take a worker back whose job is over. `end`: why it can't go on, None if it can."""
@@ -102,12 +127,15 @@ class Roster:
         for worker in [each for each in self.idle if not each.is_quiet()]:
             self.remove([worker], worker.end)
 
-    def remove_outdated(self) -> None:
-        """Recycle idle workers, once others are there in their place."""
+    def remove_excess(self) -> None:
+        """Let go of idle workers beyond the pool's size: outdated ones once others are there in
+        their place, and the spare one when it isn't needed any more."""
         for worker in [each for each in self.idle if self.outdated(each)]:
             if len(self.idle) + len(self.busy) <= self.size:
                 return
             self.remove([worker], "replaced")
+        if not self.is_stuck and self._current > self.size:
+            self.remove(self.idle[:1], "spare")
 
     def remove(self, workers: Sequence[Worker], end: str) -> None:
         """Let go of idle workers. `end`: the reason, for the metrics."""

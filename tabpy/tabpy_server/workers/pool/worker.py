@@ -78,6 +78,7 @@ class Worker:
         self.rested: tuple[Usage, ...] = ()  # what it took at the last looks, while idle
         self.owner: str | None = None  # whose jobs it runs: None until the first
         self.owned_since = 0.0
+        self.busy_since = 0.0  # when it got its last job
 
     async def ready(self) -> None:
         """Wait until it can take a job. Raises WorkerDiedError."""

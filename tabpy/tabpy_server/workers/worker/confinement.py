@@ -13,7 +13,7 @@ from pathlib import Path
 from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.script_rules import SIGNALS_SINCE, InForce, ScriptRules
 from tabpy.tabpy_server.workers.worker import landlock, refusals, seccomp
-from tabpy.tabpy_server.workers.worker.landlock import Rule
+from tabpy.tabpy_server.workers.worker.landlock import Allowed, Rule
 
 TRUNCATE_SINCE = 3  # Landlock's version that sees to truncate(2)
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -26,20 +26,22 @@ PLENTY = 10_000  # so many processes need no limit
 def enter(
     rules: ScriptRules,
     parts: InForce,
-    readable: Sequence[str],
+    allowed: Sequence[Allowed],
     folder: str,
     server: Sequence[int] = (),
 ) -> None:
     """Confine this process for good. Raises OSError if it can't have what `parts` promise.
 
-    `readable`: of the `rules`; looking for it takes longer than the rest. `folder`: the one that it
-    may write to. `server`: pids that it must not signal, where Landlock doesn't see to that.
+    `allowed`: what `open_all` has opened; it is closed here. `folder`: the one that it may write
+    to. `server`: pids that it must not signal, where Landlock doesn't see to that.
     `no_new_privs` has to be set.
     """
     if parts.processes:
         _limit_processes(parts.processes)
     if parts.landlock:
-        landlock.restrict(_file_rules(rules, readable, folder), parts.landlock)
+        all_allowed = [*allowed, *landlock.open_all([Rule((folder,), landlock.WRITING)])]
+        landlock.restrict(all_allowed, parts.landlock)
+        landlock.close_all(all_allowed)
         _use_folder(folder)
     if parts.seccomp:
         seccomp.install(os.uname().machine, _leeway(rules, parts, server))
@@ -71,7 +73,7 @@ def find(rules: ScriptRules, folder: str) -> InForce:
         missing.append(f"Landlock {version} of Linux {os.uname().release} has no rules for signals")
     processes = _process_limit()
     try:
-        enter(rules, InForce(landlock=version), rules.readable(), folder)
+        enter(rules, InForce(landlock=version), open_all(rules), folder)
     except OSError as error:
         missing.append(f"Landlock can't be used: {error.strerror}")
         version = 0
@@ -89,15 +91,17 @@ def find(rules: ScriptRules, folder: str) -> InForce:
     return InForce(version, filtered, processes, tuple(missing))
 
 
-def _file_rules(rules: ScriptRules, readable: Sequence[str], folder: str) -> list[Rule]:
-    return [
-        Rule(readable, landlock.READING),
-        Rule(rules.tidy, landlock.LISTING),
-        Rule(rules.write, landlock.DRIVING),
-        Rule((folder,), landlock.WRITING),
-        Rule(DEVICES, landlock.USING),
-        Rule(SHARED_MEMORY, landlock.SHARING),
-    ]
+def open_all(rules: ScriptRules) -> list[Allowed]:
+    """Open what any process may touch that is confined by these rules."""
+    return landlock.open_all(
+        [
+            Rule(rules.readable(), landlock.READING),
+            Rule(rules.tidy, landlock.LISTING),
+            Rule(rules.write, landlock.DRIVING),
+            Rule(DEVICES, landlock.USING),
+            Rule(SHARED_MEMORY, landlock.SHARING),
+        ]
+    )
 
 
 def _use_folder(folder: str) -> None:
