@@ -117,8 +117,9 @@ def test_the_line_of_a_syntax_error() -> None:
         ("<price.py:12>", False),
         (__file__, False),
         ("price.py", False),
+        ("pandas/_libs/index.pyx", True),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_whose_code_it_is(filename: str, installed: bool) -> None:
     if Path(filename).suffix != ".so":

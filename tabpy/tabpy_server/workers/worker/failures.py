@@ -27,6 +27,7 @@ INSTALLED = (
 )
 MODULES_FILE = re.compile(r"(<module '[^']*') from '[^']*'>")  # so a module shows itself
 PACKAGES = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
+CYTHON = (".pyx", ".pxi", ".pxd")  # files that are nowhere: a package's, such as pandas' index.pyx
 # Places shown of one exception: those next to it, and those that began it all.
 INNER, OUTER = 8, 4
 CAUSES, MEMBERS, ALL = 5, 5, 20  # exceptions shown: of a chain, of a group, and altogether
@@ -101,7 +102,9 @@ def text_of(error: BaseException) -> str:
 
 def is_installed(filename: str) -> bool:
     """Say whether code is of a package or of this server, and not the author's."""
-    return filename.startswith(INSTALLED) or PACKAGES.search(filename) is not None
+    if filename.startswith(INSTALLED) or filename.endswith(CYTHON):
+        return True
+    return PACKAGES.search(filename) is not None
 
 
 class _TakingApart:
