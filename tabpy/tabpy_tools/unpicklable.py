@@ -4,6 +4,7 @@ The parts of what can't be pickled are tried one by one, then the parts of the f
 and so on. Somebody's objects can take any time for that, so it is bounded.
 """
 
+import dis
 import functools
 import time
 import types
@@ -208,7 +209,16 @@ def referred(function: types.FunctionType) -> dict[str, Any]:
 
 def _globals(function: types.FunctionType) -> dict[str, Any]:
     every = function.__globals__
-    return {name: every[name] for name in names_in(function.__code__) if name in every}
+    return {name: every[name] for name in _global_names(function.__code__) if name in every}
+
+
+def _global_names(code: types.CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname.endswith("_GLOBAL"):
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _global_names(constant)
 
 
 def _variables(function: types.FunctionType) -> dict[str, Any]:

@@ -72,6 +72,10 @@ def with_keyword(a: int = 1, *, c: Any = LOCK) -> Any:
     return a, c
 
 
+def uses_attribute(value: Any) -> Any:
+    return value.LOCK, REFUSES
+
+
 HOLDER, SLOTTED = Holder(), Slotted()
 
 
@@ -176,6 +180,10 @@ def test_what_refuses_in_its_own_words() -> None:
         "the global 'REFUSES' of uses_refusing is of type tests.client.test_unpicklable.Refuses, "
         "which can't be pickled (ValueError: never)."
     )
+
+
+def test_an_attribute_is_not_taken_for_a_global_of_its_name() -> None:
+    assert told(uses_attribute).startswith("the global 'REFUSES' of uses_attribute")
 
 
 def test_what_leads_in_a_circle_ends() -> None:
