@@ -31,6 +31,7 @@ _STAND_INS = {
     "_FIELD_CLASSVAR": typing.ClassVar,
     "_FIELD_INITVAR": dataclasses.InitVar[object],
 }
+_OF_A_MEMBER = {"_value_", "_name_", "__objclass__", "_sort_order_"}
 _OF_A_DATA_CLASS = {"__dataclass_params__", "__dataclass_fields__", "__replace__"}
 # What a class statement makes, in one Python or another.
 _OF_A_CLASS = {"__dict__", "__weakref__", "__module__", "__annotate_func__", "__annotate__"}
@@ -44,7 +45,7 @@ _ANNOTATIONS = "__annotations__"
 def portable(cls: type, made: Reduced) -> Reduced:
     """Return what makes the class in any Python, where `made` is what cloudpickle would do."""
     if isinstance(cls, enum.EnumMeta):
-        return _enumeration(made)
+        return _enumeration(cls, made)
     if _is_named_tuple(cls):
         return _named_tuple(cls)
     make, arguments, (attributes, slots), *rest, finish = made
@@ -73,15 +74,27 @@ def _annotations(cls: type) -> dict[str, Any]:
         return {}
 
 
-def _enumeration(made: Reduced) -> Reduced:
-    make, arguments, (attributes, slots), *rest = made
+def _enumeration(cls: Any, made: Reduced) -> Reduced:
+    make, arguments, (attributes, _), *_ = made
     own = {
         name: value
         for name, value in attributes.items()
         if not _is_from(("enum",), name, value)
         and not (name.startswith("_") and name.endswith("_") and _is_made_by_enum(name, value))
     }
-    return make, arguments, (own, slots), *rest
+    members = {
+        name: {key: value for key, value in vars(member).items() if key not in _OF_A_MEMBER}
+        for name, member in cls.__members__.items()
+    }
+    return make, arguments, (own, members), None, None, finish_enumeration
+
+
+def finish_enumeration(cls: Any, state: tuple[Any, ...]) -> None:
+    """Fill an enumeration whose members have been made without the `__init__` of its author."""
+    attributes, members = state
+    by_value._class_setstate(cls, (attributes, {}))
+    for name, own in members.items():
+        vars(cls[name]).update(own)
 
 
 def _is_made_by_enum(name: str, value: object) -> bool:

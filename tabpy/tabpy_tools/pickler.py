@@ -41,8 +41,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
             self._note(obj.__module__)
         if (own := reducers.reduced(obj)) is not None:
             return own
-        if (own := reducers.opaque(obj)) is not None:
-            self.compiled.add(reducers.name_of(obj))
+        if (own := reducers.compiled(obj)) is not None:
+            self.compiled.add(own[1][1])
             return own
         reduced = super().reducer_override(obj)
         if reduced is NotImplemented:

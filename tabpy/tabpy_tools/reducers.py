@@ -5,6 +5,7 @@ Archives name the functions without underscore that make objects: they are part 
 
 import builtins
 import functools
+import importlib
 import sys
 import types
 import typing
@@ -20,8 +21,6 @@ Reduced: TypeAlias = tuple[Any, ...]
 
 # What a cache has besides its attributes: `functools` makes it.
 _OF_A_CACHE = {*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "cache_parameters"}
-# Packages whose pickles have bytecode in them that we don't see.
-_OPAQUE = ("numba.",)
 
 
 def reduced(obj: Any) -> Reduced | None:
@@ -29,24 +28,24 @@ def reduced(obj: Any) -> Reduced | None:
     if isinstance(obj, type):
         return by_public_name(obj)
     reducer = _REDUCERS.get(type(obj))
+    if reducer is None and type(obj).__name__ == "CPUDispatcher":
+        reducer = _jit_function
     return None if reducer is None else reducer(obj)
 
 
-def opaque(obj: Any) -> Reduced | None:
-    """Return what makes an object in this version of Python only, if it is such a one."""
-    if isinstance(obj, type) or not str(type(obj).__module__).startswith(_OPAQUE):
+def compiled(obj: Any) -> Reduced | None:
+    """Return what makes an object in this version of Python only, None for any other object.
+
+    Such are numba's but those that `jit` makes: bytecode is in their pickles, where nobody sees it.
+    """
+    if not str(type(obj).__module__).startswith("numba."):
         return None
     parts = obj.__reduce_ex__(5)
     if not isinstance(parts, tuple):
         return None
     make, arguments, *rest = parts
-    return as_made, (PYTHON, name_of(obj), make, *arguments), *rest
-
-
-def name_of(obj: Any) -> str:
-    """Return what an object is called, for messages."""
-    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
-    return name if isinstance(name, str) else type(obj).__qualname__
+    name = getattr(obj, "__name__", "a function of numba's")
+    return as_made, (PYTHON, name, make, *arguments), *rest
 
 
 def goes_by_name(obj: Any) -> bool:
@@ -71,7 +70,24 @@ def _function(function: types.FunctionType) -> Reduced | None:
     of_ipython = str(function.__globals__.get("__name__")).startswith("IPython.")
     if of_ipython and getattr(function, "__wrapped__", None) is builtins.open:
         return getattr, (builtins, "open")
+    if function.__globals__ is vars(functools) and hasattr(function, "dispatch"):
+        return _single_dispatch(function)
     return by_public_name(function)
+
+
+def _single_dispatch(function: Any) -> Reduced | None:
+    """It has a cache of weak references."""
+    if goes_by_name(function):
+        return None
+    registry = {cls: each for cls, each in function.registry.items() if cls is not object}
+    arguments = (function.registry[object],)
+    return functools.singledispatch, arguments, registry, None, None, finish_single_dispatch
+
+
+def finish_single_dispatch(function: Any, registry: dict[type, Callable[..., Any]]) -> None:
+    functools.update_wrapper(function, function.__wrapped__)
+    for cls, implementation in registry.items():
+        function.register(cls, implementation)
 
 
 def _method(method: types.MethodType) -> Reduced | None:
@@ -102,6 +118,17 @@ def finish_cached_function(cached: Any, attributes: dict[str, Any]) -> None:
     """Give it its attributes, once the function has its own: it may refer to its cache."""
     functools.update_wrapper(cached, cached.__wrapped__)
     vars(cached).update(attributes)
+
+
+def _jit_function(function: Any) -> Reduced | None:
+    """numba compiles it again for the arguments that it gets."""
+    if not type(function).__module__.startswith("numba.") or goes_by_name(function):
+        return None
+    return jit_function, (function.py_func, dict(function.targetoptions))
+
+
+def jit_function(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    return importlib.import_module("numba").jit(**options)(function)
 
 
 def _cached_property(obj: Any) -> Reduced:

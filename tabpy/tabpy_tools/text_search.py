@@ -4,6 +4,7 @@ So an edited file, a stale cell or a function that was changed since can't be se
 """
 
 import ast
+import bisect
 import linecache
 import re
 import sys
@@ -74,7 +75,7 @@ class _File:
         if self._tree is None:
             return None
         wanted = essence(code)
-        for node, class_name in _functions(self._tree, "", code):
+        for node, class_name in _functions(self._statements_at(code.co_firstlineno), "", code):
             plain = self._text(node, class_name, code)
             imported = tuple(sorted(self._imported & _names(code)))
             # IPython compiles each statement of a cell apart from the cell's imports.
@@ -94,6 +95,19 @@ class _File:
                 return ast.parse("".join(self.lines))
             except _UNCOMPILED:
                 return None
+
+    def _statements_at(self, line: int) -> ast.Module:
+        """Return the statements that can reach the line: a file may have thousands."""
+        statements = self._tree.body if self._tree else []
+        after = bisect.bisect_right(self._first_lines, line)
+        begun = self._first_lines[after - 1] if after else 0
+        # Several can begin on one line, and the one before them end there.
+        first = bisect.bisect_left(self._first_lines, begun) - 1
+        return ast.Module(statements[max(first, 0) : after], [])
+
+    @cached_property
+    def _first_lines(self) -> list[int]:
+        return [_first_line(each) for each in self._tree.body] if self._tree else []
 
     @cached_property
     def _imported(self) -> frozenset[str]:

@@ -184,3 +184,9 @@ def functions_in(code: types.CodeType) -> Iterator[types.CodeType]:
             if optimized_with_own_locals and (each.co_name[0] != "<" or each.co_name == "<lambda>"):
                 yield each
             yield from functions_in(each)
+
+
+def test_functions_whose_statements_share_a_line(write: Write) -> None:
+    module = write("a = [\n    1,\n    lambda: 1]; b = lambda: 2; c = lambda: 3\nd = lambda: 4\n")
+    functions = [module.a[1], module.b, module.c, module.d]
+    assert [known(each).text for each in functions] == [f"lambda: {n}" for n in (1, 2, 3, 4)]

@@ -301,6 +301,24 @@ def a_sort_by_comparison(values):
     return sorted(values, key=functools.cmp_to_key(lambda a, b: b - a))
 
 
+@functools.singledispatch
+def _shown(x):
+    return "something"
+
+
+@_shown.register
+def _(x: int):
+    return f"int {x}"
+
+
+@_shown.register(list)
+def _(x):
+    return [_shown(each) for each in x]
+
+
+KINDS["a_single_dispatch"] = Kind(_shown, ([1, "x"],), ["int 1", "something"])
+
+
 # --- classes ---
 
 
@@ -613,6 +631,20 @@ class _Colour(enum.Enum):
     @classmethod
     def _missing_(cls, value):
         return cls.RED
+
+
+class _Planet(enum.Enum):
+    EARTH = (1.0, "blue")
+    MARS = (0.1, "red")
+
+    def __init__(self, mass, colour):
+        self.mass = mass
+        self.colour = colour
+
+
+KINDS["an_enumeration_with_attributes"] = Kind(
+    lambda: [_Planet.MARS.mass, _Planet((1.0, "blue")).colour], (), [0.1, "blue"]
+)
 
 
 class _Size(enum.IntEnum):
