@@ -17,7 +17,9 @@ class TabPyError(Exception):
     by_name: ClassVar[dict[str, type["TabPyError"]]] = {}
     message: str
     info: str
-    out_of_memory = False  # known in the worker only: what ran there got no more memory
+    # Known in the worker only: that what ran there got no more memory, and its traceback.
+    out_of_memory = False
+    trace = ""
 
     def __init_subclass__(cls) -> None:
         TabPyError.by_name[cls.__name__] = cls
@@ -84,18 +86,21 @@ class ScriptFailedError(TabPyError):
 
     message = "Error processing script"
 
-    def __init__(self, info: str, *, out_of_memory: bool = False) -> None:
+    def __init__(self, info: str, *, trace: str = "", out_of_memory: bool = False) -> None:
         super().__init__(info)
-        self.info = info
+        self.info, self.trace = info, trace
         self.out_of_memory = out_of_memory
 
 
 class FunctionFailedError(TabPyError):
     """A deployed function raised; `info` has the exception."""
 
-    def __init__(self, name: str, info: str, *, out_of_memory: bool = False) -> None:
+    def __init__(
+        self, name: str, info: str, *, trace: str = "", out_of_memory: bool = False
+    ) -> None:
         super().__init__(name, info)
         self.message, self.info = f"Error querying function '{name}'", info
+        self.trace = trace
         self.out_of_memory = out_of_memory
 
 

@@ -99,6 +99,12 @@ class Settings:
         False,
         "caller, URL and Tableau client in each log line",
     )
+    log_printed: bool = setting(
+        "TABPY_LOG_PRINTED",
+        values.flag,
+        False,
+        "what scripts and functions print, in the log",
+    )
     log_level: str = setting(
         "TABPY_LOG_LEVEL", values.level, "INFO", "DEBUG also logs what scripts print"
     )

@@ -4,16 +4,16 @@ import platform
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 import cloudpickle
 
+from tabpy.tabpy_tools.careful_pickler import pickled, title_of
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
 from tabpy.tabpy_tools.installation import Installation
-from tabpy.tabpy_tools.pickler import Pickler
 
 # In every archive, whatever the function does.
 _MACHINERY = ("tabpy", "cloudpickle")
@@ -43,25 +43,26 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
     """Pickle into a temporary file, open until the block ends.
 
     Code from modules that aren't installed packages goes into the archive, since the server won't
-    have them. Warns of what can't: imports of such modules that run with the function. Raises
-    TypeError for an object that can't be pickled.
+    have them; what can't be pickled in such a module and isn't needed stays behind. Warns of what
+    the server won't have: modules whose import runs with the function, and files that it names.
+    Raises TypeError that names what can't be pickled.
     """
     installation = Installation()
     with tempfile.TemporaryFile() as file:
-        pickler = Pickler(file)
         with _registry, _taken_along(installation):
-            try:
-                pickler.dump(query_object)
-            except Exception as error:  # the objects' own reducers raise what they like
-                raise TypeError(
-                    f"{_title(query_object.custom_query)} can't be deployed, as something it "
-                    f"refers to can't be pickled: {error}"
-                ) from error
+            pickler = pickled(query_object, file)
         for module in sorted(filter(installation.finds_locally, pickler.imported_inside)):
             warnings.warn(
-                f"{_title(query_object.custom_query)} imports {module!r} when it runs, which is a "
+                f"{title_of(query_object)} imports {module!r} when it runs, which is a "
                 "file of this machine that the server doesn't have: import it at the top of the "
                 "notebook or module instead, and it is deployed along.",
+                stacklevel=4,
+            )
+        for path in sorted(pickler.local_files):
+            warnings.warn(
+                f"{title_of(query_object)} names {path!r}, a file of this machine that "
+                "the server doesn't have: read it before, into a variable that the function uses, "
+                "and what was read is deployed along.",
                 stacklevel=4,
             )
         size = file.tell()
@@ -85,7 +86,3 @@ def _taken_along(installation: Installation) -> Iterator[None]:
     finally:
         for module in registered:
             cloudpickle.unregister_pickle_by_value(module)
-
-
-def _title(function: Callable[..., Any]) -> str:
-    return getattr(function, "__name__", type(function).__name__)

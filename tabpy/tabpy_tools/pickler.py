@@ -10,22 +10,26 @@ import cloudpickle
 from tabpy.tabpy_tools import reducers
 from tabpy.tabpy_tools.function_text import PYTHON, bytecode, rebuilt
 from tabpy.tabpy_tools.generated_classes import portable
+from tabpy.tabpy_tools.local_files import named_in
 from tabpy.tabpy_tools.text_search import TextSearch
+from tabpy.tabpy_tools.unpicklable import MACHINERY
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publishes no types
     """cloudpickle's, which sends functions as text, and notes what it meets.
 
     `modules` and `imported_inside` are the top-level modules of what it has met, and those that
-    functions import when they run. `compiled` names the functions that went as bytecode.
+    functions import when they run; `local_files` what they name of this machine. `compiled` names
+    the functions that went as bytecode.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
         self.imported_inside: set[str] = set()
+        self.local_files: set[str] = set()
         self.compiled: set[str] = set()
-        self._texts = TextSearch()
+        self.texts = TextSearch()
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.ModuleType):
@@ -45,6 +49,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
             return reduced
         if isinstance(obj, types.FunctionType):
             self.imported_inside.update(_imports(obj.__code__))
+            self.local_files.update(named_in(obj))
         return portable(obj, reduced) if isinstance(obj, type) and len(reduced) > 2 else reduced
 
     def _function_getnewargs(self, func: types.FunctionType) -> Any:
@@ -56,7 +61,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
 
     def _code(self, code: types.CodeType) -> Any:
         """Send the text that gives this code; where there is none, bytecode for this Python."""
-        if (text := self._texts.text_of(code)) is not None:
+        if (text := self.texts.text_of(code)) is not None:
             return rebuilt, tuple(text)
         self.compiled.add(code.co_name)
         _, arguments = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
@@ -70,9 +75,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
         """Take a module along: make it first and fill it then, since its parts may refer to it."""
         if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
             return NotImplemented
-        machinery = {"__builtins__", "__cached__", "__file__", "__loader__", "__path__", "__spec__"}
-        state = {name: value for name, value in vars(module).items() if name not in machinery}
-        return types.ModuleType, (module.__name__,), state
+        return types.ModuleType, (module.__name__,), self.globals_of(module)
+
+    def globals_of(self, module: types.ModuleType) -> dict[str, Any]:
+        """Return what is taken along of a module."""
+        return {name: value for name, value in vars(module).items() if name not in MACHINERY}
 
 
 def _imports(code: types.CodeType) -> Iterator[str]:

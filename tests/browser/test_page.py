@@ -114,6 +114,20 @@ def test_an_error_is_shown_at_the_line_that_failed(page: Page) -> None:
     expect(page.locator("#lines .failing")).to_have_count(0)
 
 
+def test_what_a_script_prints_is_shown(page: Page) -> None:
+    run(page, "print('a', ',\"printed\":')\nreturn [1, 2.0]")
+    expect(page.locator("#result")).to_have_text("[1,2.0]")
+    expect(page.locator("#printed")).to_have_text('a ,"printed":')
+
+    run(page, "print('before')\nreturn 1 / 0")
+    expect(page.locator("#error-info")).to_contain_text("ZeroDivisionError")
+    expect(page.locator("#printed")).to_have_text("before")
+
+    run(page, "return 1")
+    expect(page.locator("#result")).to_have_text("1")
+    expect(page.locator("#printed")).to_be_hidden()
+
+
 def test_data_that_is_no_json_is_not_sent(page: Page) -> None:
     run(page, "return 1", "{_arg1: 1}")
     expect(page.locator("#error-message")).to_have_text("The data is not JSON")

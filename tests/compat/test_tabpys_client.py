@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from scipy import stats
 from tests.running import PASSWORD, USER, Server, clean_environment
 
 Start = Callable[..., Server]
-TABPY = "2.16.0"
+TABPY, BEFORE_2_12 = "2.16.0", "2.9.0"
 NEEDS = ("genson==1.4.0", "jsonschema==4.26.0")  # its schemas do, and our environment has neither
 
 PROGRAM = '''
@@ -80,24 +80,61 @@ print()
 print(json.dumps(found))
 '''
 
+OVERRIDING = """
+import json
+import sys
+
+from tabpy.tabpy_tools.client import Client
+
+given = json.load(sys.stdin)
+client = Client(given["url"])
+client.set_credentials(given["user"], given["password"])
+client.deploy("my function", lambda a: a + 1, "adds")
+client.deploy("my function", lambda a: a * 10, "multiplies", override=True)
+endpoint = client.get_endpoints()["my function"]
+answer = client.query("my function", 5)
+print()
+print(json.dumps([endpoint.version, endpoint.description, answer["version"], answer["response"]]))
+"""
+
 
 @pytest.fixture(scope="module")
 def published(request: pytest.FixtureRequest) -> Path:
+    return package(request, TABPY)
+
+
+def package(request: pytest.FixtureRequest, version: str) -> Path:
     """A folder with TabPy's package as it is on PyPI, kept between runs."""
     cache = request.config.cache
     assert cache is not None
-    folder = cache.mkdir("published") / f"tabpy-{TABPY}-{sys.implementation.cache_tag}"
+    folder = cache.mkdir("published") / f"tabpy-{version}-{sys.implementation.cache_tag}"
     if folder.is_dir():
         return folder
     with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
         into = Path(partial, "packages")
-        for packages in (("--no-deps", f"tabpy=={TABPY}"), NEEDS):
+        for packages in (("--no-deps", f"tabpy=={version}"), NEEDS):
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(into)]
             done = subprocess.run([*pip, *packages], capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 pytest.skip(f"pip can't get TabPy's client: {done.stderr.strip()[-300:]}")
         into.rename(folder)
     return folder
+
+
+def run(program: str, given: Mapping[str, Any], package: Path, folder: Path) -> Any:
+    """What a program prints in its last line, as JSON."""
+    file = folder / "program.py"
+    file.write_text(program)
+    done = subprocess.run(
+        [sys.executable, file],
+        input=json.dumps(given),
+        env={**clean_environment(), "PYTHONPATH": str(package)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("way", ["shared disk", "remote server"])
@@ -113,18 +150,7 @@ def test_tabpys_client_works_unchanged(
         "password": PASSWORD,
         "options": remote if way == "remote server" else {},
     }
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    done = subprocess.run(
-        [sys.executable, program],
-        input=json.dumps(given),
-        env={**clean_environment(), "PYTHONPATH": str(published)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found = run(PROGRAM, given, published, tmp_path)
     assert Path(found["package"]).is_relative_to(published)
 
     deployed = "200 - Success\n" if way == "remote server" else None
@@ -145,6 +171,16 @@ def test_tabpys_client_works_unchanged(
     staged = server.folder / "state" / "uploads"
     assert [file for file in staged.rglob("*") if file.is_file()] == []
     assert PASSWORD not in server.log  # though this client puts it into a script
+
+
+def test_a_client_before_2_12_replaces_a_function(
+    start: Start, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """It sends no word that this is a new version, only where its archive lies."""
+    server = start({"TABPY_MODELS_PATH": str(tmp_path)})
+    given = {"url": f"http://localhost:{server.port}/", "user": USER, "password": PASSWORD}
+    found = run(OVERRIDING, given, package(request, BEFORE_2_12), tmp_path)
+    assert found == [2, "multiplies", 2, 50]
 
 
 def test_the_predeployed_functions_answer(start: Start, tmp_path: Path) -> None:

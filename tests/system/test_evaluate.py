@@ -386,7 +386,7 @@ return repr(Deep())
 def test_recursion_without_end_costs_only_itself(lone: Server) -> None:
     info = failure(lone.evaluate("def f(n): return f(n + 1) + 1\nreturn f(0)"))
     assert info[0].startswith("RecursionError : ")
-    assert len(info) < 10
+    assert len(info) < 15
     assert lone.evaluate(DEEP).status in (500, 408)
     assert lone.evaluate("return 1").json == 1
 
@@ -631,6 +631,33 @@ def test_what_a_failing_script_prints_is_in_the_log_too(lone: Server) -> None:
     mark = secrets.token_hex(8)
     failure(lone.evaluate(f"print('{mark}'.upper())\nreturn 1 / 0"))
     assert lone.log_lines("msg=printed", mark.upper())
+
+
+def test_to_debug_a_script_sends_what_it_prints(server: Server) -> None:
+    body = json.dumps({"script": "print('one')\nreturn _arg1", "data": {"_arg1": [1, 2.5]}})
+    reply = server.request("POST", "/evaluate?debug=true", body)
+    assert reply.json == {"response": [1, 2.5], "printed": "one\n"}
+    body = json.dumps({"script": "print('two')\ndef f():\n    {}['x']\nf()"})
+    reply = server.request("POST", "/evaluate?debug=true", body)
+    assert (reply.status, reply.json) == (
+        500,
+        {
+            "message": "Error processing script",
+            "info": "KeyError : 'x'\nline 3, in f: {}['x']\ncalled from line 4: f()",
+            "printed": "two\n",
+            "trace": "Traceback (most recent call last):\n"
+            '  File "<script>", line 4\n    f()\n'
+            "  File \"<script>\", line 3, in f\n    {}['x']\n"
+            "KeyError: 'x'",
+        },
+    )
+
+
+def test_memory_that_ran_out_has_a_traceback_too(server: Server) -> None:
+    body = json.dumps({"script": "x = 1\nraise MemoryError"})
+    reply = server.request("POST", "/evaluate?debug=true", body)
+    assert "TABPY_SCRIPT_MEMORY_MB" in reply.json["info"]
+    assert reply.json["trace"].endswith("line 2\n    raise MemoryError\nMemoryError")
 
 
 def test_what_a_script_prints_is_nobodys_business_otherwise(server: Server) -> None:

@@ -63,9 +63,15 @@ def name() -> str:
 
 
 def post(
-    server: Server, name: str, body: bytes | str, method: str = "POST", **headers: str
+    server: Server,
+    name: str,
+    body: bytes | str,
+    method: str = "POST",
+    *,
+    path_end: str = "",
+    **headers: str,
 ) -> Reply:
-    return server.request(method, f"/query/{quote(name)}", body, headers=headers)
+    return server.request(method, f"/query/{quote(name)}{path_end}", body, headers=headers)
 
 
 def result(server: Server, code: str) -> Any:
@@ -194,7 +200,23 @@ def test_a_failing_function_tells_class_text_and_line(server: Server) -> None:
     first, *places = info.split("\n")
     assert first == "ZeroDivisionError : division by zero"
     start = divide.__code__.co_firstlineno
-    assert places == [f"line {start + 2}, in inner", f"line {start + 4}, in divide"]
+    assert [each.partition(": ")[0] for each in places] == [
+        f"test_query.py, line {start + 2}, in inner",
+        f"called from test_query.py, line {start + 4}, in divide",
+    ]
+
+
+def test_to_debug_a_function_sends_what_it_prints(server: Server) -> None:
+    def debug(code: str) -> Reply:
+        return post(server, "run", json.dumps({"data": [code]}), path_end="?debug=true")
+
+    reply = debug("print('one')\nresult = 2")
+    assert (reply.json["response"], reply.json["printed"]) == (2, "one\n")
+    reply = debug("print('two')\n1 / 0")
+    assert (reply.status, reply.json["printed"]) == (500, "two\n")
+    assert reply.json["info"].startswith("ZeroDivisionError : division by zero\n<string>, line 2")
+    assert reply.json["trace"].startswith("Traceback (most recent call last):\n")
+    assert reply.json["trace"].endswith("line 2\nZeroDivisionError: division by zero")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tabpy.tabpy_server.functions.store.endpoint import EndpointMetadata
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_tools.client import Client
 from tests.postgres import Postgres
-from tests.running import Server, until
+from tests.running import USER, Server, until
 
 Start = Callable[..., Server]
 TABPYS_STATE = Path(__file__).parents[1] / "compat" / "data" / "state"
@@ -89,6 +89,22 @@ def facts(client: Client) -> dict[str, dict[str, Any]]:
 
 
 # --- one server -----------------------------------------------------------------------------------
+
+
+def test_a_database_of_a_server_before_authors_is_taken_as_it_is(
+    start: Start, home: dict[str, str]
+) -> None:
+    server = start({**home, "WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"})
+    server.client().deploy("scale", times(2))
+    server.stop()
+    execute(home, "ALTER TABLE tabpy_versions DROP COLUMN author")
+
+    servers = [start({**home, "WEB_CONCURRENCY": "2", "TABPY_WORKERS": "1"}) for _ in range(2)]
+    for each in servers:
+        assert answer(each, "scale", 3) == 6
+    servers[0].client().deploy("scale", times(3), override=True)
+    kept = servers[1].client().versions("scale")["versions"]
+    assert [(each["version"], each["author"]) for each in kept] == [(2, USER), (1, None)]
 
 
 def test_each_change_is_known_to_both_web_processes_once_it_is_acknowledged(

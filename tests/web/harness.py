@@ -33,7 +33,7 @@ from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.server_info import Service
-from tabpy.tabpy_server.workers.pool.job import Job, Timing
+from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tests.running import PASSWORD, PATIENCE, USER, Reply, basic
 
 T = TypeVar("T")
@@ -70,13 +70,17 @@ class FakeCatalog:
 
 
 class FakePool:
-    """Has no worker, and knows no function. `jobs` are those it was asked to run."""
+    """Has no worker, and knows no function, but may be given an `outcome` of each job. `jobs` are
+    those it was asked to run."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcome: Outcome | None = None) -> None:
         self.jobs: list[Job] = []
+        self._outcome = outcome
 
-    async def run(self, job: Job, _: Timing) -> NoReturn:
+    async def run(self, job: Job, _: Timing) -> Outcome:
         self.jobs.append(job)
+        if self._outcome is not None:
+            return self._outcome
         if job.function is not None:
             raise errors.UnknownFunctionError(f"There is no function '{job.function}'.")
         raise errors.AllBusyError(1.0)

@@ -1,10 +1,15 @@
-"""What a request asks of the pool."""
+"""What a request asks of the pool, and what it replies of the outcome."""
 
+import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from tabpy.tabpy_server.errors import FunctionFailedError, InvalidInputError, ScriptFailedError
 from tabpy.tabpy_server.isolation import Isolation
+from tabpy.tabpy_server.workers.pool.job import Outcome
+from tabpy.tabpy_server.workers.protocol import Failure, Reply
 from tests.running import USER
 from tests.web.harness import FakePool, Web
 
@@ -29,3 +34,112 @@ def test_the_page_says_whose_scripts_may_share_a_worker(serve: Serve) -> None:
     for isolation in Isolation:
         page = serve({"script_isolation": isolation}).request("GET", "/").body.decode()
         assert f'<dd id="isolation">{isolation.words}</dd>' in page
+
+
+# --- what was printed, and tracebacks ---
+
+EVALUATED = Outcome(Reply(printed="a \ud800\n"), b"[1, 2]")
+QUERIED = Outcome(
+    Reply("0" * 32 + "-1", "a\n"), b'{"response":5,"version":1,"model":"f","uuid":"u"}'
+)
+FAILED = Failure.of(ScriptFailedError("x : y"), Reply(printed="a\n"), "Traceback: x: y")
+
+
+def test_to_debug_a_script_its_response_comes_with_what_it_printed(serve: Serve) -> None:
+    web = serve(pool=FakePool(EVALUATED))
+    assert web.request("POST", "/evaluate?debug=true", b"{}").json == {
+        "response": [1, 2],
+        "printed": "a \ud800\n",
+    }
+
+
+def test_to_debug_a_function_its_answer_has_what_it_printed_too(serve: Serve) -> None:
+    web = serve(pool=FakePool(QUERIED))
+    tag = {"If-None-Match": "*"}  # what was printed is no part of what a tag stands for
+    reply = web.request("POST", "/query/f?debug=true", b"{}", tag)
+    assert (reply.status, reply.headers["Etag"]) == (200, None)
+    assert reply.json == {
+        "response": 5,
+        "version": 1,
+        "model": "f",
+        "uuid": "u",
+        "printed": "a\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "failure"),
+    [
+        ("/evaluate", FAILED),
+        ("/query/f", Failure.of(FunctionFailedError("f", "x : y"), Reply(printed="a\n"), "T")),
+        ("/query/f", Failure.of(InvalidInputError("f", "x"), Reply())),
+    ],
+    ids=["script", "function", "arguments"],
+)
+def test_to_debug_a_failure_its_traceback_comes_along(
+    serve: Serve, path: str, failure: Failure
+) -> None:
+    web = serve(pool=FakePool(Outcome(failure, b"")))
+    plain = web.request("POST", path, b"{}")
+    told = web.request("POST", f"{path}?debug=true", b"{}")
+    assert told.status == plain.status
+    assert told.json == {**plain.json, "printed": failure.printed, "trace": failure.trace}
+
+
+@pytest.mark.parametrize("query", ["", "?debug=false", "?other=true", "?debug=true&debug=false"])
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [("/evaluate", EVALUATED), ("/query/f", QUERIED), ("/evaluate", Outcome(FAILED, b""))],
+    ids=["script", "function", "failure"],
+)
+def test_who_does_not_debug_gets_nothing_else(
+    serve: Serve, query: str, path: str, outcome: Outcome
+) -> None:
+    pool = FakePool(outcome)
+    reply = serve(pool=pool).request("POST", path + query, b"{}")
+    if isinstance(outcome.message, Failure):
+        assert reply.json == {"message": "Error processing script", "info": "x : y"}
+    else:
+        assert reply.body == outcome.body
+    assert [each.want_printed for each in pool.jobs] == [False]
+
+
+@pytest.mark.parametrize("path", ["/evaluate", "/query/f"])
+def test_a_debug_that_is_neither_yes_nor_no_is_refused(serve: Serve, path: str) -> None:
+    pool = FakePool()
+    reply = serve(pool=pool).request("POST", f"{path}?debug=maybe", b"{}")
+    assert reply.error == (400, "'debug' is 'maybe'.", "It is true or false.")
+    assert pool.jobs == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "level", "logged"),
+    [
+        ({"log_printed": True}, logging.INFO, "INFO"),
+        ({"log_printed": True}, logging.WARNING, None),
+        ({}, logging.INFO, None),
+        ({}, logging.DEBUG, "DEBUG"),
+    ],
+    ids=["setting", "setting and a higher level", "default", "debug"],
+)
+def test_what_is_printed_is_logged_where_a_setting_asks_for_it(
+    serve: Serve,
+    caplog: pytest.LogCaptureFixture,
+    settings: dict[str, Any],
+    level: int,
+    logged: str | None,
+) -> None:
+    pool = FakePool(QUERIED)
+    web = serve(settings, pool=pool)
+    with caplog.at_level(level, "tabpy.script"):
+        web.request("POST", "/query/f", b"{}", {"X-Request-Id": "an id"})
+    assert [each.want_printed for each in pool.jobs] == [logged is not None]
+    lines = [each for each in caplog.records if each.getMessage() == "printed"]
+    assert [each.levelname for each in lines] == ([logged] if logged else [])
+    for line in lines:
+        assert line.__dict__["fields"] == {
+            "request_id": "an id",
+            "user": USER,
+            "function": "f",
+            "text": "a\n",
+        }

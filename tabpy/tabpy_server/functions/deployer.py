@@ -86,7 +86,9 @@ class Deployer:
         async with self._turn_of(archive):
             checked = await self._check_and_store(request, archive)
             model = await self._catalog.change(
-                lambda store: store.replace(request.name, checked.request.given, checked.archive)
+                lambda store: store.replace(
+                    request.name, checked.request.given, checked.archive, request.author
+                )
             )
             return DeployResult(model, checked.remarks)
 
@@ -119,7 +121,9 @@ class Deployer:
         checked = await self._check_and_store(request, archive)
         metadata = _metadata(checked.request)
         model = await self._catalog.change(
-            lambda store: store.create(request.name, metadata, checked.archive, version)
+            lambda store: store.create(
+                request.name, metadata, checked.archive, version, request.author
+            )
         )
         return DeployResult(model, checked.remarks)
 

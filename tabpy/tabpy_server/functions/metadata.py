@@ -26,7 +26,7 @@ FIELDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
 @dataclass(frozen=True)
 class DeployRequest:
     """A request to deploy: a name, the given fields of `EndpointMetadata`, and what is known of the
-    archive."""
+    archive. `author` is who has signed in to send it, None where nobody has."""
 
     name: str
     type: str
@@ -35,6 +35,7 @@ class DeployRequest:
     packages: Mapping[str, str] = field(default_factory=dict)
     requirements: list[str] = field(default_factory=list)
     origin: str = ""
+    author: str | None = None
 
     @property
     def schema_text(self) -> str:
@@ -48,8 +49,11 @@ class DeployRequest:
         return replace(self, given={**self.given, "schema": schema})
 
 
-def parse_metadata(metadata: Any, name: str | None = None) -> DeployRequest:
-    """Return the request that a JSON value makes. `name` is the one in the request's path.
+def parse_metadata(
+    metadata: Any, name: str | None = None, author: str | None = None
+) -> DeployRequest:
+    """Return the request that a JSON value makes. `name` is the one in the request's path, `author`
+    who has signed in.
 
     Walks over all of it, so megabytes belong on a thread. Raises InvalidInputError that names what
     is wrong.
@@ -85,6 +89,7 @@ def parse_metadata(metadata: Any, name: str | None = None) -> DeployRequest:
         packages=_texts_by_name(metadata, "packages"),
         requirements=_texts(metadata, "requirements"),
         origin=_text(metadata, "origin"),
+        author=author,
     )
 
 

@@ -61,14 +61,25 @@ function verdict(value, data) {
   return `${values} for ${rows} rows${fits ? "" : `: Tableau expects 1 or ${rows}`}`;
 }
 
-function showReply(text, data) {
-  show("verdict", verdict(JSON.parse(text), data));
-  show("result", text);
+/** What was returned, as it came, since JavaScript would round its numbers; and what was printed. */
+function takenApart(text) {
+  const reply = text.trim();
+  // The text of what was printed comes last, and has no bare quotes in it.
+  const response = reply.slice('{"response":'.length, reply.lastIndexOf(',"printed":'));
+  return { response, printed: JSON.parse(reply).printed };
 }
 
-function showError({ message, info }) {
+function showReply(text, data) {
+  const { response, printed } = takenApart(text);
+  show("verdict", verdict(JSON.parse(response), data));
+  show("result", response);
+  show("printed", printed);
+}
+
+function showError({ message, info, printed }) {
   show("error-message", message);
   show("error-info", info);
+  show("printed", printed ?? "");
   element("error").hidden = false;
 }
 
@@ -86,7 +97,7 @@ function showFailingLine(info) {
 async function evaluate(script, data) {
   // Relative to this page, so that a path prefix works, and without the user:password@ it may have
   // been opened with, which fetch refuses.
-  const address = new URL("evaluate", location.origin + location.pathname);
+  const address = new URL("evaluate?debug=true", location.origin + location.pathname);
   const response = await fetch(address, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -97,7 +108,7 @@ async function evaluate(script, data) {
 
 async function run() {
   if (element("run").getAttribute("aria-busy") === "true") return;
-  for (const id of ["result", "error", "verdict", "time"]) element(id).hidden = true;
+  for (const id of ["result", "printed", "error", "verdict", "time"]) element(id).hidden = true;
   numberLines();
 
   const data = element("data").value.trim() || "{}";

@@ -112,6 +112,8 @@ def _operation(method: str, path: str, found: Operation) -> dict[str, Any]:
         "summary": found.summary,
         "responses": {str(each.status): _reply(each) for each in found.replies},
     }
+    if found.query:
+        described["parameters"] = [{**vars(each), "in": "query"} for each in found.query]
     if found.body is not None:
         described["requestBody"] = _body(found.body)
     return described

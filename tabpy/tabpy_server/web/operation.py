@@ -35,6 +35,15 @@ class Body:
 
 
 @dataclass(frozen=True)
+class Parameter:
+    """What the query of an URL may say."""
+
+    name: str
+    description: str
+    schema: Schema
+
+
+@dataclass(frozen=True)
 class Operation:
     """A method of a route."""
 
@@ -42,18 +51,23 @@ class Operation:
     replies: tuple[Reply, ...]
     body: Body | None
     errors: tuple[int, ...]
+    query: tuple[Parameter, ...]
 
 
 _OPERATIONS: dict[Callable[..., object], Operation] = {}
 
 
 def operation(
-    summary: str, *replies: Reply, body: Body | None = None, errors: tuple[int, ...] = ()
+    summary: str,
+    *replies: Reply,
+    body: Body | None = None,
+    errors: tuple[int, ...] = (),
+    query: tuple[Parameter, ...] = (),
 ) -> Callable[[Method], Method]:
     """Say what the method below it does. `errors`: statuses that not every route can give."""
 
     def declare(method: Method) -> Method:
-        _OPERATIONS[method] = Operation(summary, replies, body, errors)
+        _OPERATIONS[method] = Operation(summary, replies, body, errors, query)
         return method
 
     return declare

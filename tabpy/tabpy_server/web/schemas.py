@@ -13,6 +13,7 @@ JSON, MULTIPART, HTML = "application/json", "multipart/form-data", "text/html"
 ANY: Schema = {}
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "integer"}
+FLAG: Schema = {"type": "boolean"}
 TEXTS: Schema = {"type": "array", "items": TEXT}
 TEXTS_BY_NAME: Schema = {"type": "object", "additionalProperties": TEXT}
 
@@ -48,7 +49,14 @@ LIMITS = record(
         ),
     }
 )
-ERROR = record({"message": TEXT, "info": TEXT})
+# What a request with ?debug=true is told beside the rest.
+PRINTED: Mapping[str, Schema] = {
+    "printed": {"type": "string", "description": "To debug: what was printed"}
+}
+TRACE: Mapping[str, Schema] = {
+    "trace": {"type": "string", "description": "To debug: the author's part of the traceback"}
+}
+ERROR = record({"message": TEXT, "info": TEXT}, {**PRINTED, **TRACE})
 NOTHING = record({})
 ALIVE = record({"status": {"const": "alive"}})
 
@@ -109,7 +117,7 @@ ARGUMENTS: Schema = {
     },
     "required": ["data"],
 }
-RESPONSE = record({"response": ANY, "version": NUMBER, "model": TEXT, "uuid": TEXT})
+RESPONSE = record({"response": ANY, "version": NUMBER, "model": TEXT, "uuid": TEXT}, PRINTED)
 
 NAME: Schema = {"type": "string", "description": "Of a deployed function"}
 KIND: Schema = {"enum": [MODEL, ALIAS]}
@@ -174,6 +182,10 @@ VERSION = record(
     {
         "version": NUMBER,
         "creation_time": NUMBER,
+        "author": {
+            "type": ["string", "null"],
+            "description": "Who deployed it; null: nobody had signed in, or it isn't known",
+        },
         "sha256": TEXT,
         "size": NUMBER,
         "python": TEXT,

@@ -125,7 +125,7 @@ class Hello:
 @dataclass(frozen=True)
 class Job:
     """Web process: do `task`, with the body. `model_memory`: bytes of models to keep loaded.
-    `want_printed`: tell what the script prints."""
+    `want_printed`: tell what the script prints, and the traceback if it fails."""
 
     task: Task
     change_token: str
@@ -146,18 +146,20 @@ class Reply:
 
 @dataclass(frozen=True)
 class Failure:
-    """Worker: what went wrong, an `errors.TabPyError`; the rest is as in `Reply`."""
+    """Worker: what went wrong, an `errors.TabPyError`, and the author's part of its traceback; the
+    rest is as in `Reply`."""
 
     error_name: str
     facts: list[Any]
     printed: str = ""
     recycle: bool = False
     trouble: str = ""
+    trace: str = ""
 
     @classmethod
-    def of(cls, error: TabPyError, reply: Reply) -> "Failure":
-        """Return the message that carries `error`, and the rest of `reply`."""
-        rest = (reply.printed, reply.recycle, reply.trouble)
+    def of(cls, error: TabPyError, reply: Reply, trace: str = "") -> "Failure":
+        """Return the message that carries `error`, the rest of `reply`, and `trace`."""
+        rest = (reply.printed, reply.recycle, reply.trouble, trace)
         facts = [_cut(str(fact)) for fact in error.args]
         return cls(type(error).__name__, facts, *rest)
 

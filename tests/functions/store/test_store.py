@@ -1,6 +1,7 @@
 """The operations on the store, on SQLite; `tests/system/test_store.py` has Postgres."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tabpy.tabpy_server.errors import (
     UnknownVersionError,
 )
 from tabpy.tabpy_server.functions.store import archives
+from tabpy.tabpy_server.functions.store.database import open_engine
 from tabpy.tabpy_server.functions.store.endpoint import (
     ArchiveInfo,
     Endpoint,
@@ -72,6 +74,16 @@ def test_a_new_version_has_the_next_number_though_an_older_one_serves(
     found, kept = store.versions("f")
     assert (found, [each.version for each in kept]) == (third, [3, 2])
     assert len(kept) == KEPT
+
+
+@pytest.mark.parametrize("author", ["anna", "Größe \0 \ud800", None], ids=["a", "odd", "nobody"])
+def test_each_version_tells_who_deployed_it(
+    store: Store, tmp_path: Path, author: str | None
+) -> None:
+    store.create("f", EndpointMetadata(), put(store, tmp_path, b"1"), author=author)
+    store.replace("f", {}, put(store, tmp_path, b"2"), "bert")
+    store.roll_back("f", 1)
+    assert [each.author for each in store.versions("f")[1]] == ["bert", author]
 
 
 def test_a_change_leaves_the_version(store: Store, tmp_path: Path) -> None:
@@ -263,11 +275,13 @@ def test_a_database_as_the_first_version_left_it_is_read(store: Store, engine: E
             "d", "docstring": "e", "methods": [], "dependencies": ["g"], "target": null,
             "schema": {"a": 1}, "is_public": true}', 5, 6)""",
             "INSERT INTO tabpy_archives VALUES ('aa', 7, 5)",
+            "ALTER TABLE tabpy_versions DROP COLUMN author",
             """INSERT INTO tabpy_versions VALUES ('f', 2, 'aa', '{"sha256": "aa", "size": 7,
             "python": "3.11", "packages": {"p": "1"}, "requirements": ["p"], "origin": "o"}',
             '"e"', 5)""",
         ):
             connection.exec_driver_sql(statement)
+    store.migrate()
     metadata = EndpointMetadata("model", "d", "e", [], ["g"], None, {"a": 1}, is_public=True)
     archive = ArchiveInfo("aa", 7, "3.11", {"p": "1"}, ["p"], "o")
     assert store.load() == {"f": Endpoint("f", 2, metadata, archive, 5, 6)}
@@ -275,6 +289,7 @@ def test_a_database_as_the_first_version_left_it_is_read(store: Store, engine: E
     assert kept.info() == {
         "version": 2,
         "creation_time": 5,
+        "author": None,
         "sha256": "aa",
         "size": 7,
         "python": "3.11",
@@ -282,6 +297,36 @@ def test_a_database_as_the_first_version_left_it_is_read(store: Store, engine: E
         "requirements": ["p"],
         "origin": "o",
     }
+
+
+def test_many_servers_may_bring_a_database_up_to_date_at_once(
+    store: Store, engine: Engine, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE tabpy_versions DROP COLUMN author")
+    engines = [open_engine("", tmp_path / "state") for _ in range(8)]
+    try:
+        with ThreadPoolExecutor(len(engines)) as threads:
+            list(threads.map(lambda each: Store(each, KEPT).migrate(), engines))
+    finally:
+        for each in engines:
+            each.dispose()
+    store.replace("f", {}, put(store, tmp_path, b"2"), "anna")
+    assert [each.author for each in store.versions("f")[1]] == ["anna", None]
+
+
+def test_a_server_from_before_authors_still_stores_versions(
+    store: Store, engine: Engine, tmp_path: Path
+) -> None:
+    """It names the columns that it knows, while a newer one works on the same database."""
+    add_model(store, tmp_path, "f")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO tabpy_versions (name, version, sha256, code, docstring, creation_time) "
+            "SELECT name, 2, sha256, code, docstring, creation_time FROM tabpy_versions"
+        )
+    assert [each.author for each in store.versions("f")[1]] == [None, None]
 
 
 def test_tables_of_a_later_version_are_left_alone(store: Store, engine: Engine) -> None:

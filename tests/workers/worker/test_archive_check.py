@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from tabpy.tabpy_server.errors import InvalidInputError, NotLoadableError
@@ -16,6 +17,7 @@ from tabpy.tabpy_server.workers.protocol import CheckArchive
 from tabpy.tabpy_server.workers.worker.archive_check import check
 from tests.deploying import archive_of
 
+numpy_path = str(Path(np.__file__).parent)
 TASK = CheckArchive("", "f", [], "", {})
 
 
@@ -49,6 +51,23 @@ def test_one_that_cannot_says_why_and_with_which_python_it_was_made(
         check(replace(task, python="3.2.1"), b"")
     assert raised.value.why.endswith(
         f" It was made with Python 3.2.1; this server runs {platform.python_version()}."
+    )
+
+
+def test_one_that_cannot_names_the_packages_whose_versions_differ(
+    task_of: Callable[[bytes], CheckArchive],
+) -> None:
+    task = replace(task_of(b"cnumpy.core\nno\n."), packages={"orjson": orjson.__version__})
+    with pytest.raises(NotLoadableError) as raised:
+        check(task, b"")
+    assert "It was made with another version of what it needs (" in raised.value.why
+    assert raised.value.why.endswith(").")
+    assert numpy_path not in raised.value.why
+
+    with pytest.raises(NotLoadableError) as raised:
+        check(replace(task, packages={"numpy": "1.0", "no-such-package": "1"}), b"")
+    assert raised.value.why.endswith(
+        f"). It was made with numpy 1.0; this server has {np.__version__}."
     )
 
 

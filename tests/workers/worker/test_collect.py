@@ -65,7 +65,10 @@ WRONG = {
     "b": ("description=object()", "its description has no form in JSON"),
     "c": ("is_public={1}", "its is_public has no form in JSON"),
     "d": ("schema=LOOP", "its schema has no form in JSON"),
-    "e": ("schema={'a': LOCK}", "wrong_e can't be deployed, as something it refers to can't be"),
+    "e": (
+        "schema={'a': LOCK}",
+        "wrong_e can't be deployed: the item 'a' of the attribute 'schema'",
+    ),
 }
 
 

@@ -138,7 +138,8 @@ def test_what_is_answered(tabpy: TabPy) -> None:
     [
         (
             lambda tabpy: tabpy.query("divide", 1, 0),
-            "Error querying function 'divide': ZeroDivisionError : division by zero\nline ",
+            "Error querying function 'divide': ZeroDivisionError : division by zero\n"
+            "test_function.py, line ",
         ),
         (
             lambda tabpy: tabpy.query("evaluate", "exit(3)"),
@@ -205,6 +206,25 @@ def test_a_function_that_runs_out_of_memory_says_so(
     with pytest.raises(FunctionFailedError) as raised:
         function.query(body, web.references["evaluate"], web.worker())
     assert raised.value.out_of_memory is out_of_memory
+
+
+def column(name: str) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({"a": [1]})[name]
+
+
+def test_a_failure_in_a_package_shows_the_authors_lines_only(web: WebProcess) -> None:
+    pytest.importorskip("pandas")
+    web.deploy("column", column)
+    with pytest.raises(FunctionFailedError) as raised:
+        answer(web, "column", ["b"])
+    line = column.__code__.co_firstlineno + 3
+    head, *places = raised.value.info.split("\n")
+    assert head == "KeyError : 'b'"
+    assert [each.partition(": ")[0] for each in places] == [
+        f"test_function.py, line {line}, in column"
+    ]
 
 
 # --- requests ---

@@ -254,6 +254,8 @@ def raises(error: str) -> Fails:
     [
         (raises("ModuleNotFoundError('no', name='nosuch.part')"),
          "It needs nosuch, which this server doesn't have (ModuleNotFoundError: no)."),
+        (raises("ModuleNotFoundError('no', name='_loss')"),
+         "It was made with another version of what it needs (ModuleNotFoundError: no)."),
         (raises("AttributeError('x')"),
          "It was made with another version of what it needs (AttributeError: x)."),
         (raises("SystemExit(3)"), "Loading it raised SystemExit: 3."),

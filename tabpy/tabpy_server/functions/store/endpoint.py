@@ -60,16 +60,19 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Version:
-    """A version that can be brought back; the time is seconds since 1970."""
+    """A version that can be brought back; the time is seconds since 1970. `author` is the name of
+    who deployed it; None where nobody had signed in, or it isn't known."""
 
     version: int
     archive: ArchiveInfo
     creation_time: int
+    author: str | None
 
     def info(self) -> dict[str, Any]:
         """Return one entry of the versions that are kept, for the one who asks for them."""
         return {
             "version": self.version,
             "creation_time": self.creation_time,
+            "author": self.author,
             **vars(self.archive),
         }

@@ -85,7 +85,7 @@ def find_versions(connection: Connection, name: str) -> list[Version]:
     version = versions.c
     query = (
         select(version.name, version.version, version.sha256, version.creation_time)
-        .add_columns(_bounded(version.code))
+        .add_columns(_bounded(version.code), _bounded(version.author))
         .where(version.name == name)
         .order_by(version.version.desc())
     )
@@ -124,18 +124,18 @@ def change_endpoint(
     )
 
 
-def add_version(
-    connection: Connection, name: str, version: int, docstring: str, archive: ArchiveInfo
-) -> None:
+def add_version(connection: Connection, name: str, version: Version, docstring: str) -> None:
     """Store a version, whose archive is there already."""
+    author = version.author
     connection.execute(
         insert(versions).values(
             name=name,
-            version=version,
-            sha256=archive.sha256,
-            code=_dump(vars(archive), "list of packages and requirements"),
+            version=version.version,
+            sha256=version.archive.sha256,
+            code=_dump(vars(version.archive), "list of packages and requirements"),
             docstring=_dump(docstring, "docstring"),
-            creation_time=int(time.time()),
+            creation_time=version.creation_time,
+            author=None if author is None else _dump(author, "author's name"),
         )
     )
 
@@ -166,6 +166,7 @@ def _version(connection: Connection, row: RowMapping) -> Version:
         version=row["version"],
         archive=_archive(connection, row),
         creation_time=row["creation_time"],
+        author=json.loads(row["author"] or "null"),
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     insert,
+    inspect,
     select,
     text,
     update,
@@ -66,6 +67,7 @@ versions = Table(
     Column("code", Text, nullable=False),  # JSON
     Column("docstring", Text, nullable=False),  # JSON: it goes with the code
     Column("creation_time", BigInteger, nullable=False),
+    Column("author", Text),  # JSON; NULL where nobody had signed in, and in older rows
     ForeignKeyConstraint(["name"], ["tabpy_endpoints.name"], ondelete="CASCADE"),
     ForeignKeyConstraint(["sha256"], ["tabpy_archives.sha256"]),
 )
@@ -73,6 +75,8 @@ versions = Table(
 # the function was removed; from the checkout, which doesn't take the place of what came since.
 origins = Table("tabpy_origins", metadata, Column("origin", Text, primary_key=True))
 
+# Counts up when older servers couldn't use the tables any more: they start with no later ones. A
+# column that may be NULL is nothing to them.
 SCHEMA_VERSION = 1
 LOCK = 0x7461627079  # any number; Postgres's advisory locks are named by one
 
@@ -92,7 +96,15 @@ def migrate(connection: Connection) -> None:
             f"{found}, this server knows {SCHEMA_VERSION}): run that version or a newer one."
         )
     metadata.create_all(connection)
+    _add_author(connection)
     if found is None:
         connection.execute(insert(state).values(id=1, schema_version=SCHEMA_VERSION, revision=1))
     elif found < SCHEMA_VERSION:  # nothing to alter yet: the first version
         connection.execute(update(state).values(schema_version=SCHEMA_VERSION))
+
+
+def _add_author(connection: Connection) -> None:
+    """Add the column that the tables of the first servers don't have."""
+    there = {column["name"] for column in inspect(connection).get_columns(versions.name)}
+    if "author" not in there:
+        connection.execute(text(f"ALTER TABLE {versions.name} ADD COLUMN author TEXT"))

@@ -1,5 +1,6 @@
 """The operations on the store. Whatever returns has been stored durably."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -79,9 +80,14 @@ class Store:
             archives.put(connection, archive)
 
     def create(
-        self, name: str, metadata: EndpointMetadata, archive: ArchiveInfo | None, version: int = 1
+        self,
+        name: str,
+        metadata: EndpointMetadata,
+        archive: ArchiveInfo | None,
+        version: int = 1,
+        author: str | None = None,
     ) -> Endpoint:
-        """Store a new endpoint and return it; an alias has no archive.
+        """Store a new endpoint and return it; an alias has no archive. `author`: see `Version`.
 
         Raises EndpointExistsError, and RefusedError for an impossible target.
         """
@@ -91,11 +97,19 @@ class Store:
             _check_target(connection, name, metadata)
             rows.add_endpoint(connection, name, metadata, version)
             if archive is not None:
-                rows.add_version(connection, name, version, metadata.docstring, archive)
+                made = Version(version, archive, int(time.time()), author)
+                rows.add_version(connection, name, made, metadata.docstring)
             return rows.find_endpoint(connection, name)
 
-    def replace(self, name: str, changes: Mapping[str, Any], archive: ArchiveInfo) -> Endpoint:
+    def replace(
+        self,
+        name: str,
+        changes: Mapping[str, Any],
+        archive: ArchiveInfo,
+        author: str | None = None,
+    ) -> Endpoint:
         """Store a new version of a model, with `changes` to fields of its `EndpointMetadata`.
+        `author`: see `Version`.
 
         Raises UnknownEndpointError, and RefusedError for an alias.
         """
@@ -111,7 +125,8 @@ class Store:
                 select(endpoints.c.last_version).where(endpoints.c.name == name)
             ).scalar_one()
             version = last + 1
-            rows.add_version(connection, name, version, metadata.docstring, archive)
+            made = Version(version, archive, int(time.time()), author)
+            rows.add_version(connection, name, made, metadata.docstring)
             rows.change_endpoint(connection, name, metadata, version=version, last_version=version)
             self._forget_old_versions(connection, name, keep=version)
             return rows.find_endpoint(connection, name)

@@ -46,6 +46,7 @@ class BaseHandler(RequestHandler):
     needed_rights: ClassVar[
         Mapping[str, str]
     ] = {}  # by method; the others need no more than a sign-in
+    error_details: Mapping[str, str] = {}  # what an error's reply has beside message and info
 
     def __init__(
         self, application: Application, request: HTTPServerRequest, **arguments: Any
@@ -250,7 +251,8 @@ class BaseHandler(RequestHandler):
             self.set_header(header, text)
         if answer.status == 401:
             self.set_header("WWW-Authenticate", self.context.service.challenge)
-        self.write_json({"message": answer.message, "info": answer.info}, answer.status)
+        told = {"message": answer.message, "info": answer.info, **self.error_details}
+        self.write_json(told, answer.status)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log accidents; errors that clients are told are none."""

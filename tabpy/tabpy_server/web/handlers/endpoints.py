@@ -54,7 +54,7 @@ class EndpointsHandler(UploadHandler):
         sent = self.sent()
         destination = self.context.upload_destination
         with removing_staged(sent.source, destination):
-            request = await asyncio.to_thread(parse_metadata, sent.metadata)
+            request = await asyncio.to_thread(parse_metadata, sent.metadata, author=self.user)
             with _archive(sent, destination) if request.type == MODEL else nullcontext() as archive:
                 endpoint, remarks = await self.context.deployer.create(request, archive)
         _write_endpoint(self, endpoint, remarks, 201)
@@ -79,10 +79,10 @@ class EndpointHandler(UploadHandler):
     async def put(self, name: str) -> None:
         """Deploy a new version if there is an archive, else change what the body names."""
         sent = self.sent()
-        is_new_version = sent.is_upload or bool(sent.metadata.get("should_update_version"))
+        is_new_version = _is_new_version(sent)
         destination = self.context.upload_destination
         with removing_staged(sent.source if is_new_version else None, destination):
-            request = await asyncio.to_thread(parse_metadata, sent.metadata, name)
+            request = await asyncio.to_thread(parse_metadata, sent.metadata, name, self.user)
             found = await self.context.catalog.endpoint(request.name)
             if "type" in sent.metadata and request.type != found.metadata.type:
                 raise RefusedError(
@@ -169,6 +169,18 @@ class UploadDestinationHandler(BaseHandler):
         folder = self.context.upload_destination
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.write_json({"path": str(folder)})
+
+
+def _is_new_version(sent: Sent) -> bool:
+    """Say whether a PUT brings an archive.
+
+    TabPy's clients from 2.12 on name the folder of the last one when they only change words, and
+    say so; those before name one for a new version, and say nothing.
+    """
+    said = sent.metadata.get("should_update_version")
+    if said is None and sent.metadata.get("type") != ALIAS:
+        return sent.is_upload or sent.source is not None
+    return sent.is_upload or bool(said)
 
 
 def _archive(sent: Sent, destination: Path) -> AbstractContextManager[OpenedArchive | None]:

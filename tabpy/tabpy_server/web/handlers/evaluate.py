@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from tabpy.tabpy_server.rights import EVALUATE
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
-from tabpy.tabpy_server.web.handlers.job import JobHandler
+from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
 from tabpy.tabpy_server.web.schemas import ANY, JSON, SCRIPT
 
@@ -25,13 +25,17 @@ class EvaluateHandler(JobHandler):
 
     @operation(
         "Run a script",
-        Reply(200, "What it returned", ANY),
+        Reply(200, "What it returned; to debug, an object with response and printed", ANY),
         body=Body({JSON: SCRIPT}),
+        query=(DEBUG,),
         errors=(404, 408),
     )
     async def post(self) -> None:
         settings = self.context.settings
         if not settings.evaluate_enable:
             raise RefusedRequestError(DISABLED)
-        _, result = await self.run_job(settings.evaluate_timeout)
-        self.write_json_bytes(result)
+        reply, result = await self.run_job(settings.evaluate_timeout)
+        if self.is_debug():
+            self.write_with_printed(b'{"response":' + result + b"}", reply.printed)
+        else:
+            self.write_json_bytes(result)

@@ -1,16 +1,26 @@
-"""Routes whose answer a script worker makes."""
+"""Routes whose answer a script worker makes.
+
+With `?debug=true` the reply also has what was printed and, after a failure, the traceback. It is
+no part of the body, which is never parsed here.
+"""
 
 import asyncio
 import logging
 
 from tornado.web import Finish
 
+from tabpy.tabpy_server.errors import InvalidInputError
+from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.operation import Parameter
+from tabpy.tabpy_server.web.schemas import FLAG
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
 logger = logging.getLogger("tabpy.script")
 
+DEBUG = Parameter("debug", "Reply with what was printed, and with the traceback of a failure", FLAG)
+FLAGS = {"true": True, "false": False}
 BLANK_EVERY = 20.0  # seconds; Heroku's router waits 30 for the first byte and 55 for each other
 
 
@@ -21,17 +31,28 @@ class JobHandler(BaseHandler):
         super().initialize()
         self._running: asyncio.Task[None] | None = None
 
+    def is_debug(self) -> bool:
+        """Say whether the reply shall have what was printed. Raises InvalidInputError."""
+        said = self.get_query_arguments("debug") or ["false"]
+        try:
+            return FLAGS[said[-1]]
+        except KeyError:
+            raise InvalidInputError(
+                f"'debug' is '{said[-1][:40]}'.", "It is true or false."
+            ) from None
+
     async def run_job(self, seconds: float, function: str | None = None) -> tuple[Reply, bytes]:
         """Run the script of the body, or `function` with the arguments there.
 
         `seconds`: what it may take. Returns the worker's reply and its body, JSON. Raises
         TabPyError.
         """
+        is_debug = self.is_debug()
         job = Job(
             self.whole_body(),
             seconds,
             function,
-            want_printed=logger.isEnabledFor(logging.DEBUG),
+            want_printed=is_debug or logger.isEnabledFor(self._print_level),
             request_id=self.request_id,
             owner=self.context.settings.script_isolation.owner(
                 self.user, self.request_headers.tableau_user
@@ -50,10 +71,17 @@ class JobHandler(BaseHandler):
                 self.context.counters.runs.append((self.route, self.timing.run_ms / 1000))
             if blanks is not None:
                 blanks.cancel()
-        self._log_printed(outcome)
+        self._log_printed(outcome, function)
         if isinstance(outcome.message, Failure):
+            if is_debug:
+                said = outcome.message
+                self.error_details = {"printed": said.printed, "trace": said.trace}
             raise outcome.message.error()
         return outcome.message, outcome.body
+
+    def write_with_printed(self, result: bytes, printed: str) -> None:
+        """Answer with the JSON object `result`, and with what was printed in it."""
+        self.write_json_bytes(result[:-1] + b',"printed":' + dumps(printed) + b"}")
 
     def _start_blanks(self) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(self._send_blanks())
@@ -75,7 +103,16 @@ class JobHandler(BaseHandler):
             self._running.cancel()
         super().on_connection_close()
 
-    def _log_printed(self, outcome: Outcome) -> None:
+    @property
+    def _print_level(self) -> int:
+        return logging.INFO if self.context.settings.log_printed else logging.DEBUG
+
+    def _log_printed(self, outcome: Outcome, function: str | None) -> None:
         if outcome.message.printed:
-            fields = {"request_id": self.request_id, "text": outcome.message.printed}
-            logger.debug("printed", extra={"fields": fields})
+            fields = {
+                "request_id": self.request_id,
+                "user": self.user,
+                "function": function,
+                "text": outcome.message.printed,
+            }
+            logger.log(self._print_level, "printed", extra={"fields": fields})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tabpy.tabpy_server.rights import QUERY
-from tabpy.tabpy_server.web.handlers.job import JobHandler
+from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
 from tabpy.tabpy_server.web.schemas import ARGUMENTS, JSON, RESPONSE
 
@@ -13,6 +13,7 @@ CALL = operation(
     Reply(200, "What it returned", RESPONSE, headers={"Etag": "Identifies response and version"}),
     Reply(304, "It returned what If-None-Match names"),
     body=Body({JSON: ARGUMENTS}),
+    query=(DEBUG,),
     errors=(404, 408),
 )
 
@@ -24,6 +25,9 @@ class QueryHandler(JobHandler):
     @CALL
     async def post(self, name: str) -> None:
         reply, result = await self.run_job(self.context.settings.evaluate_timeout, name)
+        if self.is_debug():
+            self.write_with_printed(result, reply.printed)
+            return
         tag = f'"{reply.etag}"'
         self.set_header("Etag", tag)
         if self.request_headers.etag_matches(tag) and not self._headers_written:

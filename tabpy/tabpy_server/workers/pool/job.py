@@ -12,7 +12,8 @@ class Job:
 
     `body` is the request's raw body in its pieces. `timeout` is in seconds and counts from when
     the job is handed to the pool: looking up the function and waiting for a worker are part of it.
-    `owner` is whose it is: see `isolation`. `request_id` is for the log.
+    `want_printed`: the outcome tells what was printed, and a failure its traceback. `owner` is
+    whose it is: see `isolation`. `request_id` is for the log.
     """
 
     body: Sequence[bytes]

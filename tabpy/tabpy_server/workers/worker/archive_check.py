@@ -5,7 +5,7 @@ from pathlib import Path
 from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.json_codec import dumps, loads, object_in
 from tabpy.tabpy_server.workers.protocol import CheckArchive
-from tabpy.tabpy_server.workers.worker.requirements import differences, unmet
+from tabpy.tabpy_server.workers.worker.requirements import differences, made_with, unmet
 from tabpy.tabpy_server.workers.worker.unpickling import unpickle
 
 
@@ -17,7 +17,11 @@ def check(task: CheckArchive, body: bytes | memoryview) -> bytes:
     is none.
     """
     if task.path:
-        _load(task)
+        try:
+            _load(task)
+        except NotLoadableError as error:
+            why = f"{error.why} {made_with(task.packages, error.why)}".rstrip()
+            raise NotLoadableError(task.name, why, out_of_memory=error.out_of_memory) from None
     schema = object_in(loads(body)) if body else None
     return dumps({"remarks": differences(task.packages), "schema": schema})
 

@@ -15,7 +15,7 @@ from tabpy.tabpy_server.errors import (
 )
 from tabpy.tabpy_server.json_codec import json_type, loads
 from tabpy.tabpy_server.workers.protocol import Reference
-from tabpy.tabpy_server.workers.worker import failures, results
+from tabpy.tabpy_server.workers.worker import account, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError
 
 Answer = TypeVar("Answer")
@@ -94,9 +94,9 @@ def _call(
 
 
 def _failed(model: Model, error: BaseException) -> FunctionFailedError:
+    told = account.of_function(error)
     out_of_memory = isinstance(error, MemoryError)
-    info = failures.describe_function(error)
-    return FunctionFailedError(model.name, info, out_of_memory=out_of_memory)
+    return FunctionFailedError(model.name, told.info, trace=told.trace, out_of_memory=out_of_memory)
 
 
 def _parse(body: bytes | memoryview) -> tuple[list[Any], dict[str, Any]]:

@@ -103,8 +103,9 @@ class Worker:
         if error is None:
             return Reply(etag, printed, recycle, trouble), result
         recycle = recycle or error.out_of_memory
+        trace = error.trace if job.want_printed else ""
         error = self._memory.explain(error)
-        return Failure.of(error, Reply("", printed, recycle, trouble)), b""
+        return Failure.of(error, Reply("", printed, recycle, trouble), trace), b""
 
     def _run(self, task: protocol.Task, body: memoryview) -> tuple[str, bytes]:
         """Return the reply's etag and body. Raises TabPyError."""

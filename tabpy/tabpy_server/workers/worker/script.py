@@ -17,7 +17,8 @@ from typing import Any
 
 from tabpy.tabpy_server.errors import InvalidInputError, ScriptFailedError
 from tabpy.tabpy_server.json_codec import json_type, loads
-from tabpy.tabpy_server.workers.worker import failures, function, results
+from tabpy.tabpy_server.workers.worker import account, function, results
+from tabpy.tabpy_server.workers.worker.failures import FILENAME
 from tabpy.tabpy_server.workers.worker.models import Models
 
 FUNCTION = "_user_script"
@@ -48,8 +49,9 @@ def evaluate(body: bytes | memoryview, models: Models) -> bytes:
 
 
 def _failed(error: BaseException, script: str) -> ScriptFailedError:
+    told = account.of_script(error, script)
     out_of_memory = isinstance(error, MemoryError)
-    return ScriptFailedError(failures.describe(error, script), out_of_memory=out_of_memory)
+    return ScriptFailedError(told.info, trace=told.trace, out_of_memory=out_of_memory)
 
 
 def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
@@ -118,25 +120,23 @@ def _compile(script: str, argument_count: int) -> types.CodeType:
     module = ast.parse(f"def {FUNCTION}({parameters}): pass")
     if tree.body:
         module.body[0].body = tree.body  # type: ignore[attr-defined]
-    code: types.CodeType = compile(
-        module, failures.FILENAME, "exec", flags=future, dont_inherit=True
-    )
+    code: types.CodeType = compile(module, FILENAME, "exec", flags=future, dont_inherit=True)
     return code
 
 
 def _syntax_tree(script: str) -> ast.Module:
     try:
-        return ast.parse(script, failures.FILENAME)
+        return ast.parse(script, FILENAME)
     except IndentationError as error:
         # Calculations are often written with every line indented. One line in front makes that
         # right without touching the text.
         try:
-            block = ast.parse(f"if True:\n{script}", failures.FILENAME)
+            block = ast.parse(f"if True:\n{script}", FILENAME)
         except IndentationError:
             raise error from None
         except SyntaxError as another:
             another.lineno = (another.lineno or 2) - 1
-            raise
+            raise another from None
         if len(block.body) != 1:
             raise
     ast.increment_lineno(block, -1)

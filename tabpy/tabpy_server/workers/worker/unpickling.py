@@ -116,7 +116,8 @@ def _why(error: BaseException, python: str) -> str:
 
 def _reason(error: BaseException) -> str:
     text = f"{type(error).__name__}: {text_of(error)}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
+    # A name of the kind that scikit-learn's compiled modules have is no package to install.
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("_"):
         top = error.name.partition(".")[0]
         return f"It needs {top}, which this server doesn't have ({text})."
     if isinstance(error, ImportError | AttributeError):

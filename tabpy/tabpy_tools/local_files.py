@@ -1,0 +1,38 @@
+"""Which files of this machine a function names: a server has none of them."""
+
+import os
+import types
+from collections.abc import Iterator
+from pathlib import PurePath
+
+from tabpy.tabpy_tools.unpicklable import referred
+
+LONGEST = 1_000  # characters of a path
+
+
+def named_in(function: types.FunctionType) -> set[str]:
+    """Return the paths in a function's text, in its defaults and in the globals it refers to where
+    a file is now, from the working folder on if they are relative."""
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    values = (*_constants(function.__code__), *defaults, *referred(function).values())
+    paths = {str(each) for each in values if isinstance(each, str | PurePath)}
+    return {each for each in paths if _is_file(each)}
+
+
+def _constants(code: types.CodeType) -> Iterator[object]:
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _constants(constant)
+        elif isinstance(constant, tuple):
+            yield from constant
+        else:
+            yield constant
+
+
+def _is_file(path: str) -> bool:
+    """Say whether a file is there; a word without a suffix is taken for a word."""
+    looks_so = len(path) <= LONGEST and PurePath(path).suffix != ""
+    try:
+        return looks_so and os.path.isfile(path)  # noqa: PTH113 - a path may be any text
+    except ValueError:
+        return False
