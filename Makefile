@@ -7,9 +7,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What `make test` and `make coverage` run, and in how many processes at a time.
 TESTS ?=
 JOBS ?= 2
+# Options of `make storm`: --rounds N, --seed N, --postgres.
+STORM ?=
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
-.PHONY: run test coverage lint audit fuzz bench clean
+# What runs in a notebook, on a Python that may be older than the server's.
+CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py
+
+.PHONY: run test coverage lint audit fuzz storm bench clean
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
@@ -29,6 +34,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 $(CLIENT)
 
 # Known vulnerabilities of what a dyno installs, and patterns of unsafe code. Asks PyPI.
 audit: $(VENV)/installed-audit
@@ -38,6 +44,10 @@ audit: $(VENV)/installed-audit
 # For hours, if you like: other examples in each run, and very many.
 fuzz: $(VENV)/installed-dev
 	HYPOTHESIS_PROFILE=long $(PYTEST) -k fuzz
+
+# Kills random processes of a server under load: `make storm STORM="--rounds 50 --postgres"`.
+storm: $(VENV)/installed-dev
+	$(BIN)/python -m tests.storm $(STORM)
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import confinement, endpoints, figures, peer
+from benchmarks import confinement, crowd, endpoints, figures, peer
 from benchmarks.report import Row, as_json, table
 from benchmarks.servers import Kind, exit_on_sigterm
 
@@ -25,6 +25,7 @@ FIGURES = {
     "query": endpoints.query,
     "evaluate-query": endpoints.evaluate_query,
     "confinement": confinement.confinement,
+    "crowd": crowd.crowd,
 }
 
 

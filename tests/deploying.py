@@ -70,7 +70,7 @@ class Line:
         self.request("GET", "/healthz")
         own = self._connection.sock.getsockname()
         self.web_process: int = until(
-            lambda: next((each.pid for each in server.web_processes() if _holds(each, own)), None),
+            lambda: next((each.pid for each in server.web_processes() if holds(each, own)), None),
             "a web process has this connection",
         )
 
@@ -108,5 +108,6 @@ def lines(server: Server) -> Iterator[list[Line]]:
             each.close()
 
 
-def _holds(process: psutil.Process, client: tuple[str, int]) -> bool:
+def holds(process: psutil.Process, client: tuple[str, int]) -> bool:
+    """Whether it is the process at the other end of a client's connection."""
     return any(each.raddr == client for each in process.net_connections("tcp4"))

@@ -31,7 +31,7 @@ BELOW: dict[str, set[str]] = {
     "access": LEAVES,
     "metrics": LEAVES,
     "workers": set(),
-    "workers.protocol": LEAVES,
+    "workers.protocol": {*LEAVES, "workers.fork_server_state"},
     "workers.fork_server_state": LEAVES,
     "workers.worker": {*PROTOCOL, "tabpy.tabpy_tools"},
     "workers.fork_server": {*PROTOCOL, "workers.worker"},

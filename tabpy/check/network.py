@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import time
+from dataclasses import replace
 
 from tabpy.check.client import Reply, UnansweredError, send
 from tabpy.check.report import Finding, fail, ok, warn
@@ -13,6 +14,8 @@ from tabpy.check.target import Target
 from tabpy.check.tls import Peer, inspect, outdated, unverifying
 
 _CONNECT_SECONDS = 5.0
+# Longer than a handshake takes. A port that speaks http waits for more, often for much longer.
+_SILENT_SECONDS = 1.0
 
 
 def resolve(session: Session) -> Finding:
@@ -87,6 +90,8 @@ def handshake(session: Session) -> Finding:
     target = session.target
     peer = _peer(session)
     try:
+        if _is_silent(peer) and _speaks_http(session):
+            return _plain_http(target)
         session.certificates = inspect(peer, session.ca_file)
     except ssl.SSLCertVerificationError as error:
         return fail(
@@ -95,11 +100,7 @@ def handshake(session: Session) -> Finding:
         )
     except OSError as error:
         if _speaks_http(session):
-            return fail(
-                f"port {target.port} speaks plain http, not TLS",
-                "switch TLS on in the server; or, within your own network, leave Require SSL off: "
-                f"tabpy-check http://{target.host}:{target.port}",
-            )
+            return _plain_http(target)
         if version := outdated(peer):
             return fail(
                 f"the server knows {version} at best, which is too old",
@@ -108,6 +109,26 @@ def handshake(session: Session) -> Finding:
         reason = getattr(error, "reason", None) or str(error)
         return fail(f"no TLS on port {target.port} ({reason})", "check that it's the https port")
     return ok(f"{session.certificates.version}")
+
+
+def _is_silent(peer: Peer) -> bool:
+    """Tell whether a handshake gets no answer, as good or bad as it may be, in its first second."""
+    try:
+        replace(peer, timeout=min(_SILENT_SECONDS, peer.timeout)).shake(unverifying())
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _plain_http(target: Target) -> Finding:
+    plain = replace(target, ssl=False)
+    return fail(
+        f"port {target.port} speaks plain http, not TLS",
+        "switch TLS on in the server; or, within your own network, leave Require SSL off: "
+        f"tabpy-check {plain.url}",
+    )
 
 
 def speaks_tls(session: Session) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 from tabpy.check.target import Target
 
@@ -10,7 +10,7 @@ _COLOURS = {"ok": "32", "FAIL": "1;31", "warn": "33", "skip": "2"}
 _NAME_WIDTH = 19
 
 
-class Status(StrEnum):
+class Status(Enum):
     OK = "ok"
     FAIL = "FAIL"
     WARN = "warn"
@@ -58,9 +58,10 @@ def failed(results: Sequence[Result]) -> bool:
 def lines(result: Result, *, colour: bool) -> str:
     """Write `status  step  what was found`, and below it, indented, what to do."""
     finding = result.finding
-    mark = f"{finding.status:<4}"
+    status = finding.status.value
+    mark = f"{status:<4}"
     if colour:
-        mark = f"\x1b[{_COLOURS[finding.status]}m{mark}\x1b[0m"
+        mark = f"\x1b[{_COLOURS[status]}m{mark}\x1b[0m"
     text = f"{mark}  {result.step:<{_NAME_WIDTH}}  {printable(finding.said)}"
     if finding.todo:
         text += f"\n{'':<6}{'':<{_NAME_WIDTH}}  -> {printable(finding.todo)}"
@@ -90,7 +91,7 @@ def document(target: Target, user: str | None, results: Sequence[Result]) -> dic
         "steps": [
             {
                 "step": result.step,
-                "status": result.finding.status.lower(),
+                "status": result.finding.status.value.lower(),
                 "said": result.finding.said,
                 "todo": result.finding.todo,
                 "seconds": round(result.seconds, 3),

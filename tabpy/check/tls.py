@@ -147,7 +147,7 @@ def common_name(name: Name) -> str:
 def _sent(sock: ssl.SSLSocket) -> list[bytes]:
     if sys.version_info >= (3, 13):
         return sock.get_unverified_chain()
-    # 3.11 and 3.12 have the same below the surface, and no longer change.
+    # 3.10 to 3.12 have the same below the surface, and no longer change.
     below: Any = sock
     der = 2
     return [shown.public_bytes(der) for shown in below._sslobj.get_unverified_chain()]

@@ -16,6 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Exit codes: 0 stopped, 2 for anything that was set wrongly, 130 interrupted before it served.
     """
     leave_at_ctrl_c()
+    from tabpy.commands import server_packages
+
+    if hindrance := server_packages.hindrance():
+        print(f"tabpy: {hindrance}", file=sys.stderr)
+        return 2
     from tabpy.commands import start
 
     return start.main(argv)

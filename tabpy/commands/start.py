@@ -126,7 +126,9 @@ def start_fork_server(chosen: Settings, rules: ScriptRules) -> "ForkServerProces
     except OSError as error:
         raise StartError(f"There is no folder for temporary files: {error}") from None
     check_required(chosen, prepared.parts)
-    return ForkServerProcess(chosen.preload, chosen.script_memory_mb, environment, prepared)
+    return ForkServerProcess(
+        chosen.preload, chosen.script_memory_mb, chosen.model_memory_mb, environment, prepared
+    )
 
 
 def log_confinement(chosen: Settings, parts: InForce) -> None:

@@ -7,6 +7,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 
+from tabpy.commands import server_packages
 from tabpy.tabpy_server import rights
 from tabpy.tabpy_server.access import password_file, password_hashes
 from tabpy.tabpy_server.rights import Rights
@@ -29,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     go to standard error, results (the list, a generated password) to standard output.
     """
     arguments = _arguments(sys.argv[1:] if argv is None else argv)
+    if hindrance := server_packages.hindrance():
+        _say(f"tabpy-user: {hindrance}")
+        return 1
     try:
         if arguments.command == "list":
             _list(arguments.file)

@@ -13,8 +13,8 @@ class Isolation(StrEnum):
 
     @property
     def keeps_owners_apart(self) -> bool:
-        """Say whether a worker that has had one owner goes on for that owner only."""
-        return self in (Isolation.USER, Isolation.VIEWER)
+        """Say whether no worker ever runs jobs of two owners."""
+        return self is not Isolation.OFF
 
     @property
     def words(self) -> str:

@@ -10,7 +10,7 @@ def processes_by_role() -> dict[str, list[int]]:
     """Return the pids of the server's processes, as seen from a web process; nothing where there's
     no /proc.
 
-    Workers are the template's children, or those of one that the template has forked.
+    Workers are the template's children, or those of a shelf, which counts as template.
     """
     arbiter = os.getppid()
     if not _children(arbiter):

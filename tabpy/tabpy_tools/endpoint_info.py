@@ -1,7 +1,7 @@
 """What a server tells about one endpoint."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 _TIMES = ("creation_time", "last_modified_time")
@@ -20,7 +20,7 @@ class EndpointInfo(dict[str, Any]):
         info = cls(reply, name=name)
         for key in _TIMES:
             if isinstance(info.get(key), int | float):
-                info[key] = datetime.fromtimestamp(info[key], UTC).replace(tzinfo=None)
+                info[key] = datetime.fromtimestamp(info[key], timezone.utc).replace(tzinfo=None)
         return info
 
     def __getattr__(self, key: str) -> Any:

@@ -1,6 +1,7 @@
 """What of the code in memory comes from installed packages, and what is somebody's own file."""
 
 import importlib.util
+import inspect
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,7 +53,9 @@ class Installation:
 
     @cached_property
     def _distributions(self) -> Mapping[str, list[str]]:
-        return metadata.packages_distributions()
+        if sys.version_info >= (3, 11):
+            return metadata.packages_distributions()
+        return _distributions_by_their_files()
 
     def _is_local(self, name: str, file: object, folders: Sequence[str] | None) -> bool:
         top_level = name.partition(".")[0]
@@ -66,6 +69,20 @@ class Installation:
             _is_installed_at(metadata.distribution(owner), path)
             for owner in self._distributions.get(top_level, ())
         )
+
+
+def _distributions_by_their_files() -> dict[str, list[str]]:
+    """Return the distributions that have each top-level module, from the lists of their files.
+
+    What Python 3.10 gives for it knows only those that still have a `top_level.txt`.
+    """
+    found: dict[str, list[str]] = {}
+    for distribution in metadata.distributions():
+        first = {file.parts[0] for file in distribution.files or ()}
+        names = {inspect.getmodulename(name) or name for name in first}
+        for name in filter(str.isidentifier, names):
+            found.setdefault(name, []).append(distribution.metadata["Name"])
+    return found
 
 
 def _is_installed_at(distribution: metadata.Distribution, path: Path) -> bool:

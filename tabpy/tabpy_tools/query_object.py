@@ -3,12 +3,11 @@
 import abc
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from typing import Self  # from Python 3.11 on
+from typing import Any, TypeVar
 
 ARCHIVE_NAME = "pickle_archive"
+
+_Object = TypeVar("_Object", bound="QueryObject")
 
 
 class QueryObject(abc.ABC):
@@ -53,7 +52,7 @@ class QueryObject(abc.ABC):
             Pickler(file).dump(self)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Self":
+    def load(cls: type[_Object], path: str | Path) -> _Object:
         """Load the object in an archive's folder. This runs its code: only load what you trust."""
         import cloudpickle
 

@@ -1,4 +1,4 @@
-"""What a function does where it is loaded: in the check, and before workers are forked."""
+"""What a function does where it is loaded: in the check, and before its callers' workers exist."""
 
 import itertools
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from tests.attacks.attack import (
     ALWAYS,
-    NOTHING,
+    ISOLATION,
     PRELUDE,
     SERVER,
     Attack,
@@ -21,11 +21,11 @@ from tests.attacks.attack import (
 )
 from tests.attacks.house import ALICE, BOB, PASSWORDS, SECRET, House, happens
 from tests.deploying import FORM, archive_of, upload
-from tests.running import Reply
+from tests.running import Reply, until
 
 SETTINGS: Mapping[str, str] = {}
 NUMBERS = itertools.count()  # of functions, whose names have to be new
-LARGE = 1_100_000  # bytes of an archive that is loaded before workers are forked
+LARGE = 1_100_000  # bytes of an archive that is loaded before its callers' workers are forked
 
 
 class Runs:
@@ -65,15 +65,33 @@ def deploy(house: House, user: str, name: str, code: Any) -> Reply:
     )
 
 
-def by_a_function(script: str, padding: int = 0) -> Callable[[House], Facts]:
+def by_a_function(script: str) -> Callable[[House], Facts]:
     """Alice deploys a function that runs a script when it's loaded."""
 
     def prepare(house: House) -> Facts:
         house.wait_for_store()
         name = f"alices {next(NUMBERS)}"
         with suppress(TimeoutError):
-            reply = deploy(house, ALICE, name, Runs(script, house.facts(), padding))
+            reply = deploy(house, ALICE, name, Runs(script, house.facts()))
             assert reply.status != 409, reply.body
+        return {}
+
+    return prepare
+
+
+def by_a_shared_function(script: str) -> Callable[[House], Facts]:
+    """The same with a large one, which she calls until her workers come from where it is loaded."""
+
+    def prepare(house: House) -> Facts:
+        house.wait_for_store()
+        name = f"alices {next(NUMBERS)}"
+        assert deploy(house, ALICE, name, Runs(script, house.facts(), LARGE)).status == 201
+
+        def is_shared() -> bool:
+            assert house.query(name, user=ALICE, password=PASSWORDS[ALICE]).status == 200
+            return any(each.children() for each in house.workers())
+
+        until(is_shared, "her workers come from a process that has loaded it")
         return {}
 
     return prepare
@@ -210,22 +228,21 @@ ATTACKS = [
     ),
     Attack(
         "G2",
-        "a file, written when a function is loaded for all workers",
+        "a file, written when a function is loaded for several workers",
         "",
         leaves_a_file("app", "loaded"),
-        prepare=by_a_function(
+        prepare=by_a_shared_function(
             "if os.getsid(0) != os.getpid():\n    " + write("loaded"),  # workers lead a session
-            LARGE,
         ),
         leaves=SERVER,
     ),
     Attack(
         "G1",
-        "a module, changed when a function is loaded for all workers",
+        "a module, changed when a function is loaded for several workers",
         "",
         bob_is_changed,
-        NOTHING,
-        prepare=by_a_function("import colorsys\ncolorsys.ONE_THIRD = 0.0", LARGE),
+        ISOLATION,
+        prepare=by_a_shared_function("import colorsys\ncolorsys.ONE_THIRD = 0.0"),
         leaves=SERVER,
     ),
 ]

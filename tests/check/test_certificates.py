@@ -66,10 +66,10 @@ def seen(leaf: trustme.LeafCert, *above: trustme.CA, ca_file: str | None = None)
 def statuses(certificates: Certificates) -> tuple[str, str, str, str]:
     now = NOW.timestamp()
     return (
-        chain(certificates).status,
-        authority(certificates).status,
-        host_name(certificates, "tabpy.example.com").status,
-        dates(certificates, now).status,
+        chain(certificates).status.value,
+        authority(certificates).status.value,
+        host_name(certificates, "tabpy.example.com").status.value,
+        dates(certificates, now).status.value,
     )
 
 

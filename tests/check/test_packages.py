@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tabpy.check.packages import lacking, read
+from tabpy.check.packages import Difference, differing, read
 
 
 def test_reads_what_pip_reads(tmp_path: Path) -> None:
@@ -32,21 +32,24 @@ def test_names_the_line_that_is_no_requirement(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("requirement", "lack"),
+    ("requirement", "difference"),
     [
-        ("numpy", []),
-        ("NumPy>=2,<3", []),
-        ("numpy<2", ["numpy<2 (has 2.4.6)"]),
-        ("scikit_learn", []),
-        ("pandas", ["pandas"]),
-        ("rc>=1", []),
-        ("odd>1", ["odd>1 (has unknown)"]),
-        ("pandas; python_version < '3.12'", []),
-        ("pandas; python_version >= '3.12'", ["pandas"]),
-        ("pandas; extra == 'test'", []),
+        ("numpy", Difference()),
+        ("NumPy>=2,<3", Difference()),
+        ("numpy<2", Difference(other=("numpy<2 (has 2.4.6)",))),
+        ("scikit_learn", Difference()),
+        ("pandas", Difference(missing=("pandas",))),
+        ("rc>=1", Difference()),
+        ("odd>1", Difference(other=("odd>1 (has unknown)",))),
+        ("pandas; python_version < '3.12'", Difference()),
+        ("pandas; python_version >= '3.12'", Difference(missing=("pandas",))),
+        ("pandas; extra == 'test'", Difference()),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_finds_what_is_missing_or_of_another_version(requirement: str, lack: list[str]) -> None:
+def test_finds_what_is_missing_or_of_another_version(
+    requirement: str, difference: Difference
+) -> None:
     there = {"numpy": "2.4.6", "scikit-learn": "1.6", "rc": "2.0rc1", "odd": "unknown"}
 
-    assert lacking([Requirement(requirement)], there, "3.13.1") == lack
+    assert differing([Requirement(requirement)], there, "3.13.1") == difference

@@ -175,7 +175,7 @@ def test_a_reference_has_what_a_worker_needs(
     add_model(store, tmp_path, "f")
     add_alias(store, "a", "f")
     path = tmp_path / "archives" / sha256()
-    expected = Reference("f", 1, sha256(), str(path), "3.11.7")
+    expected = Reference("f", 1, sha256(), str(path), "3.11.7", len(DATA))
     assert (reference(catalog, "f"), reference(catalog, "a")) == (expected, expected)
     assert path.read_bytes() == DATA
 

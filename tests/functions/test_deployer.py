@@ -25,6 +25,7 @@ from tabpy.tabpy_server.functions.metadata import DeployRequest
 from tabpy.tabpy_server.functions.store.endpoint import ArchiveInfo, EndpointMetadata
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.functions.store.store import Store
+from tabpy.tabpy_server.workers.pool.worker import ENDED
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Task
 from tests.functions.building import FakeRunner, catalog_of, sha256
 
@@ -124,6 +125,30 @@ def test_what_is_this_servers_fault_is_not_the_functions(
     runner.error = error
     with pytest.raises(type(error)):
         asyncio.run(deployer.create(request(), archive(b"1")))
+
+
+class ForkServerDies(FakeRunner):
+    """So many times, with all of its workers: then there is no reason."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._times = times
+
+    async def run_isolated(self, task: Task, limit: float, /, body: Sequence[bytes] = ()) -> bytes:
+        self.error = WorkerDiedError(ENDED) if len(self.asked) < self._times else None
+        return await super().run_isolated(task, limit, body)
+
+
+def test_what_died_with_the_fork_server_is_checked_once_more(
+    store: Store, tmp_path: Path, archive: Write
+) -> None:
+    catalog = catalog_of(lambda: store, tmp_path / "archives")
+    once, twice = ForkServerDies(1), ForkServerDies(2)
+    made = asyncio.run(Deployer(catalog, once).create(request("once"), archive(b"1")))
+    assert made.endpoint.version == 1
+    with pytest.raises(RefusedError):
+        asyncio.run(Deployer(catalog, twice).create(request("twice"), archive(b"2")))
+    assert [len(each.asked) for each in (once, twice)] == [2, 2]
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_is_loaded(

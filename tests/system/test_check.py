@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -395,9 +396,12 @@ def test_looks_at_the_unencrypted_port_beside_the_encrypted_one(
     ("packages", "status", "words"),
     [
         ({"numpy": "2.4.6", "Typing.Extensions": "4.15"}, "ok", "all 2 are there"),
-        ({"numpy": "1.26.0"}, "fail", "numpy>=2 (has 1.26.0), typing-extensions"),
+        ({"numpy": "2.4.6"}, "fail", "the server lacks: typing-extensions"),
+        ({"numpy": "1.26.0", "typing-extensions": "4"}, "warn", "versions: numpy>=2 (has 1.26.0)"),
+        ({"numpy": "1.26.0"}, "fail", "typing-extensions; it has other versions: numpy>=2"),
         (None, "fail", "doesn't tell its packages"),
     ],
+    ids=["all there", "one missing", "another version", "both", "no list"],
 )
 def test_compares_the_packages(
     check: Check, tmp_path: Path, packages: dict[str, str] | None, status: str, words: str
@@ -409,6 +413,53 @@ def test_compares_the_packages(
 
     assert found["packages"]["status"] == status
     assert words in found["packages"]["said"]
+    assert check.code == (1 if status == "fail" else 0)
+
+
+def test_leaves_out_what_a_notebook_has_for_itself(check: Check, tmp_path: Path) -> None:
+    frozen = tmp_path / "notebook.txt"
+    frozen.write_text("ipykernel==7\nnumpy==2.4.6\ntabpy @ file:///home/ann/tabpy\n")
+    told: dict[str, object] = {"python": "3.13.1", "packages": {"numpy": "2.4.6"}}
+    found = check(Stage(packages=told), "--requirements", str(frozen))
+
+    assert found["packages"]["status"] == "ok"
+    assert "all 1 are there" in found["packages"]["said"]
+    assert found["packages"]["todo"].startswith("2 for Jupyter, pip or the client")
+
+
+def test_warns_of_what_came_with_a_package_that_the_server_has_without_it(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: ["pytz"] if name == "pandas" else [])
+    frozen = tmp_path / "notebook.txt"
+    frozen.write_text("ipykernel==7\npandas==2.3.3\npytz==2026.6\n")
+    told: dict[str, object] = {"python": "3.13.1", "packages": {"pandas": "3.1.1"}}
+    found = check(Stage(packages=told), "--requirements", str(frozen))
+
+    assert found["packages"]["status"] == "warn"
+    assert "pandas==2.3.3 (has 3.1.1), pytz (not there" in found["packages"]["said"]
+
+
+class Mute(Handler):
+    """An http server that waits for more, where a TLS handshake has begun."""
+
+    def handle_one_request(self) -> None:
+        if self.connection.recv(1, socket.MSG_PEEK) == b"\x16":
+            self.close_connection = True
+            self.stage.over.wait(30)
+        else:
+            super().handle_one_request()
+
+
+def test_names_http_where_https_was_expected_within_two_seconds(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "Handler", Mute)
+    found = check(Stage(certificate=""))
+
+    assert failing(found) == ["TLS"]
+    assert "plain http" in found["TLS"]["said"]
+    assert float(found["TLS"]["seconds"]) < 2
 
 
 def test_as_a_process_it_reads_the_password_from_a_line_and_never_shows_it() -> None:

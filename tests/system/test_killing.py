@@ -6,9 +6,12 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import cloudpickle
 import psutil
 import pytest
 
+from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
+from tests.deploying import deploy
 from tests.running import Server, until
 
 Start = Callable[..., Server]
@@ -56,6 +59,39 @@ def test_killing_in_the_middle_of_scripts_costs_only_those_scripts(start: Start)
             assert (status, message) == (500, "Error processing script")
             assert "SIGKILL" in info
     assert answers_right(server)
+
+
+class SlowToLoad:
+    """A function that makes a file when it is loaded, and takes a while then."""
+
+    def __init__(self, begun: str) -> None:
+        self._begun = begun
+
+    def __call__(self, x: int) -> int:
+        return x
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        def load(begun: str) -> Callable[[int], int]:
+            import pathlib
+            import time
+
+            pathlib.Path(begun).touch()
+            time.sleep(0.5)
+            return lambda x: x + 1
+
+        return load, (self._begun,)
+
+
+def test_a_deployment_outlives_the_fork_server(start: Start) -> None:
+    server = start()
+    begun = server.notes / "begun"
+    archive = cloudpickle.dumps(CustomQueryObject(SlowToLoad(str(begun))))
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        reply = threads.submit(deploy, server, "f", archive)
+        until(begun.exists, "its check has begun")
+        server.template().kill()
+        assert reply.result().status == 201
+    assert server.query("f", 1).json["response"] == 2
 
 
 def test_no_worker_outlives_its_web_process_even_in_a_busy_script(start: Start) -> None:

@@ -1,6 +1,7 @@
 """Connections: not too many, and none stands still for long."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -51,6 +52,27 @@ async def is_closed(connection: Connection) -> bool:
 
 async def opened(web: Web, count: int) -> None:
     await web.until(lambda: len(web.connections) == count)
+
+
+# --- of which kind ---
+
+
+def test_https_is_told_at_once_that_this_is_http(web: Web) -> None:
+    port = web.port
+
+    async def exchange() -> None:
+        context = ssl.create_default_context()
+        with pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"):
+            await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        await opened(web, 0)
+
+    web.run(exchange())
+
+
+def test_a_body_may_begin_like_a_handshake(web: Web) -> None:
+    reply = web.request("POST", "/echo", b"\x16\x03\x01")
+    assert reply.status == 200
+    assert reply.json["body"] == "\x16\x03\x01"
 
 
 # --- how many ---

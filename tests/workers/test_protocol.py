@@ -197,6 +197,6 @@ def test_an_error_that_there_is_not_is_refused() -> None:
             Refusal(name, list(facts)).error()
 
 
-def test_a_preload_request_says_what_to_load() -> None:
-    request = protocol.preload_request([REFERENCE])
-    assert protocol.preloaded_references(request) == [REFERENCE]
+def test_a_shelf_request_says_what_is_to_be_there() -> None:
+    request = protocol.shelf_request([REFERENCE])
+    assert protocol.shelf_references(request) == [REFERENCE]

@@ -105,7 +105,9 @@ class Catalog:
             if (await self.endpoints()).get(found.name) == found:
                 raise NotLoadableError(name, "Its archive is damaged.") from None
             return await self.reference(name)
-        reference = Reference(found.name, found.version, archive.sha256, str(path), archive.python)
+        reference = Reference(
+            found.name, found.version, archive.sha256, str(path), archive.python, archive.size
+        )
         if (await self.endpoints()).get(found.name) is found:  # nothing has changed meanwhile
             self._references[name] = reference
         return reference

@@ -17,6 +17,7 @@ from tabpy.tabpy_server.errors import (
     MissingArchiveError,
     NotLoadableError,
     RefusedError,
+    WorkerDiedError,
 )
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.isolated import SENDERS_FAULT, IsolatedRunner, why_it_failed
@@ -29,6 +30,7 @@ from tabpy.tabpy_server.functions.store.endpoint import (
 )
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.json_codec import dumps, loads
+from tabpy.tabpy_server.workers.pool.worker import ENDED
 from tabpy.tabpy_server.workers.protocol import CheckArchive
 
 if TYPE_CHECKING:
@@ -173,7 +175,14 @@ class Deployer:
             packages=dict(request.packages),
         )
         body = [dumps(request.schema_text)] if request.schema_text else []
-        found: dict[str, Any] = loads(await self._runner.run_isolated(task, LOAD_TIMEOUT, body))
+        try:
+            checked = await self._runner.run_isolated(task, LOAD_TIMEOUT, body)
+        except WorkerDiedError as error:
+            if error.how != ENDED:
+                raise
+            # Nobody knows why: the fork server died with it, and another takes its place.
+            checked = await self._runner.run_isolated(task, LOAD_TIMEOUT, body)
+        found: dict[str, Any] = loads(checked)
         return found
 
 

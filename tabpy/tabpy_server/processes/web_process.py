@@ -104,7 +104,7 @@ class WebProcess:
         )
         starting.add_done_callback(_report)
         sharing = loop.create_task(
-            share_models(context.catalog, context.pool, settings.model_memory_mb)
+            share_models(context.catalog, context.pool.shelves, settings.model_memory_mb)
         )
         tidying = loop.create_task(keep_tidy(context.catalog, settings.state_path / "incoming"))
         publishing = loop.create_task(

@@ -23,6 +23,7 @@ CHUNK_SIZE = 1 << 18  # bytes; a million numbers are 20 MB: 64 KiB would be 300 
 CLOSE = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_LARGE_HEADERS = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + CLOSE
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n" + CLOSE
+TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: how a client's first record begins
 MAX_BUFFER = 1 << 23  # bytes of a request held before a handler takes them; headers fit easily
 
 # What tornado may be told of why a stream is closed.
@@ -140,6 +141,11 @@ class Stream(IOStream):
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         size = super().read_from_fd(buf)
+        if size and not self.moved and buf[0] == TLS_HANDSHAKE:
+            # A client that speaks https sees at once that this is none: it would wait for us.
+            with contextlib.suppress(OSError):
+                self.socket.send(BAD_REQUEST)
+            return 0  # the end of what we read
         if size:
             self.moved += size
             if self._waits_for_headers and self.headers_since is None:

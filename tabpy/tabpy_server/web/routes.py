@@ -21,7 +21,7 @@ from tabpy.tabpy_server.web.handlers.endpoints import (
 from tabpy.tabpy_server.web.handlers.evaluate import EvaluateHandler
 from tabpy.tabpy_server.web.handlers.limits import LimitsHandler
 from tabpy.tabpy_server.web.handlers.metrics import MetricsHandler
-from tabpy.tabpy_server.web.handlers.packages import PackagesHandler
+from tabpy.tabpy_server.web.handlers.packages import ConstraintsHandler, PackagesHandler
 from tabpy.tabpy_server.web.handlers.page import FileHandler, PageHandler
 from tabpy.tabpy_server.web.handlers.query import QueryHandler
 from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
@@ -42,6 +42,7 @@ def make_routes(context: Context) -> list[Route]:
         ("/status", StatusHandler, {}),
         ("/configurations/endpoint_upload_destination", UploadDestinationHandler, {}),
         ("/packages", PackagesHandler, {}),
+        ("/packages/constraints.txt", ConstraintsHandler, {}),
         ("/limits", LimitsHandler, {}),
         ("/metrics", MetricsHandler, {}),
         ("/healthz", HealthHandler, {}),

@@ -14,10 +14,11 @@ has no such byte in it, so it can never complete what the worker had begun.
 """
 
 import dataclasses
+import hashlib
 import re
 import signal
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_origin, get_type_hints
 
@@ -33,6 +34,7 @@ from tabpy.tabpy_server.errors import (
     TabPyError,
     UnknownFunctionError,
 )
+from tabpy.tabpy_server.workers.fork_server_state import KEY_SIZE
 
 HEADER = struct.Struct("!cIQ")
 END = b"\xff"  # no byte of UTF-8
@@ -65,13 +67,15 @@ class TooLargeError(ProtocolError):
 
 @dataclass(frozen=True)
 class Reference:
-    """What a worker needs to load a model: the archive at `path`, made with Python `python`."""
+    """What a worker needs to load a model: the archive at `path`, of `size` bytes, made with Python
+    `python`."""
 
     name: str
     version: int
     sha256: str
     path: str
     python: str
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -317,18 +321,26 @@ def _error(name: str, facts: Sequence[Any]) -> TabPyError:
         raise ProtocolError(f"no such error: {name[:40]!r}") from error
 
 
-# What web processes ask of the fork server, on the socket that they share
+# What web processes ask of the fork server, on the socket that they share: a worker, by FORK with
+# the worker's end of its socket, or a shelf
 
-PRELOAD_LIMIT = 1 << 16  # bytes of a preload request
+REQUEST_LIMIT = 1 << 16  # bytes of a request
+FORK = b"fork "  # before the key of the shelf that the worker is to come from; without one: none
 LEAVE = getattr(signal, "SIGUSR2", signal.SIGTERM)  # to a fork server whose successor serves
 READY = b"ready"  # fork server, on its pipe to the arbiter: a worker can be forked
 
 
-def preload_request(references: Sequence[Reference]) -> bytes:
-    """Return the message that asks for workers that start with these models."""
-    return orjson.dumps([vars(each) for each in references], option=orjson.OPT_SORT_KEYS)
+def shelf_key(references: Iterable[Reference]) -> str:
+    """Return what a shelf with these models is known by: the same for equal names and archives."""
+    models = sorted((each.name, each.sha256) for each in references)
+    return hashlib.blake2b(orjson.dumps(models), digest_size=KEY_SIZE).hexdigest()
 
 
-def preloaded_references(request: bytes) -> list[Reference]:
-    """Return what a preload request asks for."""
+def shelf_request(references: Sequence[Reference]) -> bytes:
+    """Return the message that asks for a shelf with these models."""
+    return orjson.dumps([vars(each) for each in references])
+
+
+def shelf_references(request: bytes) -> list[Reference]:
+    """Return what is to be on the shelf that a request asks for."""
     return [Reference(**each) for each in orjson.loads(request)]

@@ -15,15 +15,16 @@ from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
-from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 from tabpy.tabpy_server.workers.pool.roster import SURGE
+from tabpy.tabpy_server.workers.pool.shelves import Shelves
 from tabpy.tabpy_server.workers.pool.watch import Kernel
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import (
     Hello,
     Message,
     ProtocolError,
+    Query,
     Reference,
     Reply,
     Task,
@@ -33,13 +34,17 @@ from tabpy.tabpy_server.workers.protocol import (
 FROM_POOL = {protocol.Job: 1 << 30, protocol.Answer: 0, protocol.Refusal: 0}
 PIDS = itertools.count(1 << 30)  # no process has one as large
 REFERENCE = Reference("known", 3, "5ha", "/archive", "3.11.7")
+MODELS = {name: Reference(name, 1, f"{name}1", "/archive", "3.11.7") for name in ("x", "y", "z")}
 
 
 class FakeWorker:
     """The other end of a worker's socket. By default says hello, and answers a job with its body;
-    a job `hang` is never answered, and `die` ends the worker."""
+    a job `hang` is never answered, and `die` ends the worker. `shelf` is the key of the one it was
+    to come from; where that hangs, it says nothing."""
 
-    def __init__(self, end: socket.socket, origin: str) -> None:
+    def __init__(self, end: socket.socket, origin: str, shelf: str, hangs: bool) -> None:
+        self.shelf = shelf
+        self._hangs = hangs
         end.setblocking(False)
         self._end = end
         self.origin = origin
@@ -56,8 +61,9 @@ class FakeWorker:
         self.let_go.set()
 
     async def _serve(self, may_say_hello: asyncio.Event) -> None:
-        await may_say_hello.wait()
-        self.send(Hello(self.pid, self.origin))
+        if not self._hangs:
+            await may_say_hello.wait()
+            self.send(Hello(self.pid, self.origin))
         reader, loop = FrameReader(), asyncio.get_running_loop()
         while data := await self._receive(loop):
             # Jobs come without the END that workers close with.
@@ -88,28 +94,45 @@ class FakeWorker:
 
 
 class FakeLauncher:
-    """Makes fake workers of the present `origin`; while `refuses`, none can be made."""
+    """Makes fake workers of the present `origin`, or of a shelf's, by its key in `shelves`; while
+    `refuses`, none can be made, while `shelves_hang`, they don't come from shelves, and if it
+    `lies`, those that do say they don't."""
 
     def __init__(self, origin: str = "one") -> None:
         self.origin = origin
         self.refuses = False
         self.started: list[FakeWorker] = []
-        self.preload_requests: list[bytes] = []
+        self.shelves: dict[str, str] = {}
+        self.contents: dict[str, set[str]] = {}  # by key: the names of what is on each
+        self.shelves_hang = self.lies = False
+        self.asked: list[list[str]] = []  # the models of the shelves that were asked for
         self.may_say_hello = asyncio.Event()
         self.may_say_hello.set()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def launch(self, worker_end: socket.socket) -> Callable[[], None]:
+    def shelf_origin(self, key: str) -> str:
+        return self.shelves.get(key, "")
+
+    def launch(self, worker_end: socket.socket, shelf: str = "") -> Callable[[], None]:
         if self.refuses:
             raise BlockingIOError("its socket is full")
-        worker = FakeWorker(worker_end.dup(), self.origin)
+        origin = self.origin if self.lies else self.shelves.get(shelf, self.origin)
+        hangs = bool(shelf) and self.shelves_hang
+        worker = FakeWorker(worker_end.dup(), origin, shelf, hangs)
         self.started.append(worker)
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(worker.serve(self.may_say_hello)))
         return lambda: None
 
-    def ensure_preload(self, request: bytes) -> None:
-        self.preload_requests.append(request)
+    def ask_for_shelf(self, request: bytes) -> None:
+        self.asked.append([each.name for each in protocol.shelf_references(request)])
+
+    def fill(self, *references: Reference) -> str:
+        """Have a shelf with these; return its key."""
+        key = protocol.shelf_key(references)
+        self.contents[key] = {each.name for each in references}
+        self.shelves[key] = f"shelf {key} of {self.origin}"
+        return key
 
     @property
     def there(self) -> list[FakeWorker]:
@@ -148,7 +171,7 @@ class FakeKernel(Kernel):
 
 
 class FakeFunctions(Functions):
-    """Knows one function, `known`, which it is slow to find as `late`, and never finds `slow`."""
+    """Knows `MODELS`, and `known`, which it is slow to find as `late`, and never finds `slow`."""
 
     change_token = "token"
 
@@ -161,6 +184,8 @@ class FakeFunctions(Functions):
         if name == "late":
             await asyncio.sleep(0.2)
             return REFERENCE
+        if name in MODELS:
+            return MODELS[name]
         if name != "known":
             raise UnknownFunctionError("not there")
         self.damaged.append(damaged)
@@ -168,14 +193,26 @@ class FakeFunctions(Functions):
 
 
 class CheckedExecutor(Executor):
-    """Asserts that no worker does jobs of two owners, whatever the pool thinks."""
+    """Asserts that no worker does jobs of two owners, nor of one who hasn't called all that is on
+    the shelf that it comes from, whatever the pool thinks. Without owners everybody is one."""
 
-    def __init__(self, functions: Functions, model_memory: int) -> None:
-        super().__init__(functions, model_memory)
+    def __init__(
+        self, functions: Functions, shelves: Shelves, launcher: "FakeLauncher", by_owner: bool
+    ) -> None:
+        super().__init__(functions, 7, shelves.note)
+        self._by_owner = by_owner
+        self._launcher = launcher
         self._owners: dict[Worker, str] = {}
+        self._called: dict[str, set[str]] = {}
 
     async def run(self, worker: Worker, task: Task, job: Job) -> Outcome:
-        assert self._owners.setdefault(worker, job.owner) == job.owner, "a worker has one owner"
+        owner = job.owner if self._by_owner else ""
+        assert self._owners.setdefault(worker, owner) == owner, "a worker has one owner"
+        if worker.source is not None:
+            there = self._launcher.contents[worker.source.key]
+            assert there <= self._called[owner], "it has nothing that its owner doesn't call"
+        if isinstance(task, Query):
+            self._called.setdefault(owner, set()).add(task.reference.name)
         return await super().run(worker, task, job)
 
 
@@ -184,7 +221,7 @@ class CheckedPool(Pool):
 
     def __init__(
         self,
-        launcher: Launcher,
+        launcher: "FakeLauncher",
         functions: Functions,
         counters: Counters,
         limits: Limits,
@@ -192,8 +229,8 @@ class CheckedPool(Pool):
     ) -> None:
         super().__init__(launcher, functions, counters, limits, kernel)
         self._was_stuck = False  # only then may there be a spare worker
-        if limits.isolation.keeps_owners_apart:
-            self._executor = CheckedExecutor(functions, limits.model_memory)
+        by_owner = limits.isolation.keeps_owners_apart
+        self._executor = CheckedExecutor(functions, self.shelves, launcher, by_owner)
 
     def _reconcile(self) -> None:
         super()._reconcile()
@@ -213,12 +250,16 @@ class CheckedPool(Pool):
         current = len(starting) + sum(
             not self._workers.outdated(each) for each in (*self._workers.idle, *self._workers.busy)
         )
-        assert current <= size + self._was_stuck
+        # A shelf that goes makes workers of none the best again, some of them in the midst of jobs.
+        assert current <= size + self._was_stuck or not self._workers.idle
         complete = current >= size or len(everybody) == size + SURGE
         assert complete or self._workers.starter.failed, "a pool of N has N, or tries to"
         assert all(each.alive for each in self._workers.idle)
         for worker, owner in self._workers.busy.items():
             assert worker.owner in (owner, None), "nobody gets another's worker"
+        if self._isolation.keeps_owners_apart:
+            for worker in everybody:
+                assert worker.source is None or worker.source.owner == worker.owner is not None
 
 
 class Bench:
@@ -250,8 +291,11 @@ class Bench:
         job = Job([body], seconds, function, request_id="r-1", owner=owner)
         return await self.pool.run(job, Timing())
 
-    def begin(self, body: bytes, seconds: float = 5.0, owner: str = "") -> "asyncio.Task[Outcome]":
-        task = asyncio.get_running_loop().create_task(self.run(body, seconds, owner=owner))
+    def begin(
+        self, body: bytes, seconds: float = 5.0, owner: str = "", function: str | None = None
+    ) -> "asyncio.Task[Outcome]":
+        running = self.run(body, seconds, function, owner)
+        task = asyncio.get_running_loop().create_task(running)
         self.begun.append(task)
         return task
 

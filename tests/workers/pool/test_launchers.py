@@ -1,5 +1,6 @@
-"""Asking the fork server for workers, and for models that they start with."""
+"""Asking the fork server for workers, and for shelves that some come from."""
 
+import os
 import socket
 from collections.abc import Iterator
 
@@ -7,7 +8,14 @@ import pytest
 
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.pool.launchers import ForkLauncher
-from tabpy.tabpy_server.workers.protocol import PRELOAD_LIMIT
+from tabpy.tabpy_server.workers.protocol import (
+    REQUEST_LIMIT,
+    Reference,
+    shelf_references,
+    shelf_request,
+)
+
+KEY = "c0ffee" * 5 + "00"
 
 
 @pytest.fixture
@@ -19,77 +27,50 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def received(theirs: socket.socket) -> list[bytes]:
-    found = []
+def received(theirs: socket.socket) -> list[tuple[bytes, int]]:
+    """The requests that have come, and how many descriptors each had."""
+    found: list[tuple[bytes, int]] = []
     while True:
         try:
-            found.append(theirs.recv(PRELOAD_LIMIT))
+            message, fds, _, _ = socket.recv_fds(theirs, REQUEST_LIMIT, 1)
         except BlockingIOError:
             return found
+        for each in fds:
+            os.close(each)
+        found.append((message, len(fds)))
 
 
-def test_a_preload_request_is_sent_once(ends: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = ends
-    state = ForkServerState()
-    launcher = ForkLauncher(ours, state)
-    launcher.ensure_preload(b"models")
-    assert received(theirs) == [b"models"]
-    state.set_preload_request(b"models")
-    launcher.ensure_preload(b"models")
-    assert received(theirs) == []
-    launcher.ensure_preload(b"others")
-    assert received(theirs) == [b"others"]
-
-
-def test_it_is_sent_again_to_a_fork_server_that_was_started_anew(
+def test_a_worker_is_asked_for_with_its_end_of_a_socket_and_the_shelf_it_is_to_come_from(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = ends
-    state = ForkServerState()
-    launcher = ForkLauncher(ours, state)
-    launcher.ensure_preload(b"models")
-    state.set_preload_request(b"models")
-    state.reset()
-    launcher.ensure_preload(b"models")
-    assert received(theirs) == [b"models", b"models"]
+    launcher = ForkLauncher(ours, ForkServerState())
+    launcher.launch(theirs)
+    launcher.launch(theirs, KEY)
+    assert received(theirs) == [(b"fork ", 1), (b"fork " + KEY.encode(), 1)]
 
 
-def test_what_another_web_process_has_asked_for_since_is_left_alone(
-    ends: tuple[socket.socket, socket.socket],
-) -> None:
+def test_a_shelf_is_asked_for_with_its_models(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
-    state = ForkServerState()
-    launcher = ForkLauncher(ours, state)
-    launcher.ensure_preload(b"models")
-    state.set_preload_request(b"newer")
-    launcher.ensure_preload(b"models")
-    assert received(theirs) == [b"models"]
-
-
-def test_a_web_process_that_starts_later_does_not_repeat_it(
-    ends: tuple[socket.socket, socket.socket],
-) -> None:
-    ours, theirs = ends
-    state = ForkServerState()
-    state.set_preload_request(b"models")
-    ForkLauncher(ours, state).ensure_preload(b"models")
-    assert received(theirs) == []
+    models = [Reference(name, 1, f"sha of {name}", "/path", "3.12.0", 5) for name in ("a", "b")]
+    ForkLauncher(ours, ForkServerState()).ask_for_shelf(shelf_request(models))
+    [(request, descriptors)] = received(theirs)
+    assert (shelf_references(request), descriptors) == (models, 0)
 
 
 def test_a_request_that_is_too_long_is_not_sent(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = ends
-    ForkLauncher(ours, ForkServerState()).ensure_preload(b"x" * (PRELOAD_LIMIT + 1))
+    ForkLauncher(ours, ForkServerState()).ask_for_shelf(b"x" * (REQUEST_LIMIT + 1))
     assert received(theirs) == []
 
 
-def test_all_that_map_the_state_see_who_answers() -> None:
-    state = ForkServerState()
-    other = ForkServerState(state.descriptor)
-    assert (state.origin, state.preload_request) == ("", "")
-    name = other.new_origin()
-    other.set_origin(name)
-    assert state.origin == name
-    state.reset()
-    assert other.origin == ""
+def test_one_that_the_socket_has_no_room_for_is_lost_and_no_error(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = ends
+    launcher = ForkLauncher(ours, ForkServerState())
+    for _ in range(1000):
+        launcher.ask_for_shelf(b"x" * 1000)
+    assert 0 < len(received(theirs)) < 1000

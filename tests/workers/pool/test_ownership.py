@@ -14,6 +14,8 @@ from tabpy.tabpy_server.workers.pool.ownership import TURN_SECONDS, Allocation, 
 from tabpy.tabpy_server.workers.protocol import Reply
 from tests.workers.pool.fakes import Bench, FakeWorker, with_bench
 
+SHELVED = {"shelved"}  # owners for whom workers of nobody aren't the best
+
 
 @dataclass(eq=False)
 class Some:
@@ -31,7 +33,8 @@ def at(
     running: Mapping[str, int] | None = None,
     free: int = 9,
     spare: bool = False,
-    coming: int = 0,
+    coming: Sequence[str | None] = (),
+    missing: int = 0,
     replaceable: bool = True,
 ) -> Allocation[Some]:
     return allocate(
@@ -42,8 +45,9 @@ def at(
             spare,
             idle,
             coming,
+            missing,
             lambda _: replaceable,
-            lambda e: e.outdated,
+            lambda each, owner: each.outdated or (each.owner is None and owner in SHELVED),
         )
     )
 
@@ -62,7 +66,7 @@ def test_an_owner_gets_the_last_used_of_its_own_workers() -> None:
 
 def test_else_one_that_was_never_used() -> None:
     fresh = Some(None)
-    assert at({"anna": 1}, [Some("bob"), fresh]) == Allocation([("anna", fresh)], [])
+    assert at({"anna": 1}, [Some("bob"), fresh]) == Allocation([("anna", fresh)], [], [])
 
 
 def test_rather_a_fresh_one_than_an_outdated_one() -> None:
@@ -72,36 +76,53 @@ def test_rather_a_fresh_one_than_an_outdated_one() -> None:
 
 def test_else_the_longest_unused_of_the_others_has_to_go() -> None:
     longest = Some("bob")
-    assert at({"anna": 1}, [longest, Some("carl")]) == Allocation([], [longest])
+    assert at({"anna": 1}, [longest, Some("carl")]) == Allocation([], [longest], ["anna"])
 
 
-@pytest.mark.parametrize("coming", [1, 2])
-def test_but_not_if_another_worker_is_on_its_way(coming: int) -> None:
-    assert at({"anna": coming}, [Some("bob")], coming=coming) == Allocation([], [])
-    assert len(at({"anna": coming + 1}, [Some("bob")], coming=coming).replaced) == 1
+@pytest.mark.parametrize("coming", [[None], ["anna"], ["anna", None]])
+def test_but_not_if_another_worker_is_on_its_way(coming: list[str | None]) -> None:
+    count = len(coming)
+    assert at({"anna": count}, [Some("bob")], coming=coming) == Allocation([], [], [])
+    assert len(at({"anna": count + 1}, [Some("bob")], coming=coming).replaced) == 1
+
+
+def test_unless_that_will_be_somebody_elses() -> None:
+    bobs = Some("bob")
+    assert at({"anna": 1}, [bobs], coming=["carl"]) == Allocation([], [bobs], ["anna"])
+
+
+def test_nor_if_there_are_fewer_than_there_should_be() -> None:
+    one = at({"anna": 1, "carl": 1}, [Some("bob")], missing=2)
+    assert one == Allocation([], [], ["anna", "carl"])
+
+
+def test_rather_an_outdated_worker_of_its_own_than_one_that_would_be_at_once() -> None:
+    own = Some("shelved", outdated=True)
+    assert at({"shelved": 1}, [own, Some(None)]).given == [("shelved", own)]
 
 
 def test_nor_if_none_can_be_started() -> None:
-    assert at({"anna": 1}, [Some("bob")], replaceable=False) == Allocation([], [])
+    assert at({"anna": 1}, [Some("bob")], replaceable=False) == Allocation([], [], [])
 
 
 def test_no_more_jobs_run_than_may() -> None:
     workers = [Some("anna") for _ in range(3)]
     assert len(at({"anna": 5}, workers, free=2).given) == 2
-    assert at({"anna": 5}, [Some("bob")], free=0) == Allocation([], [])
+    assert at({"anna": 5}, [Some("bob")], free=0) == Allocation([], [], [])
 
 
 def test_the_spare_worker_is_for_an_owner_with_none_running() -> None:
     fresh = [Some(None), Some(None)]
     one = at({"anna": 5, "bob": 5}, fresh, running={"anna": 2}, free=0, spare=True)
-    assert one == Allocation([("bob", fresh[1])], [])
-    assert at({"anna": 5}, fresh, running={"anna": 2}, free=0, spare=True) == Allocation([], [])
+    assert one == Allocation([("bob", fresh[1])], [], [])
+    none = at({"anna": 5}, fresh, running={"anna": 2}, free=0, spare=True)
+    assert none == Allocation([], [], [])
 
 
 def test_the_spare_worker_too_is_replaced_for_another_owner() -> None:
     spare = Some("bob")
     waits = at({"carl": 1}, [spare], running={"anna": 2}, free=0, spare=True)
-    assert waits == Allocation([], [spare])
+    assert waits == Allocation([], [spare], ["carl"])
 
 
 def test_who_has_fewest_jobs_running_is_next() -> None:
@@ -118,16 +139,16 @@ def test_each_gets_one_before_somebody_gets_two() -> None:
 def test_a_worker_stays_with_an_owner_who_waits_until_its_turn_is_over() -> None:
     waiting = {"bob": 1, "anna": 1}
     worker = Some("anna", now())
-    assert at(waiting, [worker]) == Allocation([("anna", worker)], [])
+    assert at(waiting, [worker]) == Allocation([("anna", worker)], [], [])
     worker = Some("anna", now() - TURN_SECONDS)
-    assert at(waiting, [worker], free=1) == Allocation([], [worker])
+    assert at(waiting, [worker], free=1) == Allocation([], [worker], ["bob"])
 
 
 def test_a_worker_that_its_owner_has_no_job_for_has_no_turn() -> None:
     worker, other = Some("anna", now()), Some("anna", now())
     assert at({"bob": 1}, [worker]).replaced == [worker]
     allocation = at({"bob": 1, "anna": 1}, [worker, other])
-    assert allocation == Allocation([("anna", other)], [worker])
+    assert allocation == Allocation([("anna", other)], [worker], ["bob"])
 
 
 def test_without_owners_jobs_are_run_in_turn() -> None:

@@ -459,13 +459,3 @@ def test_when_a_pool_closes_whoever_runs_or_waits_is_told_to_come_again() -> Non
         assert len(bench.launcher.started) == 2
 
     with_bench(1, test)
-
-
-def test_a_preload_request_is_seen_to_at_every_look() -> None:
-    async def test(bench: Bench) -> None:
-        assert bench.launcher.preload_requests == []
-        bench.pool.preload_models([REFERENCE])
-        bench.pool._look()
-        assert bench.launcher.preload_requests == 2 * [protocol.preload_request([REFERENCE])]
-
-    with_bench(1, test)

@@ -3,19 +3,33 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import Collection
 
 import pytest
 
 from tabpy.tabpy_server.errors import TabPyError
 from tabpy.tabpy_server.isolation import Isolation
-from tabpy.tabpy_server.workers.pool import job_queue, ownership, roster, starter
+from tabpy.tabpy_server.workers.pool import job_queue, ownership, roster, shelves, starter
 from tabpy.tabpy_server.workers.pool.job import Outcome
-from tabpy.tabpy_server.workers.protocol import Need, Reply
-from tests.workers.pool.fakes import Bench, FakeWorker, with_bench
+from tabpy.tabpy_server.workers.protocol import Need, Reference, Reply
+from tests.workers.pool.fakes import MODELS, Bench, FakeWorker, with_bench
 
 EVENTS = 250
 OWNERS = ("anna", "bob", "carl", "dora")
-WEIGHTS = {"job": 8, "hang": 3, "finish": 4, "die": 1, "cancel": 2, "warm": 1, "refuse": 1}
+WEIGHTS = {
+    "job": 8,
+    "call": 4,
+    "hang": 3,
+    "finish": 4,
+    "die": 1,
+    "cancel": 2,
+    "warm": 1,
+    "refuse": 1,
+    "share": 2,
+    "fill": 3,
+    "empty": 1,
+    "stop shelves": 1,
+}
 
 
 class Chaos:
@@ -32,7 +46,7 @@ class Chaos:
             self.happen(*self._random.choices([*WEIGHTS], [*WEIGHTS.values()]))
             for _ in range(self._random.randrange(3)):
                 await asyncio.sleep(0)
-        self._bench.launcher.refuses = False
+        self._bench.launcher.refuses = self._bench.launcher.shelves_hang = False
         await self._bench.until(self.all_have_ended)
         for task in self._jobs:
             assert task.cancelled() or isinstance(task.exception(), TabPyError | None)
@@ -50,6 +64,10 @@ class Chaos:
                 body = b"hang" if event == "hang" else b"%d" % len(self._jobs)
                 owner = self._random.choice(OWNERS)
                 self._jobs.append(self._bench.begin(body, owner=owner))
+            case "call":
+                name = self._random.choice([*MODELS])
+                owner = self._random.choice(OWNERS)
+                self._jobs.append(self._bench.begin(b"call", owner=owner, function=name))
             case "finish":
                 self.finish(self._random.choice(there)) if there else None
             case "die":
@@ -60,8 +78,30 @@ class Chaos:
                 self._bench.launcher.origin = f"{self._random.random()}"
             case "refuse":
                 self._bench.launcher.refuses = not self._bench.launcher.refuses
+            case _:
+                self.happen_to_shelves(event)
         if self._random.random() < 0.2:
             self._bench.pool._look()
+
+    def happen_to_shelves(self, event: str) -> None:
+        launcher, shelves = self._bench.launcher, self._bench.pool.shelves
+        match event:
+            case "share":
+                for owner, names in shelves.called.items():
+                    shelves.put(owner, self.models(names))
+            case "fill":
+                launcher.fill(*self.models(MODELS))
+            case "empty":
+                there = [*launcher.shelves]
+                launcher.shelves.pop(self._random.choice(there)) if there else None
+            case "stop shelves":
+                launcher.shelves_hang = not launcher.shelves_hang
+
+    def models(self, names: Collection[str]) -> list[Reference]:
+        """Some of these, if they are models."""
+        there = sorted({*names} & MODELS.keys())
+        count = self._random.randint(0, len(there))
+        return [MODELS[each] for each in self._random.sample(there, count)]
 
     def finish(self, worker: FakeWorker) -> None:
         """End its job, ask for something, or break the protocol if it has none."""
@@ -88,6 +128,8 @@ def test_whatever_happens(
     monkeypatch.setattr(ownership, "TURN_SECONDS", 0.001)
     monkeypatch.setattr(starter, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(starter, "LAST_PAUSE", 0.002)
+    monkeypatch.setattr(starter, "SHELF_TIMEOUT", 0.01)
+    monkeypatch.setattr(shelves, "DISTRUST_SECONDS", 0.01)
     monkeypatch.setattr(job_queue, "WAITING_JOBS", 20)
 
     async def test(bench: Bench) -> None:

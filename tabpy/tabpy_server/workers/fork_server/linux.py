@@ -48,6 +48,14 @@ def kill_group(pid: int) -> None:
             continue
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the pids of a process's children, as far as the kernel tells."""
+    try:
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    except OSError:
+        return []
+
+
 def wait_for_any_child() -> tuple[int, int] | None:
     """Return pid and status of a child that has died; None when there is none (yet)."""
     try:

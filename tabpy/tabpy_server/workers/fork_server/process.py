@@ -30,18 +30,21 @@ class ForkServerProcess:
         self,
         preload: Sequence[str],
         memory_mb: float,
+        shelves_mb: float,
         environment: Mapping[str, str],
         confining: Confining,
     ) -> None:
         """Start it.
 
         `preload`: modules to import. `memory_mb`: what a worker may take in addition to what it
-        starts with. `environment`: what scripts find in `os.environ`. `confining`: what they may
-        touch; its folder is removed when this stops.
+        starts with. `shelves_mb`: what the models on all shelves may take. `environment`: what
+        scripts find in `os.environ`. `confining`: what they may touch; its folder is removed when
+        this stops.
         """
         self._confining = confining
         self._preload = preload
         self._memory_mb = memory_mb
+        self._shelves_mb = shelves_mb
         self._environment = environment
         self.requests, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.requests.setblocking(False)
@@ -60,6 +63,7 @@ class ForkServerProcess:
                 MODULE,
                 *map(str, handed_over),
                 str(self._memory_mb),
+                str(self._shelves_mb),
                 self._confining.argument(),
                 *self._preload,
             ],

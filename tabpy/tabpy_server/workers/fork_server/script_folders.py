@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PREFIX = "tabpy-scripts-"
+ASIDE = "ended-"  # begins the name of a folder whose worker has ended
 
 
 def make_root() -> Path:
@@ -60,7 +61,7 @@ class ScriptFolders:
             return None
         except OSError:
             self._removed += 1
-            aside = self._folder / f"ended-{self._removed}"
+            aside = self._folder / f"{ASIDE}{self._removed}"
             folder.rename(aside)  # the kernel may give its number to the next worker
             return aside
         return None

@@ -20,6 +20,7 @@ from tabpy.tabpy_server.workers.fork_server.confining import Confining
 from tabpy.tabpy_server.workers.fork_server.linux import (
     PR_SET_CHILD_SUBREAPER,
     be_killed_first,
+    children_of,
     die_with_parent,
     kill_group,
     prctl,
@@ -28,8 +29,7 @@ from tabpy.tabpy_server.workers.fork_server.linux import (
 )
 from tabpy.tabpy_server.workers.fork_server.report import report
 from tabpy.tabpy_server.workers.fork_server.script_folders import ScriptFolders, remove
-from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
-from tabpy.tabpy_server.workers.protocol import LEAVE, PRELOAD_LIMIT, Death, encode
+from tabpy.tabpy_server.workers.protocol import FORK, LEAVE, REQUEST_LIMIT, Death, encode
 from tabpy.tabpy_server.workers.worker import landlock
 from tabpy.tabpy_server.workers.worker import main as worker
 from tabpy.tabpy_server.workers.worker.models import Key, Model
@@ -42,13 +42,10 @@ STRAYS_SECONDS = 1.0  # between looks for what scripts have started and left
 class Common:
     """What all fork servers of a machine have in common.
 
-    `requests` is the socket that all web processes ask through, and doesn't block; `memory_mb` is
-    what each worker may take in addition to what it starts with; `confining` says what it may
-    touch; `server` has the pids of arbiter and fork server.
+    `memory_mb` is what each worker may take in addition to what it starts with; `confining` says
+    what it may touch; `server` has the pids of arbiter and fork server.
     """
 
-    requests: socket.socket
-    state: ForkServerState
     memory_mb: float
     confining: Confining
     server: tuple[int, ...]
@@ -65,18 +62,16 @@ class Origin:
 class ForkServer:
     """Waits for requests to fork, for web processes to let go, and for workers to die."""
 
-    def __init__(self, common: Common, origin: Origin, to_parent: int | None = None) -> None:
-        """`to_parent`: descriptor on which the fork server that forked this one reads the preload
-        requests that come here."""
+    def __init__(self, common: Common, origin: Origin, requests: socket.socket) -> None:
+        """`requests`: the socket through which it is asked; it doesn't block."""
         self._common = common
-        self._requests = common.requests
+        self._requests = requests
         self._origin = origin
         self._folders = ScriptFolders(common.confining.folder, origin.name)
         common.confining.work_out(common.server)
         self._allowed = common.confining.open_all()
         self._looked = time.monotonic()  # for what workers may touch
         self._removers: set[int] = set()  # children that remove folders
-        self._to_parent = to_parent
         self._leaving = False
         self._sockets: dict[int, socket.socket] = {}  # worker's pid: our duplicate of its socket
         self._pids: dict[int, int] = {}  # that duplicate's file descriptor: the worker's pid
@@ -92,7 +87,7 @@ class ForkServer:
         self._poll.register(wakeup_read, select.EPOLLIN)
 
     def run(self) -> None:
-        """Serve until no process is left that could ask, or until told to leave and the last
+        """Serve until nobody is left who could ask, or until told to leave; and until the last
         worker has gone."""
         self._serve()
         self._folders.remove_all()
@@ -101,8 +96,7 @@ class ForkServer:
         while self._sockets or not self._leaving:
             for fd, _ in self._poll.poll(self._patience()):
                 if fd == self._requests.fileno():
-                    if not self._take_request():
-                        return
+                    self._take_request()
                 elif fd == self._wakeup[0]:
                     os.read(fd, 4096)
                 elif fd in self._pids:
@@ -126,7 +120,7 @@ class ForkServer:
         return STRAYS_SECONDS if self._sockets else None
 
     def _read_other(self, fd: int) -> None:
-        """Read what is neither a request nor a worker's."""
+        """See to what is neither a request nor a worker's."""
 
     def _non_workers(self) -> set[int]:
         """Return the pids of children that aren't workers, and are to live."""
@@ -141,24 +135,26 @@ class ForkServer:
             self._leaving = True
             self._poll.unregister(self._requests)
 
-    def _take_preload_request(self, request: bytes) -> None:
-        """Pass it up: who forked this one makes the next."""
-        if self._to_parent is not None:
-            os.write(self._to_parent, request)
-
-    def _take_request(self) -> bool:
+    def _take_request(self) -> None:
         try:
             # The socket itself does not block: recv_fds ignores its flags (Python 3.13).
-            message, fds, _, _ = socket.recv_fds(self._requests, PRELOAD_LIMIT, 1)
+            message, fds, _, _ = socket.recv_fds(self._requests, REQUEST_LIMIT, 1)
         except BlockingIOError:
-            return True  # another fork server was woken too, and was faster
+            return  # another fork server was woken too, and was faster
         if not message:
-            return False
-        if fds:
-            self._fork_worker(socket.socket(fileno=fds[0]))
+            self._leave()
+        elif fds:
+            key = message.removeprefix(FORK).decode()
+            self._start_worker(socket.socket(fileno=fds[0]), key)
         else:
-            self._take_preload_request(message)
-        return True
+            self._take_shelf_request(message)
+
+    def _take_shelf_request(self, request: bytes) -> None:
+        """Do nothing: it comes again, and there may be somebody then who makes shelves."""
+
+    def _start_worker(self, worker_socket: socket.socket, _: str) -> None:
+        """Have a worker serve a socket, if possible one from the shelf that is asked for."""
+        self._fork_worker(worker_socket)
 
     def _fork_worker(self, worker_socket: socket.socket) -> None:
         own_pid = os.getpid()
@@ -166,7 +162,7 @@ class ForkServer:
             pid = os.fork()
         except OSError as error:  # no process or no memory left: the web process tries again
             report("error", f"A script worker can't be forked: {error.strerror}")
-            _announce_death(worker_socket, f"could not be started: {error.strerror}")
+            announce_death(worker_socket, f"could not be started: {error.strerror}")
             return
         if pid == 0:
             self._become_worker(worker_socket, own_pid)
@@ -183,8 +179,6 @@ class ForkServer:
             # What a script starts stays below its worker, however often it forks.
             prctl(PR_SET_CHILD_SUBREAPER, 1)
             be_killed_first()
-            self._requests.close()
-            self._common.state.close()
             self._confine()
             worker.serve(own, self._common.memory_mb, self._origin.name, self._origin.models)
             status = 0
@@ -207,8 +201,7 @@ class ForkServer:
         self._poll.close()
         for end in self._wakeup:
             os.close(end)
-        if self._to_parent is not None:
-            os.close(self._to_parent)
+        self._requests.close()
         for each in self._sockets.values():
             each.close()
 
@@ -222,13 +215,17 @@ class ForkServer:
             worker_socket = self._sockets.pop(pid)
             del self._pids[worker_socket.fileno()]
             self._poll.unregister(worker_socket)  # closing isn't enough: others may hold it open
-            _announce_death(worker_socket, reason_of_death(status))
+            announce_death(worker_socket, reason_of_death(status))
             self._remove_folder(pid)
 
     def _remove_folder(self, worker_pid: int) -> None:
-        """Have a child do it: there may be a million files."""
         folder = self._folders.discard(worker_pid)
-        if folder is None:
+        if folder is not None:
+            self._remove(folder)
+
+    def _remove(self, *folders: Path) -> None:
+        """Have a child remove folders, if any: there may be a million files in them."""
+        if not folders:
             return
         own_pid = os.getpid()
         try:
@@ -239,7 +236,8 @@ class ForkServer:
         if pid == 0:
             try:
                 self.become_child(own_pid)
-                remove(folder)
+                for folder in folders:
+                    remove(folder)
             finally:
                 os._exit(0)
         self._removers.add(pid)
@@ -247,13 +245,12 @@ class ForkServer:
     def _kill_strays(self) -> None:
         """Kill what a script started in a session of its own: it became our child when its parent
         died. One that forks as it dies leaves another, which is found the next time."""
-        children = Path(f"/proc/self/task/{os.getpid()}/children")
-        for pid in map(int, children.read_text().split() if children.exists() else ()):
+        for pid in children_of(os.getpid()):
             if pid not in self._sockets and pid not in self._non_workers():
                 kill_group(pid)
 
 
-def _announce_death(worker_socket: socket.socket, reason: str) -> None:
+def announce_death(worker_socket: socket.socket, reason: str) -> None:
     """Say it to the web process, and close the worker's end for all that hold it."""
     try:
         worker_socket.send(encode(Death(reason)), socket.MSG_DONTWAIT)

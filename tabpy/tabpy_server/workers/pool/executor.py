@@ -1,6 +1,7 @@
 """The web process: having a worker do one job, from the question to the answer."""
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from tabpy.tabpy_server.errors import InternalError, TabPyError, WorkerDiedError
@@ -13,6 +14,7 @@ from tabpy.tabpy_server.workers.protocol import (
     Failure,
     Need,
     ProtocolError,
+    Query,
     Reference,
     Refusal,
     Reply,
@@ -43,9 +45,16 @@ class Functions(Protocol):
 class Executor:
     """Does jobs on workers that it is given."""
 
-    def __init__(self, functions: Functions, model_memory: int) -> None:
-        """`model_memory`: bytes of models that a worker keeps loaded."""
+    def __init__(
+        self,
+        functions: Functions,
+        model_memory: int,
+        note: Callable[[str | None, str], None] = lambda *_: None,
+    ) -> None:
+        """`model_memory`: bytes of models that a worker keeps loaded. `note` is told a worker's
+        owner, and the name of a model that a job on it calls."""
         self._functions = functions
+        self._note = note
         self._model_memory = model_memory
 
     async def run(self, worker: Worker, task: Task, job: Job) -> Outcome:
@@ -57,6 +66,8 @@ class Executor:
         question = protocol.Job(
             task, self._functions.change_token, self._model_memory, job.want_printed
         )
+        if isinstance(task, Query):
+            self._note(worker.owner, task.reference.name)
         message, body = await worker.ask(question, job.body)
         needs = damaged = 0
         while isinstance(message, Need):
@@ -78,6 +89,7 @@ class Executor:
         answer: Answer | Refusal
         try:
             answer = Answer(await self._functions.reference(need.name, damaged=need.damaged))
+            self._note(worker.owner, answer.reference.name)
         except TabPyError as error:
             answer = Refusal.of(error)
         return await worker.ask(answer)

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from tabpy.tabpy_server.workers.fork_server_state import ForkServerState, digest
-from tabpy.tabpy_server.workers.protocol import PRELOAD_LIMIT
+from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
+from tabpy.tabpy_server.workers.protocol import FORK, REQUEST_LIMIT
 
 SPAWNED = "tabpy.tabpy_server.workers.worker.spawned"
 
@@ -23,11 +23,15 @@ class Launcher(Protocol):
     def origin(self) -> str:
         """Return what `Hello.origin` of a worker would be that is started now; "": not known."""
 
-    def launch(self, worker_end: socket.socket) -> Callable[[], None]:
-        """Have a new worker serve a socket; what is returned kills it. Raises OSError."""
+    def shelf_origin(self, key: str) -> str:
+        """Return the same for a worker from a shelf; "": that isn't there."""
 
-    def ensure_preload(self, request: bytes) -> None:
-        """See to it that workers start with the models of a preload request; cheap if they do."""
+    def launch(self, worker_end: socket.socket, shelf: str = "") -> Callable[[], None]:
+        """Have a new worker serve a socket; what is returned kills it. `shelf`: the key of the one
+        that it comes from, if that is there. Raises OSError."""
+
+    def ask_for_shelf(self, request: bytes) -> None:
+        """Ask for the shelf of a request. Nobody answers: it is there some time, or never."""
 
 
 class ForkLauncher:
@@ -36,26 +40,23 @@ class ForkLauncher:
     def __init__(self, requests: socket.socket, state: ForkServerState) -> None:
         self._requests = requests
         self._state = state
-        self._sent = b""
 
     @property
     def origin(self) -> str:
         return self._state.origin
 
-    def launch(self, worker_end: socket.socket) -> Callable[[], None]:
-        socket.send_fds(self._requests, [b"fork"], [worker_end.fileno()])
+    def shelf_origin(self, key: str) -> str:
+        return self._state.shelf_origin(key)
+
+    def launch(self, worker_end: socket.socket, shelf: str = "") -> Callable[[], None]:
+        socket.send_fds(self._requests, [FORK + shelf.encode()], [worker_end.fileno()])
         return lambda: None  # the fork server kills it when our end is closed
 
-    def ensure_preload(self, request: bytes) -> None:
-        # What another web process has asked for since isn't fought: it knows the same store.
-        if len(request) > PRELOAD_LIMIT or (request == self._sent and self._state.preload_request):
-            return
-        if not self._sent and self._state.preload_request == digest(request):
-            self._sent = request
+    def ask_for_shelf(self, request: bytes) -> None:
+        if len(request) > REQUEST_LIMIT:
             return
         with contextlib.suppress(OSError):  # it is being replaced, and the socket is full: later
             self._requests.send(request)
-            self._sent = request
 
 
 class SpawnLauncher:
@@ -70,7 +71,10 @@ class SpawnLauncher:
         self._command = [sys.executable, "-m", SPAWNED, str(memory_mb), *modules]
         self._environment = environment
 
-    def launch(self, worker_end: socket.socket) -> Callable[[], None]:
+    def shelf_origin(self, key: str) -> str:
+        return ""
+
+    def launch(self, worker_end: socket.socket, shelf: str = "") -> Callable[[], None]:
         if sys.platform == "win32":
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module # nosec B603
                 self._command, env=self._environment, stdin=subprocess.PIPE
@@ -87,7 +91,7 @@ class SpawnLauncher:
             )
         return lambda: _kill(process)
 
-    def ensure_preload(self, request: bytes) -> None:
+    def ask_for_shelf(self, request: bytes) -> None:
         """Do nothing: processes that weren't forked share no memory."""
 
 

@@ -4,8 +4,8 @@ What a script leaves behind in its worker must not reach anybody else, so a work
 something of one owner is never given to another. Of those that wait, the owner with the fewest jobs
 running is next, and among equals the one that was served longest ago. That owner gets
 
-1. the last used of its own idle workers, whose caches are warm, else one that was never used;
-2. else the next one that comes up;
+1. the last used of its own idle workers, whose caches are warm, else one that is anybody's;
+2. else the next of these that comes up;
 3. else one in the place of another's idle worker, which is killed: of those that nobody waits for,
    the longest unused.
 
@@ -29,11 +29,11 @@ class Owned(Protocol):
 
     @property
     def owner(self) -> str | None:
-        """Return whose jobs it has run; None: it has run none, or nobody asks."""
+        """Return whose jobs it runs; None: anybody's, or nobody asks."""
 
     @property
     def owned_since(self) -> float:
-        """Return when it was given the first of them, by the monotonic clock."""
+        """Return since when it is that owner's, by the monotonic clock."""
 
 
 W = TypeVar("W", bound=Owned)
@@ -45,8 +45,9 @@ class Situation(Generic[W]):
 
     `waiting`: jobs by owner, who was served longest ago first. `running`: jobs by owner. `free`:
     how many more may run. `spare`: whether one beyond those may, of an owner with none running.
-    `idle`: the workers for them, the last used last. `coming`: workers that
-    will be there soon. `replaceable`: whether a worker can be killed to have a fresh one.
+    `idle`: the workers for them, the last used last. `coming`: the owners of workers that will be
+    there soon. `missing`: how many more can be started. `replaceable`: whether a worker can be
+    killed to have a fresh one. `outdated_for`: whether an owner could have a better one.
     """
 
     waiting: Mapping[str, int]
@@ -54,37 +55,44 @@ class Situation(Generic[W]):
     free: int
     spare: bool
     idle: Sequence[W]
-    coming: int
+    coming: Sequence[str | None]
+    missing: int
     replaceable: Callable[[W], bool]
-    outdated: Callable[[W], bool]
+    outdated_for: Callable[[W, str], bool]
 
 
 @dataclass(frozen=True)
 class Allocation(Generic[W]):
     """What is to happen: `given` are owners and the workers that they get, in this order;
-    `replaced` the workers in whose places others are to be started."""
+    `replaced` the workers in whose places others are to be started; `started` the owners for whom,
+    and for whom some that are missing."""
 
     given: list[tuple[str, W]]
     replaced: list[W]
+    started: list[str]
 
 
 def allocate(now: Situation[W]) -> Allocation[W]:
     """Return who gets which worker; see the module's text for the rule."""
     waiting, running, idle = dict(now.waiting), Counter(now.running), list(now.idle)
-    room, coming = now.free + now.spare, now.coming
-    allocation = Allocation[W]([], [])
+    room, coming, missing = now.free + now.spare, list(now.coming), now.missing
+    allocation = Allocation[W]([], [], [])
     while room > 0 and waiting:
         owner = min(waiting, key=running.__getitem__)  # of equals, the first
         if now.spare and room == 1 and running[owner]:
             break
-        if (worker := best(owner, idle, now.outdated)) is not None:
+        if (worker := best(owner, idle, now.outdated_for)) is not None:
             idle.remove(worker)
             allocation.given.append((owner, worker))
-        elif coming > 0:
-            coming -= 1
+        elif owner in coming or None in coming:
+            coming.remove(owner if owner in coming else None)
+        elif missing > 0:
+            missing -= 1
+            allocation.started.append(owner)
         elif (worker := _replaced(waiting, idle, now.replaceable)) is not None:
             idle.remove(worker)
             allocation.replaced.append(worker)
+            allocation.started.append(owner)
         else:
             # Nothing for this owner, nor for others who have no worker of their own.
             owners = {each.owner for each in idle} - {owner}
@@ -97,11 +105,11 @@ def allocate(now: Situation[W]) -> Allocation[W]:
     return allocation
 
 
-def best(owner: str, idle: Sequence[W], outdated: Callable[[W], bool]) -> W | None:
-    """Return the worker that an owner gets, if possible one that isn't outdated."""
+def best(owner: str, idle: Sequence[W], outdated_for: Callable[[W, str], bool]) -> W | None:
+    """Return the worker that an owner gets, if possible one that isn't outdated for it."""
     fit = [each for each in reversed(idle) if each.owner in (owner, None)]
     if len(fit) > 1:
-        fit.sort(key=lambda each: (outdated(each), each.owner is None))
+        fit.sort(key=lambda each: (outdated_for(each, owner), each.owner is None))
     return fit[0] if fit else None
 
 

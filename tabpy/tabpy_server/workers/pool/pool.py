@@ -1,6 +1,6 @@
 """The web process: a fixed number of script workers and the jobs that wait for them.
 
-Events (a death, a time-out, other models, a fork server that has become warm) start and stop
+Events (a death, a time-out, a shelf, a fork server that has become warm) start and stop
 nothing by themselves. Each calls `_reconcile`, which compares the workers that are there with
 those that should be.
 """
@@ -23,7 +23,6 @@ from tabpy.tabpy_server.errors import (
 )
 from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.metrics.counters import Counters
-from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.isolated import IsolatedWorkers
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
@@ -31,14 +30,10 @@ from tabpy.tabpy_server.workers.pool.job_queue import JobQueue, Waiter
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate
 from tabpy.tabpy_server.workers.pool.roster import Roster
+from tabpy.tabpy_server.workers.pool.shelves import Shelves
 from tabpy.tabpy_server.workers.pool.watch import Kernel, Watch
 from tabpy.tabpy_server.workers.pool.worker import Worker
-from tabpy.tabpy_server.workers.protocol import (
-    Evaluate,
-    Query,
-    Reference,
-    Task,
-)
+from tabpy.tabpy_server.workers.protocol import Evaluate, Query, Task
 
 SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else it didn't get one
 
@@ -70,17 +65,21 @@ class Pool:
         limits: Limits,
         kernel: Kernel | None = None,
     ) -> None:
-        self._launcher = launcher
         self._isolation = limits.isolation
         self._functions = functions
-        self._executor = Executor(functions, limits.model_memory)
-        self._workers = Roster(launcher, counters, limits.size, limits.memory_mb, self._reconcile)
+        self.shelves = Shelves(launcher, limits.isolation.keeps_owners_apart)
+        self._executor = Executor(functions, limits.model_memory, self.shelves.note)
+        self._workers = Roster(
+            self.shelves, counters, limits.size, limits.memory_mb, self._reconcile
+        )
         self._isolated = IsolatedWorkers(
-            launcher, self._executor, limits.memory_mb, self._keep_ticking
+            launcher,
+            Executor(functions, limits.model_memory),
+            limits.memory_mb,
+            self._keep_ticking,
         )
         self._queue = JobQueue(limits.waiting_mb * (1 << 20))
         self._watch = Watch(limits.memory_mb, kernel)
-        self._preload_request: bytes | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._complete = asyncio.Event()
         self._closed = False
@@ -104,11 +103,6 @@ class Pool:
         """Start the workers, and wait until every one is ready."""
         self._reconcile()
         await self._complete.wait()
-
-    def preload_models(self, references: Sequence[Reference]) -> None:
-        """Have workers start with these models; the present ones are recycled in turn."""
-        self._preload_request = protocol.preload_request(references)
-        self._reconcile()
 
     def close(self) -> None:
         """Kill all workers, whatever they do, and refuse the jobs that wait."""
@@ -247,23 +241,23 @@ class Pool:
         """Make the workers that are there those that should be; safe to call at any time."""
         if self._closed:
             return
-        if self._preload_request is not None:
-            self._launcher.ensure_preload(self._preload_request)
-        self._workers.remove_dead()
-        self._workers.remove_excess()
-        self._hand_out()
-        self._workers.start_missing()
-        if self._workers.is_complete:
+        workers = self._workers
+        self.shelves.ask(each.owner for each in (*workers.idle, *workers.busy))
+        workers.remove_dead()
+        workers.remove_excess()
+        workers.start_missing(self._hand_out())
+        if workers.is_complete:
             self._complete.set()
         self._keep_ticking()
 
-    def _hand_out(self) -> None:
-        """Give jobs that wait their workers, and kill those that are in the way of others."""
+    def _hand_out(self) -> list[str]:
+        """Give jobs that wait their workers, and kill those that are in the way of others. Return
+        the owners for whom workers are to be started."""
         workers = self._workers
         waiting = self._queue.by_owner
         workers.needs_spare = workers.is_stuck and not waiting.keys() <= {*workers.busy.values()}
         if not waiting:
-            return
+            return []
         workers.remove_unquiet()
         allocation = allocate(
             Situation(
@@ -273,14 +267,16 @@ class Pool:
                 spare=workers.has_spare,
                 idle=workers.idle,
                 coming=workers.coming,
+                missing=workers.missing,
                 replaceable=workers.replaceable,
-                outdated=workers.outdated,
+                outdated_for=workers.outdated_for,
             )
         )
         for owner, worker in allocation.given:
             workers.lease(worker, owner)
             self._queue.pop(owner).worker.set_result(worker)
         workers.remove(allocation.replaced, "other user")
+        return allocation.started
 
     # Looking after them
 

@@ -1,11 +1,12 @@
 """The web process: the workers of its pool, and what each of them is doing."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tabpy.tabpy_server.metrics.counters import Counters
-from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.ownership import best
+from tabpy.tabpy_server.workers.pool.shelves import Shelves
 from tabpy.tabpy_server.workers.pool.starter import Starter
 from tabpy.tabpy_server.workers.pool.worker import Worker
 
@@ -14,8 +15,9 @@ PATIENCE = 1.0  # seconds that as many jobs as the pool's size have to run for a
 
 
 class Roster:
-    """Workers are starting, idle or busy. One is outdated when a fork server answers now that would
-    fork a better one. Never more than `size` + SURGE are there.
+    """Workers are starting, idle or busy. One is outdated when a fork server answers now, or a
+    shelf is there for its owner, that would fork a better one. Never more than `size` + SURGE are
+    there.
 
     No more than `size` are busy, but for the *spare* one: while long jobs have all workers, it does
     those of owners who have none running, one after the other.
@@ -23,7 +25,7 @@ class Roster:
 
     def __init__(
         self,
-        launcher: Launcher,
+        shelves: Shelves,
         counters: Counters,
         size: int,
         memory_mb: float,
@@ -31,13 +33,14 @@ class Roster:
     ) -> None:
         """`on_change` is called when a worker has become ready or died, and when it's time to look
         again. `memory_mb`: what a script may take."""
-        self._launcher = launcher
+        self._shelves = shelves
         self._counters = counters
         self.size = size
-        self.starter = Starter(launcher, memory_mb, self._take_in, on_change)
+        self.starter = Starter(shelves, memory_mb, self._take_in, on_change)
         self.idle: list[Worker] = []  # the last used last: its caches are warm
         self.busy: dict[Worker, str] = {}  # and the owners of their jobs
         self.needs_spare = False  # somebody waits who may have it
+        self._bereaved: list[str | None] = []  # owners whose workers have just ended
 
     @property
     def is_complete(self) -> bool:
@@ -76,28 +79,41 @@ class Roster:
         return len(self.starter.starting) + sum(not self.outdated(each) for each in there)
 
     @property
-    def coming(self) -> int:
-        """Return how many workers will soon be there, once the missing ones are started."""
-        return len(self.starter.starting) + self.missing
+    def coming(self) -> list[str | None]:
+        """Return the owners of the workers that will soon be there; None for anybody's."""
+        return [each.owner for each in self.starter.starting]
 
     def outdated(self, worker: Worker) -> bool:
         """Say whether a better worker could be had now."""
-        origin = self._launcher.origin
+        return self.outdated_for(worker, worker.owner)
+
+    def outdated_for(self, worker: Worker, owner: str | None) -> bool:
+        """Say whether an owner could have a better one."""
+        origin = self._shelves.origin(owner)
         return bool(origin) and worker.origin != origin
 
     def replaceable(self, worker: Worker) -> bool:
         """Say whether another worker could be started in its place now."""
         return not (self.starter.is_pausing or self.outdated(worker))
 
-    def start_missing(self) -> None:
-        """Start the workers that are missing."""
-        self.starter.start(self.missing)
+    def start_missing(self, waiting: Sequence[str]) -> None:
+        """Start the workers that are missing: first for owners who wait for one, then for those who
+        have lost one or have an outdated one, else for anybody."""
+        if count := self.missing:
+            owners = [*waiting, *self._bereaved, *self._badly_off(), *(count * [None])]
+            self.starter.start([self._shelves.source(each) for each in owners[:count]])
+        self._bereaved.clear()
+
+    def _badly_off(self) -> list[str | None]:
+        """Return the owner of each outdated worker for which no other is on its way."""
+        left = Counter(each.owner for each in (*self.idle, *self.busy) if self.outdated(each))
+        return [*(left - Counter(self.coming)).elements()]
 
     def lease_at_once(self, owner: str) -> Worker | None:
         """Return a worker for a job of `owner` that is busy from now on, if there is one for it."""
         if not (self.free or (self.has_spare and owner not in self.busy.values())):
             return None
-        worker = best(owner, self.idle, self.outdated)
+        worker = best(owner, self.idle, self.outdated_for)
         if worker is None or not worker.is_quiet():
             return None
         self.lease(worker, owner)
@@ -115,6 +131,7 @@ class Roster:
         if end is None and worker.alive:
             self.idle.append(worker)
         else:
+            self._bereaved.append(worker.owner)
             self._let_go(worker, end or worker.end)
 
     def remove_dead(self) -> None:

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tabpy.tabpy_server.errors import WorkerDiedError
-from tabpy.tabpy_server.workers.pool.launchers import Launcher
+from tabpy.tabpy_server.workers.pool.shelves import Shelves, Source
 from tabpy.tabpy_server.workers.pool.worker import Worker
 
 logger = logging.getLogger(__name__)
 
 START_TIMEOUT = 30.0  # seconds; a fork takes 20 ms
+SHELF_TIMEOUT = 5.0  # the same for a worker from a shelf, where somebody's code has run
 FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0  # seconds between tries when workers don't start
 
 
@@ -20,14 +21,14 @@ class Starter:
 
     def __init__(
         self,
-        launcher: Launcher,
+        shelves: Shelves,
         memory_mb: float,
         on_ready: Callable[[Worker], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`memory_mb`: what a script may take. `on_change` is called after `on_ready`, and whenever
-        it's time to look again."""
-        self._launcher = launcher
+        """`shelves` is told when one of them gives no worker. `memory_mb`: what a script may take.
+        `on_change` is called after `on_ready`, and whenever it's time to look again."""
+        self._shelves = shelves
         self._memory_mb = memory_mb
         self._on_ready = on_ready
         self._on_change = on_change
@@ -41,11 +42,11 @@ class Starter:
         """Say whether it's too early to try again."""
         return time.monotonic() < self._again_at
 
-    def start(self, count: int) -> None:
-        """Start so many, or as many as can be started now."""
-        for _ in range(count):
+    def start(self, sources: Iterable[Source | None]) -> None:
+        """Start one from each, or as many as can be started now."""
+        for source in sources:
             try:
-                worker = Worker(self._launcher, self._on_change, self._memory_mb)
+                worker = Worker(self._shelves.launcher, self._on_change, self._memory_mb, source)
             except OSError as error:  # the fork server is being replaced, and its socket is full
                 self._note_failure(str(error))
                 return
@@ -63,12 +64,12 @@ class Starter:
 
     async def _bring_up(self, worker: Worker) -> None:
         try:
-            async with asyncio.timeout(START_TIMEOUT):
+            async with asyncio.timeout(SHELF_TIMEOUT if worker.source else START_TIMEOUT):
                 await worker.ready()
         except (WorkerDiedError, TimeoutError) as error:
             worker.kill()
             how = error.how if isinstance(error, WorkerDiedError) else "did not answer"
-            self._note_failure(f"it {how}")
+            self._note_failure(f"it {how}", worker.source)
         else:
             self.failed, self._again_at = 0, 0.0
             self._on_ready(worker)
@@ -76,8 +77,11 @@ class Starter:
             self.starting.discard(worker)
         self._on_change()
 
-    def _note_failure(self, why: str) -> None:
+    def _note_failure(self, why: str, source: Source | None = None) -> None:
         logger.warning("A script worker can't be started: %s", why)
+        if source is not None:  # the next one comes from elsewhere, and at once
+            self._shelves.distrust(source)
+            return
         pause = min(FIRST_PAUSE * 2**self.failed, LAST_PAUSE)
         self.failed += 1
         self._again_at = time.monotonic() + pause

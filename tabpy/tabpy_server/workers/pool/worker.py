@@ -16,6 +16,7 @@ from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
+from tabpy.tabpy_server.workers.pool.shelves import Source
 from tabpy.tabpy_server.workers.protocol import (
     Crash,
     Death,
@@ -42,11 +43,18 @@ Received = tuple[Message, bytes]
 class Worker:
     """A script worker and the private socket to it; runs one job at a time."""
 
-    def __init__(self, launcher: Launcher, on_death: Callable[[], None], memory_mb: float) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        on_death: Callable[[], None],
+        memory_mb: float,
+        source: Source | None = None,
+    ) -> None:
         """Start one. Raises OSError.
 
         `on_death` is called when it has died by itself, not when it's killed from here.
-        `memory_mb`: what a script may take, and so its result, too.
+        `memory_mb`: what a script may take, and so its result, too. `source`: the shelf that it
+        comes from; it is that owner's and nobody else's, whatever it says.
         """
         self._memory_mb = memory_mb
         # What it may say when it's asked, and how large the body may be.
@@ -59,7 +67,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                self._kill_process = launcher.launch(theirs)
+                self._kill_process = launcher.launch(theirs, source.key if source else "")
         except OSError:
             ours.close()
             raise
@@ -76,8 +84,10 @@ class Worker:
         self.size_at_start = 0
         self.used = False  # has run a job
         self.rested: tuple[Usage, ...] = ()  # what it took at the last looks, while idle
-        self.owner: str | None = None  # whose jobs it runs: None until the first
-        self.owned_since = 0.0
+        self.source = source
+        # Whose jobs it runs: None until the first, if it comes from no shelf.
+        self.owner = source.owner if source else None
+        self.owned_since = time.monotonic() if source else 0.0
         self.busy_since = 0.0  # when it got its last job
 
     async def ready(self) -> None:
@@ -86,7 +96,8 @@ class Worker:
         if not isinstance(hello, Hello):
             self.kill("did not say hello")
             raise WorkerDiedError(self._death)
-        self.pid, self.origin = hello.pid, hello.origin
+        self.pid = hello.pid
+        self.origin = self.source.origin if self.source else hello.origin
         self.size_at_start = resident(self.pid)
 
     def begin(self, owner: str | None) -> None:

@@ -1,45 +1,47 @@
-"""The fork server's child that loads large models, for all workers that it then forks.
+"""The fork server's child that has large models, for the workers of those who call them.
 
 A model is read-only data, mostly, and a fork shares memory until it is written to: a model loaded
-before the fork takes its place once. Loading runs somebody's code, so it happens in a process of
-its own, which can fail without harm: it tells its parent how far it is.
+before the fork takes its place once. Loading runs somebody's code, which may change this process
+for good. So it has nothing of its parent's: only a line to it, through which it says how far it
+is, and is asked for workers.
 """
 
 import gc
-import os
+import socket
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 
+from tabpy.tabpy_server.workers.fork_server.server import ForkServer
 from tabpy.tabpy_server.workers.protocol import Reference
 from tabpy.tabpy_server.workers.worker.models import Key, Model, load
 
-TRACE_LIMIT = 2_000  # characters; with the rest of its line less than a pipe takes at once
+TRACE_LIMIT = 2_000  # characters
 
 
 class Progress:
-    """What the child tells its parent, a line of JSON at a time."""
+    """What the child tells its parent, a message of JSON at a time."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
 
     def loading(self, reference: Reference) -> None:
         """Say that this one is next."""
-        self._write({"loading": [reference.name, reference.sha256]})
+        self._send({"loading": [reference.name, reference.sha256]})
 
     def failed(self, error: BaseException) -> None:
         """Say why the one that was being loaded can't be."""
         trace = "".join(traceback.format_exception(error))
-        self._write({"failed": trace[-TRACE_LIMIT:]})
+        self._send({"failed": trace[-TRACE_LIMIT:]})
 
     def ready(self) -> None:
         """Say that all are loaded, and that workers can be forked."""
-        self._write({"ready": True})
+        self._send({"ready": True})
 
-    def _write(self, line: object) -> None:
-        os.write(self._descriptor, orjson.dumps(line) + b"\n")
+    def _send(self, message: object) -> None:
+        self._line.send(orjson.dumps(message))
 
 
 def load_all(wanted: Sequence[Reference], progress: Progress) -> dict[Key, Model]:
@@ -57,3 +59,11 @@ def load_all(wanted: Sequence[Reference], progress: Progress) -> dict[Key, Model
     gc.collect()
     gc.freeze()
     return models
+
+
+class ShelfServer(ForkServer):
+    """Forks workers that have models."""
+
+    def _remove_folder(self, worker_pid: int) -> None:
+        """Put it aside: the parent removes it, and so knows that all children here are workers."""
+        self._folders.discard(worker_pid)
