@@ -11,6 +11,7 @@ from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.script_rules import OFF, InForce
 from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.tls.served import ServedCertificate
 from tabpy.tabpy_server.web.body_budget import BodyBudget, body_budget
 from tabpy.tabpy_server.web.in_flight import Traffic
 from tabpy.tabpy_server.web.own_names import OwnNames
@@ -32,6 +33,7 @@ class Context:
     pool: Pool
     deployer: Deployer
     counters: Counters
+    certificate: ServedCertificate | None = None
     traffic: Traffic = field(default_factory=Traffic)
 
     @property
@@ -75,6 +77,15 @@ class Context:
         if self.confinement.complete or self.settings.script_confinement == OFF:
             return None
         return f"The server can't keep scripts to all rules: {'; '.join(self.confinement.missing)}."
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what the page warns of."""
+        of_the_certificate = self.certificate.warnings if self.certificate is not None else []
+        return [
+            *filter(None, (self.loses_functions, self.confines_less)),
+            *of_the_certificate,
+        ]
 
     def info(self) -> dict[str, Any]:
         """Return what `GET /info` answers."""

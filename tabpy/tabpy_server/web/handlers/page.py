@@ -42,9 +42,7 @@ class PageHandler(BaseHandler):
             isolation=settings.script_isolation.words,
             confinement=self.context.confinement.words,
             preload=[_with_version(name) for name in settings.preload],
-            warnings=[
-                each for each in (self.context.loses_functions, self.context.confines_less) if each
-            ],
+            warnings=self.context.warnings,
         )
 
 

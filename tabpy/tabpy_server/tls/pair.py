@@ -1,0 +1,180 @@
+"""A certificate and its key, read from their files and found to be fit for use."""
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.tls import chain
+from tabpy.tabpy_server.tls.chain import Dates
+from tabpy.tabpy_server.tls.handshake import ServerSocket
+
+CERTIFICATE, KEY = "TABPY_CERTIFICATE_FILE", "TABPY_KEY_FILE"
+PHRASE, PHRASE_FILE = "TABPY_KEY_PASSWORD", "TABPY_KEY_PASSWORD_FILE"
+DAY = 86400.0  # seconds
+# Authorities advise to renew when a third is left: 30 days of 90, two of the six that some give.
+SOON, SHARE = 30 * DAY, 1 / 3
+# OpenSSL's reasons for a key of another certificate; the last one is for another kind of key.
+OTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What handshakes are made with: `context` has the key. `dates`: from when to when every
+    certificate holds. `warnings`: what is no reason not to use it."""
+
+    context: ssl.SSLContext
+    dates: Dates
+    warnings: tuple[str, ...]
+
+    def expiring(self, now: float) -> str | None:
+        """Return a warning from 30 days before a certificate expires; of one that holds for less
+        than 90, when a third of its time is left."""
+        left = self.dates.ends - now
+        if left > min(SOON, SHARE * (self.dates.ends - self.dates.begins)):
+            return None
+        when = f"on {chain.moment(self.dates.ends)}"
+        if left < 0:
+            return (
+                f"The certificate expired {when}: no client trusts the server until it's renewed."
+            )
+        return (
+            f"The certificate expires {when}, in {left / DAY:.0f} days: renew it. A new one in "
+            f"{CERTIFICATE} is taken up without a restart."
+        )
+
+
+def load(settings: Settings, now: float) -> Pair:
+    """Return what the settings name, if it can be used at `now`.
+
+    Raises StartError, one line that names the setting and what would be right.
+    """
+    files = {CERTIFICATE: settings.certificate_file, KEY: settings.key_file}
+    missing = [key for key, file in files.items() if file is None]
+    if settings.certificate_file is None or settings.key_file is None:
+        raise StartError(
+            f"TABPY_TRANSFER_PROTOCOL is 'https', and {' and '.join(missing)} must be set: the "
+            "PEM files of a certificate and of its key."
+        )
+    ders = _certificates(settings.certificate_file)
+    _check_key(settings.key_file)
+    context = _context(settings)
+    _load(context, settings.certificate_file, settings.key_file, _pass_phrase(settings))
+    try:
+        certificates = chain.read(ders, context)
+    except ssl.SSLError as error:
+        raise StartError(
+            f"{CERTIFICATE} is '{settings.certificate_file}', which no client can use: "
+            f"{_reason(error)}."
+        ) from None
+    dates = chain.check_dates(certificates, now)
+    warnings = (chain.gap(certificates, context), _readable_by_all(settings.key_file))
+    return Pair(context, dates, tuple(each for each in warnings if each))
+
+
+def _context(settings: Settings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion[settings.minimum_tls_version]
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a client could have us compute for ever
+    context.set_alpn_protocols(["http/1.1"])
+    context.sslsocket_class = ServerSocket
+    return context
+
+
+def _text(key: str, file: Path) -> str:
+    """Return what is in a file that the setting `key` names."""
+    try:
+        return file.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        raise StartError(f"{key} is '{file}', but there is no such file.") from None
+    except IsADirectoryError:
+        raise StartError(f"{key} is '{file}', which is a folder.") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StartError(f"{key} is '{file}', which can't be read: {reason}.") from None
+
+
+def _certificates(file: Path) -> list[bytes]:
+    try:
+        ders = chain.split(_text(CERTIFICATE, file))
+    except ValueError:
+        raise StartError(
+            f"{CERTIFICATE} is '{file}', in which a certificate is damaged: it isn't base64."
+        ) from None
+    if not ders:
+        raise StartError(
+            f"{CERTIFICATE} is '{file}', which holds no certificate in PEM form, a text that "
+            "begins with -----BEGIN CERTIFICATE-----; `openssl x509 -inform der` makes it of DER."
+        )
+    return ders
+
+
+def _check_key(file: Path) -> None:
+    if "PRIVATE KEY-----" not in _text(KEY, file):
+        raise StartError(
+            f"{KEY} is '{file}', which holds no private key in PEM form, a text that begins with "
+            "-----BEGIN PRIVATE KEY----- or alike; `openssl pkey -inform der` makes it of DER."
+        )
+
+
+def _pass_phrase(settings: Settings) -> str:
+    """Return the key's pass phrase; empty: none."""
+    if settings.key_password_file is None:
+        return settings.key_password
+    if settings.key_password:
+        raise StartError(f"{PHRASE} and {PHRASE_FILE} are both set: leave one of them out.")
+    try:
+        lines = settings.key_password_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it isn't UTF-8"
+        raise StartError(
+            f"{PHRASE_FILE} is '{settings.key_password_file}', which can't be read: {reason}."
+        ) from None
+    return lines[0] if lines else ""
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path, phrase: str) -> None:
+    """Give `context` the certificate and its key; nobody is asked for a pass phrase."""
+    is_encrypted = False
+
+    def answer() -> str:
+        nonlocal is_encrypted
+        is_encrypted = True
+        if not phrase:
+            raise StartError(
+                f"{KEY} is '{key}', which is encrypted: put its pass phrase into {PHRASE} in the "
+                f"environment, or into a file that {PHRASE_FILE} names."
+            )
+        return phrase
+
+    try:
+        context.load_cert_chain(certificate, key, answer)
+    except ssl.SSLError as error:
+        if error.reason in OTHER_KEY:
+            raise StartError(
+                f"{KEY} is '{key}', which isn't the key of the first certificate in {CERTIFICATE} "
+                f"('{certificate}'): the server's own certificate comes first, and its key is the "
+                "one it was requested with."
+            ) from None
+        if is_encrypted:
+            name = PHRASE_FILE if phrase and PHRASE not in os.environ else PHRASE
+            raise StartError(f"{name} isn't the pass phrase of '{key}' ({KEY}).") from None
+        raise StartError(
+            f"{CERTIFICATE} ('{certificate}') and {KEY} ('{key}') can't be used: {_reason(error)}."
+        ) from None
+    except (OSError, ValueError) as error:  # gone since it was looked at; too long a pass phrase
+        raise StartError(f"{KEY} is '{key}', which can't be used: {error}.") from None
+
+
+def _reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return str(error.verify_message)
+    return (error.reason or str(error.args[-1])).lower().replace("_", " ")
+
+
+def _readable_by_all(file: Path) -> str | None:
+    if os.name != "posix" or not file.stat().st_mode & 0o004:
+        return None
+    return f"{KEY}: everybody on this machine can read the key. `chmod o= {file}` closes it."
