@@ -42,7 +42,7 @@ def split(text: str) -> list[bytes]:
 def read(ders: Sequence[bytes], server: ssl.SSLContext) -> tuple[Certificate, ...]:
     """Return the certificates: the one that `server` presents, and the authorities' after it.
 
-    Raises ssl.SSLError for what is no certificate, or no server's.
+    Raises ssl.SSLError or ValueError for what is no certificate, no server's or no authority's.
     """
     return (_own(ders[0], server), *map(_authority, ders[1:]))
 
@@ -52,7 +52,7 @@ def _authority(der: bytes) -> Certificate:
     context.load_verify_locations(cadata=der)
     for certificate in context.get_ca_certs():
         return certificate
-    raise ssl.SSLError("one after the first is no authority's")
+    raise ValueError("one after the first is no authority's")
 
 
 def _own(der: bytes, server: ssl.SSLContext) -> Certificate:
@@ -79,7 +79,7 @@ def _shake(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
                 continue
             if side is sides[0]:
                 return side
-    raise ssl.SSLError("the handshake has no end")
+    raise ValueError("the handshake has no end")
 
 
 def dates(certificate: Certificate) -> Dates:

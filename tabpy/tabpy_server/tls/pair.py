@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tabpy.tabpy_server.errors import StartError
@@ -46,6 +46,14 @@ class Pair:
         )
 
 
+@dataclass(frozen=True)
+class PassPhrase:
+    """What opens an encrypted key, empty for nothing, and the setting that it comes from."""
+
+    text: str = field(repr=False)
+    source: str
+
+
 def load(settings: Settings, now: float) -> Pair:
     """Return what the settings name, if it can be used at `now`.
 
@@ -64,7 +72,7 @@ def load(settings: Settings, now: float) -> Pair:
     _load(context, settings.certificate_file, settings.key_file, _pass_phrase(settings))
     try:
         certificates = chain.read(ders, context)
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ValueError) as error:
         raise StartError(
             f"{CERTIFICATE} is '{settings.certificate_file}', which no client can use: "
             f"{_reason(error)}."
@@ -119,10 +127,9 @@ def _check_key(file: Path) -> None:
         )
 
 
-def _pass_phrase(settings: Settings) -> str:
-    """Return the key's pass phrase; empty: none."""
+def _pass_phrase(settings: Settings) -> PassPhrase:
     if settings.key_password_file is None:
-        return settings.key_password
+        return PassPhrase(settings.key_password, PHRASE)
     if settings.key_password:
         raise StartError(f"{PHRASE} and {PHRASE_FILE} are both set: leave one of them out.")
     try:
@@ -132,22 +139,22 @@ def _pass_phrase(settings: Settings) -> str:
         raise StartError(
             f"{PHRASE_FILE} is '{settings.key_password_file}', which can't be read: {reason}."
         ) from None
-    return lines[0] if lines else ""
+    return PassPhrase(lines[0] if lines else "", PHRASE_FILE)
 
 
-def _load(context: ssl.SSLContext, certificate: Path, key: Path, phrase: str) -> None:
+def _load(context: ssl.SSLContext, certificate: Path, key: Path, phrase: PassPhrase) -> None:
     """Give `context` the certificate and its key; nobody is asked for a pass phrase."""
     is_encrypted = False
 
     def answer() -> str:
         nonlocal is_encrypted
         is_encrypted = True
-        if not phrase:
+        if not phrase.text:
             raise StartError(
                 f"{KEY} is '{key}', which is encrypted: put its pass phrase into {PHRASE} in the "
                 f"environment, or into a file that {PHRASE_FILE} names."
             )
-        return phrase
+        return phrase.text
 
     try:
         context.load_cert_chain(certificate, key, answer)
@@ -159,8 +166,7 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path, phrase: str) ->
                 "one it was requested with."
             ) from None
         if is_encrypted:
-            name = PHRASE_FILE if phrase and PHRASE not in os.environ else PHRASE
-            raise StartError(f"{name} isn't the pass phrase of '{key}' ({KEY}).") from None
+            raise StartError(f"{phrase.source} isn't the pass phrase of '{key}' ({KEY}).") from None
         raise StartError(
             f"{CERTIFICATE} ('{certificate}') and {KEY} ('{key}') can't be used: {_reason(error)}."
         ) from None
@@ -168,10 +174,12 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path, phrase: str) ->
         raise StartError(f"{KEY} is '{key}', which can't be used: {error}.") from None
 
 
-def _reason(error: ssl.SSLError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return str(error.verify_message)
-    return (error.reason or str(error.args[-1])).lower().replace("_", " ")
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return str(error.args[-1])
 
 
 def _readable_by_all(file: Path) -> str | None:
