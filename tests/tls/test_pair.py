@@ -5,7 +5,7 @@ import ssl
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trustme
@@ -93,20 +93,18 @@ def test_a_pass_phrase_comes_from_a_setting_or_a_file(files: Files, end: str) ->
     ids=["key", "certificate", "both"],
 )
 def test_both_have_to_be_set(files: Files, unset: list[str], said: str) -> None:
-    assert said in refusal(files, **cast(Any, dict.fromkeys(unset)))
+    nothing: Any = dict.fromkeys(unset)
+    assert said in refusal(files, **nothing)
 
 
 @pytest.mark.parametrize("setting", ["certificate_file", "key_file"])
 def test_a_file_has_to_be_there(files: Files, setting: str) -> None:
     key = f"TABPY_{setting.upper()}"
-    nowhere = files.folder / "nosuch.pem"
-    assert refusal(files, **{setting: nowhere}) == (
-        f"{key} is '{nowhere}', but there is no such file."
-    )
-    assert (
-        refusal(files, **{setting: files.folder})
-        == f"{key} is '{files.folder}', which is a folder."
-    )
+    missing: Any = {setting: files.folder / "nosuch.pem"}
+    folder: Any = {setting: files.folder}
+    said = f"{key} is '{files.folder / 'nosuch.pem'}', but there is no such file."
+    assert refusal(files, **missing) == said
+    assert refusal(files, **folder) == f"{key} is '{files.folder}', which is a folder."
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
