@@ -47,6 +47,8 @@ class ServerSocket(ssl.SSLSocket):
             first = socket.socket.recv(self, 1, socket.MSG_PEEK)
         except BlockingIOError:
             raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "no byte yet") from None
+        if not first:  # as those do who only look whether the port is open
+            raise _reset()
         self._begun = True
         with contextlib.suppress(OSError):
             self._caller = self.getpeername()[0]
