@@ -23,6 +23,10 @@ def test_it_shows_a_generated_password_and_how_to_add_a_user() -> None:
     assert "tabpy-user add -u NAME -f tabpypwd.txt" in said
 
 
+def test_the_address_of_https_begins_with_it() -> None:
+    assert "open      https://localhost:4711/" in welcome.text("https://localhost:4711/", [], None)
+
+
 def test_it_says_that_everybody_can_enter() -> None:
     assert "no user: everybody can enter" in welcome.text(URL, [], None)
 
