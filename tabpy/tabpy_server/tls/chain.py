@@ -4,7 +4,6 @@ Python shows a certificate only to who trusts it. So each one is trusted, for a 
 who does nothing else: an authority's where it's loaded, the server's own in a handshake in memory.
 """
 
-import binascii
 import re
 import ssl
 import time
@@ -33,10 +32,7 @@ class Dates:
 
 def split(text: str) -> list[bytes]:
     """Return the certificates of a PEM file, as DER. Raises ValueError for one that is none."""
-    try:
-        return [ssl.PEM_cert_to_DER_cert(each) for each in PEM.findall(text)]
-    except binascii.Error as error:
-        raise ValueError(str(error)) from None
+    return [ssl.PEM_cert_to_DER_cert(each) for each in PEM.findall(text)]
 
 
 def read(ders: Sequence[bytes], server: ssl.SSLContext) -> tuple[Certificate, ...]:

@@ -72,12 +72,12 @@ def load(settings: Settings, now: float) -> Pair:
     _load(context, settings.certificate_file, settings.key_file, _pass_phrase(settings))
     try:
         certificates = chain.read(ders, context)
+        dates = chain.check_dates(certificates, now)
     except (ssl.SSLError, ValueError) as error:
         raise StartError(
             f"{CERTIFICATE} is '{settings.certificate_file}', which no client can use: "
             f"{_reason(error)}."
         ) from None
-    dates = chain.check_dates(certificates, now)
     warnings = (chain.gap(certificates, context), _readable_by_all(settings.key_file))
     return Pair(context, dates, tuple(each for each in warnings if each))
 
@@ -183,6 +183,10 @@ def _reason(error: Exception) -> str:
 
 
 def _readable_by_all(file: Path) -> str | None:
-    if os.name != "posix" or not file.stat().st_mode & 0o004:
+    try:
+        mode = file.stat().st_mode
+    except OSError:  # it is being replaced
+        return None
+    if os.name != "posix" or not mode & 0o004:
         return None
     return f"{KEY}: everybody on this machine can read the key. `chmod o= {file}` closes it."
