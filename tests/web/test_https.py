@@ -180,6 +180,20 @@ def test_plain_http_is_told_that_this_is_https(
     assert logged() == ["plain http"]
 
 
+def test_who_reads_late_finds_the_answer_still_there(
+    web: Web, logged: Callable[[], list[str]]
+) -> None:
+    async def exchange() -> None:
+        with socket.create_connection(("127.0.0.1", web.port)) as client:
+            client.sendall(INFO + b"x" * 10_000)
+            await web.until(lambda: logged() == ["plain http"])
+            await closed(web)
+            assert b"This port speaks https." in client.recv(1000)
+            assert client.recv(1000) == b""  # and no reset, which elsewhere cuts off the answer
+
+    web.run(exchange())
+
+
 def test_a_request_that_comes_in_pieces_is_told_so_too(web: Web) -> None:
     async def exchange() -> None:
         async with web.connection() as connection:

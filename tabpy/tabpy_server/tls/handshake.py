@@ -57,7 +57,8 @@ class ServerSocket(ssl.SSLSocket):
 
     def _refuse(self) -> None:
         with contextlib.suppress(OSError):
-            # Read first: what is unread when a connection is closed cuts off the answer.
+            # Read first: what is unread when a connection is closed makes it a reset, which on some
+            # systems cuts off the answer.
             socket.socket.recv(self, ENOUGH)
             socket.socket.send(self, PLAIN_HTTP)
             socket.socket.shutdown(self, socket.SHUT_WR)
