@@ -255,6 +255,19 @@ def test_it_is_kept_up_to_date_off_the_event_loop(
     assert threading.get_ident() not in looked
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+def test_where_the_key_lies_is_only_in_the_log(
+    files: Files, logged: Callable[[], list[str]]
+) -> None:
+    files.put_chain(OLD.cert_chain_pems[:1])
+    files.key.chmod(0o644)
+    kept = Kept(files)
+    [of_chain, of_key] = logged()
+    assert str(files.key) in of_key
+    assert kept.served.warnings == [of_chain]
+    assert str(files.folder) not in of_chain
+
+
 def test_a_server_without_one_has_nothing_to_keep() -> None:
     asyncio.run(keep_up_to_date(None))
 

@@ -23,11 +23,17 @@ OTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNE
 @dataclass(frozen=True)
 class Pair:
     """What handshakes are made with: `context` has the key. `dates`: from when to when every
-    certificate holds. `warnings`: what is no reason not to use it."""
+    certificate holds. `gap`, `exposed`: warnings of the chain, and of who can read the key."""
 
     context: ssl.SSLContext
     dates: Dates
-    warnings: tuple[str, ...]
+    gap: str | None
+    exposed: str | None
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what is no reason not to use it, for the log."""
+        return [each for each in (self.gap, self.exposed) if each]
 
     def expiring(self, now: float) -> str | None:
         """Return a warning from 30 days before a certificate expires; of one that holds for less
@@ -40,8 +46,10 @@ class Pair:
             return (
                 f"The certificate expired {when}: no client trusts the server until it's renewed."
             )
+        days, hours = left / DAY, left / 3600
+        time_left = f"{days:.0f} days" if days > 2 else f"{hours:.0f} hours"
         return (
-            f"The certificate expires {when}, in {left / DAY:.0f} days: renew it. A new one in "
+            f"The certificate expires {when}, in {time_left}: renew it. A new one in "
             f"{CERTIFICATE} is taken up without a restart."
         )
 
@@ -78,8 +86,7 @@ def load(settings: Settings, now: float) -> Pair:
             f"{CERTIFICATE} is '{settings.certificate_file}', which no client can use: "
             f"{_reason(error)}."
         ) from None
-    warnings = (chain.gap(certificates, context), _readable_by_all(settings.key_file))
-    return Pair(context, dates, tuple(each for each in warnings if each))
+    return Pair(context, dates, chain.gap(certificates, context), _exposed(settings.key_file))
 
 
 def _context(settings: Settings) -> ssl.SSLContext:
@@ -182,7 +189,7 @@ def _reason(error: Exception) -> str:
     return str(error.args[-1])
 
 
-def _readable_by_all(file: Path) -> str | None:
+def _exposed(file: Path) -> str | None:
     try:
         mode = file.stat().st_mode
     except OSError:  # it is being replaced

@@ -46,9 +46,9 @@ class ServedCertificate:
 
     @property
     def warnings(self) -> list[str]:
-        """Return what somebody should see to."""
-        expiring = self._pair.expiring(self._clock())
-        return [*([expiring] if expiring else []), *self._pair.warnings]
+        """Return what somebody should see to, without what is the operator's business alone."""
+        found = (self._pair.expiring(self._clock()), self._pair.gap)
+        return [each for each in found if each]
 
     def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
         """Return a new connection as one whose handshake is to be made. Raises OSError for one
