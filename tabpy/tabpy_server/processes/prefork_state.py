@@ -20,5 +20,6 @@ class PreforkState:
     confinement: InForce
     certificate: ServedCertificate | None = None
     change_token: ChangeToken = field(default_factory=ChangeToken)
+    announcements: ChangeToken = field(default_factory=ChangeToken)
     startup: Startup = field(default_factory=Startup)
     stop_flag: StopFlag = field(default_factory=StopFlag)
