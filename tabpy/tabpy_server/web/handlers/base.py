@@ -113,7 +113,8 @@ class BaseHandler(RequestHandler):
     def _check_request(self) -> None:
         refusals.other_names(self.request, self.context)
         refusals.other_sites(self.request, self.request_headers, self.context)
-        refusals.missing_right(self.request.method or "", self.needed_rights, self.person)
+        method = "GET" if self.request.method == "HEAD" else self.request.method or ""
+        refusals.missing_right(method, self.needed_rights, self.person)
         refusals.unknown_encoding(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
         if self.is_body_in_memory:
@@ -194,6 +195,10 @@ class BaseHandler(RequestHandler):
         if self._gunzip is not None:
             self._gunzip.finish()
         return self.body
+
+    def head(self, *parts: str) -> Awaitable[None] | None:
+        """Do as GET does; tornado leaves the body out."""
+        return self.get(*parts)
 
     @operation("Say which other sites may ask", Reply(200, "Nothing, but headers", NOTHING))
     def options(self, *_: str) -> None:
@@ -284,6 +289,9 @@ class BaseHandler(RequestHandler):
         """Write a line for this request; tornado calls this when the answer is complete."""
         self._log_line(self.get_status())
 
+    def _size_sent(self) -> int:
+        return self.reply_size or int(self._headers.get("Content-Length", 0))
+
     def _log_line(self, status: int) -> None:
         if not self._under_way:
             return
@@ -300,7 +308,7 @@ class BaseHandler(RequestHandler):
             "run_ms": round(self.timing.run_ms, 1),
             "total_ms": round((time.monotonic() - self._started) * 1000, 1),
             "bytes_in": self.body_size,
-            "bytes_out": self.reply_size or int(self._headers.get("Content-Length", 0)),
+            "bytes_out": 0 if method == "HEAD" else self._size_sent(),
         }
         if self.context.settings.log_details:
             fields |= {
