@@ -119,6 +119,19 @@ def test_half_a_user_is_no_user(settings: dict[str, Any], message: str) -> None:
     assert "fake" not in str(refused.value)
 
 
+@pytest.mark.parametrize("half", [{"password": "fake"}, {"username": "bob"}])
+def test_beside_a_file_that_somebody_named_half_a_user_is_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture, half: dict[str, str]
+) -> None:  # differences 8: start scripts have such variables for tabpy-user
+    file = folder / "users.txt"
+    password_file.add(file, "ann", hash_password("ann", "fake", CHEAPEST))
+    found = resolve(pwd_file=file, explicit=frozenset({"TABPY_PWD_FILE"}), **half)
+    assert found.users == ("ann",)
+    [warning] = caplog.messages
+    assert "TABPY_USERNAME and TABPY_PASSWORD go together" in warning
+    assert "fake" not in warning
+
+
 # --- rights ---
 
 

@@ -114,7 +114,13 @@ def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dic
         )
     if bool(name) != bool(password):
         missing = password_key if name else name_key
-        raise StartError(f"{missing} is not set: {name_key} and {password_key} go together.")
+        half = f"{missing} is not set: {name_key} and {password_key} go together."
+        if settings.pwd_file is None or "TABPY_PWD_FILE" not in settings.explicit:
+            raise StartError(half)
+        # In scripts from before these settings, they are variables of somebody's own, from which
+        # tabpy-user makes the file.
+        logger.warning("%s There is no such user, then; those of TABPY_PWD_FILE may enter.", half)
+        return {}
     return {name: password} if name else {}
 
 
