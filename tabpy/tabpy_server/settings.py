@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 
-from tabpy.tabpy_server import config_file, machine, package_files
+from tabpy.tabpy_server import config_file, machine, package_files, platform_names
 from tabpy.tabpy_server import setting_values as values
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.isolation import Isolation
@@ -176,7 +176,7 @@ class Settings:
         "whose X-Forwarded headers count, or *",
     )
     database_url: str = setting(
-        "DATABASE_URL",
+        "TABPY_DATABASE_URL",
         values.postgres,
         "",
         "the Postgres that keeps deployed functions",
@@ -249,6 +249,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     """
     file = Path(config) if config is not None else DEFAULT_CONFIG
     in_file = _read(file, environment)
+    environment, warnings = platform_names.without_services(environment)
     known = {each.metadata["key"]: each for each in fields(Settings) if each.metadata}
     on_heroku = "DYNO" in environment
     given: dict[str, object] = {}
@@ -256,8 +257,8 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     for key, each in known.items():
         if key in environment:
             value, source = environment[key], "the environment"
-        elif key == "TABPY_PORT" and on_heroku and "PORT" in environment:
-            value, source = environment["PORT"], "the environment (PORT)"
+        elif on_heroku and (name := platform_names.ON_HEROKU.get(key)) in environment:
+            value, source = environment[name], f"the environment ({name})"
         elif key in in_file:
             value, source = in_file[key], str(file)
         else:
@@ -267,7 +268,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
         given[each.name] = _parsed(each, value, source)
     settings = _with_defaults(given, on_heroku=on_heroku, explicit=frozenset(explicit))
     _refuse_not_built(settings, known)
-    return Loaded(settings, file, _unknown({*in_file, *environment}, {*known}))
+    return Loaded(settings, file, warnings + _unknown({*in_file, *environment}, {*known}))
 
 
 def _read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:

@@ -121,7 +121,7 @@ def test_half_a_user_is_no_user(settings: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("half", [{"password": "fake"}, {"username": "bob"}])
 def test_beside_a_file_that_somebody_named_half_a_user_is_a_warning(
-    folder: Path, caplog: pytest.LogCaptureFixture, half: dict[str, str]
+    folder: Path, caplog: pytest.LogCaptureFixture, half: dict[str, Any]
 ) -> None:  # differences 8: start scripts have such variables for tabpy-user
     file = folder / "users.txt"
     password_file.add(file, "ann", hash_password("ann", "fake", CHEAPEST))

@@ -62,9 +62,12 @@ def config(folder: Path, text: str) -> list[str]:
         ({"TABPY_STATIC_PATH": "nosuch"}, ["TABPY_STATIC_PATH is 'nosuch'", "a folder"]),
         ({"TABPY_ADDRESS": "nowhere"}, ["TABPY_ADDRESS is 'nowhere'", "127.0.0.1"]),
         ({"FORWARDED_ALLOW_IPS": "zzz"}, ["FORWARDED_ALLOW_IPS is 'zzz'", "addresses"]),
-        ({"DATABASE_URL": "mysql://ann:fake@db/x"}, ["DATABASE_URL is not right", "postgres://"]),
-        ({"TABPY_USERNAME": "ann"}, ["TABPY_PASSWORD is not set"]),
-        ({"TABPY_PASSWORD": "fake"}, ["TABPY_USERNAME is not set"]),
+        (
+            {"TABPY_DATABASE_URL": "mysql://a:fake@db/x"},
+            ["TABPY_DATABASE_URL is not right", "postgres"],
+        ),
+        ({"TABPY_PWD_FILE": "-", "TABPY_USERNAME": "ann"}, ["TABPY_PASSWORD is not set"]),
+        ({"TABPY_PWD_FILE": "-", "TABPY_PASSWORD": "fake"}, ["TABPY_USERNAME is not set"]),
         ({"TABPY_USERNAME": "a:b", "TABPY_PASSWORD": "fake"}, ["TABPY_USERNAME", "colons"]),
     ],
 )
