@@ -17,7 +17,7 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 
 from tabpy.tabpy_server.access.gate import NOBODY
 from tabpy.tabpy_server.json_codec import dumps
-from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with
+from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with, why
 from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
@@ -66,6 +66,7 @@ class BaseHandler(RequestHandler):
         self.person = NOBODY
         self._started = time.monotonic()
         self._refusal: Told | None = None
+        self._why: tuple[str | None, int] = None, logging.INFO  # of a failure: its name and level
         self._under_way = False
         self._is_admitted = False
         self._stream = stream_of(self.request.connection)
@@ -183,7 +184,7 @@ class BaseHandler(RequestHandler):
         """Drop a piece of a refused body, and cut the connection if it has no end."""
         if self.body_size > DISCARD_FACTOR * self.body_limit and not self._finished:
             assert self._refusal is not None
-            self._answer(answer_to(self._refusal))
+            self._answer(answer_to(self._refusal), self._refusal)
 
     def keep(self, chunk: bytes) -> None:
         """Keep the body's next piece. An error raised here refuses the request."""
@@ -238,11 +239,13 @@ class BaseHandler(RequestHandler):
         """Answer what was raised; of what isn't meant for clients they only learn the status."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, TOLD):
-            self._answer(answer_to(error))
+            self._answer(answer_to(error), error)
         else:
-            self._answer(answer_with(status_code, self.request.method or "", self.request.path))
+            answer = answer_with(status_code, self.request.method or "", self.request.path)
+            self._answer(answer, error)
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: Answer, error: BaseException | None) -> None:
+        self._why = why(error, answer.status)
         if self._headers_written and not self._finished:
             # A long script's reply has begun: only its body can still say it.
             self.write_error(answer.status, answer=answer)
@@ -298,12 +301,14 @@ class BaseHandler(RequestHandler):
         method = self.request.method or ""
         known = method if method in self.SUPPORTED_METHODS else "other"
         self.context.counters.requests[self.route, known, status] += 1
+        error, level = self._why
         fields = {
             "request_id": self.request_id,
             "user": self.user,
             "method": method,
             "route": self.request.path,
             "status": status,
+            "error": error,
             "queued_ms": round(self.timing.queued_ms, 1),
             "run_ms": round(self.timing.run_ms, 1),
             "total_ms": round((time.monotonic() - self._started) * 1000, 1),
@@ -317,4 +322,4 @@ class BaseHandler(RequestHandler):
                 "client": self.request_headers.client,
                 "tableau_user": self.request_headers.tableau_user,
             }
-        logger.info("request", extra={"fields": fields})
+        logger.log(level, "request", extra={"fields": fields})
