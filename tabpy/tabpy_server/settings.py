@@ -20,7 +20,7 @@ from tabpy.tabpy_server.package_files import DEFAULT_CONFIG, OUR_PAGE
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.setting_field import optional_path, setting, worked_out
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - a server is there to be reached # nosec B104
+EVERYWHERE = "::"
 WEB_PROCESSES = 2
 
 
