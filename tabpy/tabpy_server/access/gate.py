@@ -170,12 +170,12 @@ class OpenGate:
         return None
 
     async def admit(self, header: str | None, address: str) -> Person:
-        """Let in whoever gives no credentials.
+        """Let in whoever gives no user name and password.
 
-        Raises UnexpectedCredentialsError for credentials, as TabPy does: somebody expects
-        protection.
+        Raises UnexpectedCredentialsError for these, as TabPy does: somebody expects protection.
+        Other headers are between the client and a gateway in front, which passes them on.
         """
-        if header is not None:
+        if parse_basic(header) is not None:
             raise UnexpectedCredentialsError
         return NOBODY
 
