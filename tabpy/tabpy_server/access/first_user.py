@@ -44,7 +44,7 @@ def resolve(
     `may_generate`: somebody is there to see a generated password. `may_open`: the server may run
     without one, --disable-auth-warning. `confined`: scripts can't reach the server's files and
     processes.
-    Raises StartError when nobody could enter, or for an unusable password file.
+    Raises StartError when nobody could enter, or for a password file that can't be read.
     """
     file = find_password_file(settings)
     try:
@@ -58,7 +58,10 @@ def resolve(
         if not confined:
             _warn_of_weak_rights(names)
         return SignIn(Gate(users, Throttle(), passwords), tuple(names))
-    if may_open and not settings.on_heroku and "TABPY_PWD_FILE" not in settings.explicit:
+    if users.problems:
+        raise StartError(f"TABPY_PWD_FILE: {users.problems[0]}")
+    can_be_open = not settings.on_heroku and "TABPY_PWD_FILE" not in settings.explicit
+    if may_open and can_be_open:
         logger.warning(
             "No password: whoever reaches port %d can run Python here. Without "
             "--disable-auth-warning the server would ask for one.",
@@ -74,6 +77,7 @@ def resolve(
     raise StartError(
         f"There is no user, so nobody could sign in: add one with {where}, or set TABPY_USERNAME "
         "and TABPY_PASSWORD in the environment."
+        + (" To let everybody in: `tabpy --disable-auth-warning`." if can_be_open else "")
     )
 
 
