@@ -83,7 +83,7 @@ def test_a_wrong_setting_is_one_line_that_names_it(
     ("text", "part"),
     [
         (None, "there is no such file"),
-        ("[Other]\n", "has no section [TabPy]"),
+        ("[tabpy]\n", "has no section [TabPy]"),
         ("no section\n", "can't be read"),
         ("[TabPy]\nTABPY_PORT = none\n", "TABPY_PORT is 'none'"),
         ("[TabPy]\nTABPY_PORT = %(NO_SUCH)s\n", "has no NO_SUCH"),
