@@ -122,6 +122,11 @@ class RequestHeaders:
         protocol = self._headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
         return protocol if protocol in ("http", "https") else None
 
+    @property
+    def forwarded_host(self) -> str | None:
+        """Return the host and port that the proxy was called by."""
+        return self._headers.get("X-Forwarded-Host", "").rpartition(",")[2].strip() or None
+
 
 def site_of(origin: str) -> str | None:
     """Return host and port of an origin, as they stand in a Host header."""

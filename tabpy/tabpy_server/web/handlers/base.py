@@ -88,7 +88,7 @@ class BaseHandler(RequestHandler):
     def prepare(self) -> Awaitable[None] | None:
         self.context.traffic.enter()
         self._under_way = True
-        self.context.proxies.apply(self.request, self.request_headers)
+        self._host_at_proxy = self.context.proxies.apply(self.request, self.request_headers)
         try:
             refusals.plain_http(self.request, self.request_headers, self.context)
             if self.open_to_all or self.request.method == "OPTIONS":  # preflights: no credentials
@@ -113,10 +113,11 @@ class BaseHandler(RequestHandler):
 
     def _check_request(self) -> None:
         refusals.other_names(self.request, self.context)
-        refusals.other_sites(self.request, self.request_headers, self.context)
+        hosts = (self.request.host, self._host_at_proxy)
+        refusals.other_sites(self.request, self.request_headers, self.context, hosts)
         method = "GET" if self.request.method == "HEAD" else self.request.method or ""
         refusals.missing_right(method, self.needed_rights, self.person)
-        refusals.unknown_encoding(self.request_headers, self.context)
+        refusals.gzip_where_it_is_off(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
         if self.is_body_in_memory:
             self._share.grow(self.request_headers.declared_size)
@@ -174,6 +175,8 @@ class BaseHandler(RequestHandler):
             self._discard()
             return
         try:  # again: the declared size may be missing, or that of the compressed body
+            if self._is_admitted and self.body_size == len(piece):
+                refusals.packed(self.request_headers, self.context, piece)
             refusals.too_large(self.body_size, self.body_limit)
             if self._is_admitted:  # what nobody had to sign in for has no use for a body
                 self.keep(piece)
