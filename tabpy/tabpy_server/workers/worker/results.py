@@ -17,6 +17,8 @@ from typing import Any
 
 import orjson
 
+from tabpy.tabpy_server.json_codec import in_ascii
+
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 DEPTH = 400  # lists in lists; Python's own limit is not far
 # What orjson makes of numpy's NaT, by its unit; of one among other values, since it is asked first
@@ -48,7 +50,7 @@ class UnfitError(Exception):
 
 
 def encode(value: Any) -> bytes:
-    """Return UTF-8 JSON. Raises UnfitError for what has no place there."""
+    """Return JSON in ASCII. Raises UnfitError for what has no place there."""
     try:
         value = _prepare(value)
         try:
@@ -59,7 +61,7 @@ def encode(value: Any) -> bytes:
             # Integers over 64 bits, lone surrogates and unusual keys: rare, so slower is fine.
         else:
             if not _may_hold_nat(encoded):
-                return encoded
+                return in_ascii(encoded)
         return json.dumps(_plain(value, _finite), allow_nan=False).encode()
     except (MemoryError, RecursionError) as error:
         raise UnfitError(cause=error) from None
