@@ -17,6 +17,7 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 
 from tabpy.tabpy_server.access.gate import NOBODY
 from tabpy.tabpy_server.json_codec import dumps
+from tabpy.tabpy_server.web import packing
 from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with, why
 from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
@@ -221,10 +222,27 @@ class BaseHandler(RequestHandler):
             self.set_header("Strict-Transport-Security", "max-age=31536000")
 
     def finish(self, chunk: "str | bytes | dict[str, Any] | None" = None) -> "Future[None]":
-        """End the reply; a stopping server closes the connection with it."""
+        """End the reply; a stopping server closes the connection with it. A large one is packed
+        first, if the client likes."""
         if self.context.traffic.draining and not self._headers_written:
             self.set_header("Connection", "close")
-        return super().finish(chunk)
+        if chunk is not None:
+            self.write(chunk)
+        if self._headers_written or sum(map(len, self._write_buffer)) < packing.LEAST:
+            return super().finish()
+        self.set_header("Vary", "Accept-Encoding")
+        accepted = self.context.settings.gzip_enable and self.request_headers.accepts_gzip
+        if not accepted or self.request.method == "HEAD":
+            return super().finish()
+        self._auto_finish = False  # which would be before it is packed
+        return asyncio.ensure_future(self._finish_packed())
+
+    async def _finish_packed(self) -> None:
+        body = b"".join(self._write_buffer)
+        self._write_buffer = [await asyncio.to_thread(packing.gzip, body)]
+        self.reply_size = len(body)
+        self.set_header("Content-Encoding", "gzip")
+        await super().finish()
 
     def write_json(self, value: Any, status: int = 200) -> None:
         self.write_json_bytes(dumps(value), status)
