@@ -249,6 +249,38 @@ def test_at_a_terminal_a_password_is_made_up_without_being_asked(start: Start) -
         os.close(terminal)
 
 
+def test_who_closes_the_terminal_ends_the_server_there(start: Start) -> None:
+    controller, terminal = pty.openpty()  # differences 38
+    try:
+        server = start({"WEB_CONCURRENCY": "1"}, stdin=terminal)
+        server.process.send_signal(signal.SIGHUP)
+        assert server.end()[0] == 0
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
+NOHUP = ["/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh", sys.executable, "-m", "tabpy"]
+
+
+@pytest.mark.parametrize("at_terminal", [False, True])
+def test_without_a_terminal_or_by_nohup_it_goes_on(start: Start, at_terminal: bool) -> None:
+    controller, terminal = pty.openpty()
+    try:
+        server = (
+            start({"WEB_CONCURRENCY": "1"}, stdin=terminal, command=NOHUP)
+            if at_terminal
+            else start({"WEB_CONCURRENCY": "1"})
+        )
+        before = server.tree()
+        server.process.send_signal(signal.SIGHUP)
+        assert server.evaluate("return 1").json == 1
+        assert set(before) <= set(server.tree())
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
 def test_where_there_are_users_none_is_made_up(start: Start) -> None:
     server = start({"WEB_CONCURRENCY": "1"}, arguments=["--one-time-password"])
     assert "password " not in server.log
