@@ -22,7 +22,8 @@ from sklearn.linear_model import LinearRegression
 
 from tabpy.tabpy_tools import upload
 from tabpy.tabpy_tools.client import Client
-from tabpy.tabpy_tools.schema import generate_schema
+from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
+from tabpy.tabpy_tools.schema import generate_schema, schema_of
 from tests.client.fake_server import Answer, FakeServer, Request, fake_server
 
 
@@ -66,7 +67,9 @@ def parts(request: Request) -> list[Message]:
 
 
 def sent_metadata(request: Request) -> dict[str, Any]:
-    sent: dict[str, Any] = json.loads(str(parts(request)[0].get_payload()))
+    part = parts(request)[0].get_payload(decode=True)
+    assert isinstance(part, bytes)
+    sent: dict[str, Any] = json.loads(part)
     return sent
 
 
@@ -200,6 +203,63 @@ def test_requirements_that_are_no_list_of_strings(
     assert server.requests == []
 
 
+def test_a_query_object_goes_as_it_is_with_its_own_words(
+    server: FakeServer, client: Client
+) -> None:
+    class Doubled(CustomQueryObject):
+        def query(self, *args: Any, **kwargs: Any) -> Any:
+            return 2 * self.custom_query(*args, **kwargs)
+
+    schema = generate_schema({"x": 1, "y": 2}, 3)
+    own = Doubled(add, "its own", schema)
+    client.deploy("add", own)
+    sent = sent_metadata(server.last)
+    assert (sent["description"], sent["schema"]) == ("its own", schema)
+    assert sent["docstring"] == "Adds two numbers."
+    assert answer_elsewhere(server.last, 1, 2) == 6
+    client.deploy("add", own, "given", {"input": {}})
+    sent = sent_metadata(server.last)
+    assert (sent["description"], sent["schema"]) == ("given", {"input": {}})
+    assert (own.description, own.schema) == ("its own", schema)
+
+
+def test_type_hints_make_the_schema_where_nobody_does(server: FakeServer, client: Client) -> None:
+    client.deploy("add", add)
+    assert sent_metadata(server.last)["schema"]["input"]["properties"] == {
+        "x": {"type": "number"},
+        "y": {"type": "number"},
+    }
+
+
+@pytest.mark.parametrize("stored", [None, "of type hints", "of somebody"])
+def test_a_schema_that_somebody_wrote_outlives_a_new_version_without_one(
+    server: FakeServer, client: Client, stored: str | None
+) -> None:
+    schemas = {"of type hints": schema_of(lambda old: old), "of somebody": generate_schema(1, 2)}
+    info = {"version": 1, "schema": schemas.get(stored or "")}
+    server.answers["GET /endpoints/add"] = Answer(info)
+    server.answers["PUT /endpoints/add"] = Answer({"add": {"version": 2}})
+    client.deploy("add", add, override=True)
+    sent = sent_metadata(server.last)["schema"]
+    assert sent == (None if stored == "of somebody" else schema_of(add))
+
+
+def test_what_it_returns_says_how_to_call_it(server: FakeServer, client: Client) -> None:
+    remark = {"X-TabPy-Warning": "numpy is 2.3 there"}
+    server.answers["POST /endpoints"] = Answer({"add": {"version": 3}}, 201, remark)
+    with pytest.warns(UserWarning, match="numpy is 2.3 there"):
+        deployed = client.deploy("add", add)
+    assert (deployed.name, deployed.version, deployed.server) == ("add", 3, server.url)
+    assert deployed.remarks == ("numpy is 2.3 there",)
+    assert deployed.calculation == 'MODEL_EXTENSION_REAL("add", "x,y", SUM([x]), SUM([y]))'
+    assert "tabpy.query('add', _arg1, _arg2)" in deployed.script
+
+
+def test_a_server_that_tells_no_version_is_no_failure(server: FakeServer, client: Client) -> None:
+    server.answers["POST /endpoints"] = Answer(None, 201)
+    assert client.deploy("add", add).version is None
+
+
 def test_what_is_no_function_is_refused(server: FakeServer, client: Client) -> None:
     with pytest.raises(TypeError, match="needs a function; 'add' got int"):
         client.deploy("add", 5)  # type: ignore[arg-type]
@@ -255,6 +315,21 @@ def test_a_function_of_a_local_module_brings_what_it_needs_of_it(
     assert cloudpickle.list_registry_pickle_by_value() == set()
 
 
+def test_nothing_says_where_on_this_machine_the_code_is(
+    server: FakeServer,
+    client: Client,
+    local_module: Callable[[str, str], ModuleType],
+    tmp_path: Path,
+) -> None:
+    local_module("shed.__init__", "")
+    tool = local_module(
+        "shed.tool", "class Saw:\n  def cut(self): return 1\ndef cut(): return Saw().cut()\n"
+    )
+    client.deploy("cut", tool.cut)
+    assert answer_elsewhere(server.last) == 1
+    assert str(tmp_path).encode() not in sent_archive(server.last)
+
+
 def test_a_whole_local_package_goes_along_though_its_modules_refer_to_each_other(
     server: FakeServer, client: Client, local_module: Callable[[str, str], ModuleType]
 ) -> None:
@@ -293,6 +368,39 @@ def test_a_function_of_an_installed_package_goes_by_its_name(
     assert pickle.loads(archive).custom_query is np.max
 
 
+def made_by_exec() -> Callable[..., Any]:
+    names: dict[str, Any] = {}
+    exec("def made(): return 1", names)
+    function: Callable[..., Any] = names["made"]
+    return function
+
+
+def test_a_function_without_text_is_warned_of_where_the_server_has_another_python(
+    server: FakeServer, client: Client
+) -> None:
+    server.answers["GET /packages"] = Answer({"python": "3.2.1", "packages": {}})
+    with pytest.warns(
+        UserWarning, match=r"that makes made, so only .*, and this one runs 3\.2\."
+    ) as said:
+        client.deploy("made", made_by_exec())
+    assert said[0].filename == __file__
+    assert server.last.path == "/endpoints"
+
+
+def test_it_is_not_where_the_server_has_the_same_or_does_not_tell(
+    server: FakeServer, client: Client
+) -> None:
+    client.deploy("made", made_by_exec())
+    server.answers["GET /packages"] = Answer({"python": platform.python_version()})
+    client.deploy("made", made_by_exec())
+    assert [each.path for each in server.requests].count("/packages") == 2
+
+
+def test_a_function_with_text_asks_nothing_more(server: FakeServer, client: Client) -> None:
+    client.deploy("add", add)
+    assert [each.path for each in server.requests] == ["/endpoints/add", "/endpoints"]
+
+
 @pytest.mark.parametrize(
     ("folder", "record"),
     [("goods-1.egg-info", "SOURCES.txt"), ("goods-1.dist-info", "RECORD")],
@@ -313,7 +421,7 @@ def test_a_package_counts_as_installed_where_pip_put_it(
     (place / "top_level.txt").write_text("goods\n")
     (place / record).write_text("goods.py,,\n")
     client.deploy("f", goods.f)
-    assert (b"CodeType" in sent_archive(server.last)) is (record != "RECORD")
+    assert (b"def f(): return 1" in sent_archive(server.last)) is (record != "RECORD")
     assert sent_metadata(server.last)["packages"] == {"goods": "1"}
 
 
@@ -342,3 +450,11 @@ def test_a_small_upload_shows_none(
     monkeypatch.setattr(upload, "_is_watched", lambda: True)
     client.deploy("add", add)
     assert screen.getvalue() == ""
+
+
+def test_a_remark_shows_at_the_line_of_whoever_deploys(server: FakeServer, client: Client) -> None:
+    remark = {"X-TabPy-Warning": "numpy is 2.3 there"}
+    server.answers["POST /endpoints"] = Answer({"add": {}}, 201, remark)
+    with pytest.warns(UserWarning, match="numpy is 2.3 there") as said:
+        client.deploy_model("add", LinearRegression().fit([[1.0]], [1.0]), ["a"])
+    assert said[0].filename == __file__
