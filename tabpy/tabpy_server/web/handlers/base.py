@@ -114,7 +114,7 @@ class BaseHandler(RequestHandler):
 
     def _check_request(self) -> None:
         refusals.other_names(self.request, self.context)
-        hosts = (self.request.host, self._host_at_proxy)
+        hosts = [*filter(None, (self.request.host, self._host_at_proxy))]
         refusals.other_sites(self.request, self.request_headers, self.context, hosts)
         method = "GET" if self.request.method == "HEAD" else self.request.method or ""
         refusals.missing_right(method, self.needed_rights, self.person)

@@ -38,7 +38,7 @@ def other_sites(
     request: HTTPServerRequest,
     headers: RequestHeaders,
     context: Context,
-    hosts: Collection[str | None],
+    hosts: Collection[str],
 ) -> None:
     """Refuse what another site's page asks for: browsers send a signed-in person's credentials
     along, and no page may run Python in that person's name. `hosts`: what this site is called.
