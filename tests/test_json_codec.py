@@ -4,9 +4,15 @@ import json
 import math
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tabpy.tabpy_server.json_codec import dumps, json_type, loads
+from tabpy.tabpy_server.json_codec import dumps, in_ascii, json_type, loads
+
+# orjson refuses lone surrogates, which `json` writes.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @pytest.mark.parametrize(
@@ -67,3 +73,25 @@ def test_what_json_has_no_form_for_is_a_type_error() -> None:
 )
 def test_values_are_called_what_json_calls_them(value: object, name: str) -> None:
     assert json_type(value) == name
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "é",
+        'Größe \\u00e9 \\ \\\\ " \\" é\\',
+        {"東京": ["\x00\x7f\u2028", "😀", '"', "\\", "\\n", "\n"]},
+        ["\\é", "é\\", '\\\\é"', 'é"', '\\"é'],
+    ],
+)
+def test_what_is_written_is_ascii_and_says_the_same(value: object) -> None:  # differences 36
+    written = dumps(value)
+    assert written.isascii()
+    assert json.loads(written) == value
+
+
+@given(st.recursive(TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)))
+def test_whatever_the_text_is_it_is_ascii_and_says_the_same(value: object) -> None:
+    written = in_ascii(orjson.dumps(value))
+    assert written.isascii()
+    assert json.loads(written) == value

@@ -22,16 +22,30 @@ def loads(text: bytes | bytearray | memoryview) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Write whatever `loads` can read; NaN and infinities become null, as orjson has it.
+    """Write whatever `loads` can read, in ASCII; NaN and infinities become null, as orjson has it.
 
     What orjson refuses (integers over 64 bits, lone surrogates) is written by the slower `json`.
     Raises TypeError for what JSON has no form for.
     """
     try:
-        return orjson.dumps(value)
+        return in_ascii(orjson.dumps(value))
     except orjson.JSONEncodeError:
         finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
         return json.dumps(finite).encode()
+
+
+def in_ascii(encoded: bytes) -> bytes:
+    r"""Return orjson's JSON with each character that isn't ASCII as `\uXXXX`.
+
+    Every TabPy sends such JSON, without a charset for /evaluate. So that is all that Tableau's
+    clients are known to read: a Java client may take bytes without a charset for Latin-1.
+    """
+    if encoded.isascii():
+        return encoded
+    # The C encoder also escapes quotes and backslashes, which are right already: that is undone. No
+    # NUL is in JSON, so it can stand for a pair of backslashes meanwhile.
+    escaped = json.encoder.encode_basestring_ascii(encoded.decode())[1:-1]
+    return escaped.replace("\\\\", "\0").replace('\\"', '"').replace("\0", "\\").encode()
 
 
 def json_type(value: object) -> str:

@@ -43,9 +43,9 @@ def port(value: str) -> int:
 def own_address(value: str) -> str:
     """Read an address to listen on."""
     try:
-        return str(ipaddress.IPv4Address(value))
+        return str(ipaddress.ip_address(value))
     except ValueError:
-        raise ValueError("an IPv4 address, such as 127.0.0.1") from None
+        raise ValueError("an address of this machine, such as 127.0.0.1 or ::1") from None
 
 
 def proxies(value: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 
-from tabpy.tabpy_server import config_file, machine, package_files
+from tabpy.tabpy_server import config_file, machine, package_files, platform_names
 from tabpy.tabpy_server import setting_values as values
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.isolation import Isolation
@@ -20,7 +20,7 @@ from tabpy.tabpy_server.package_files import DEFAULT_CONFIG, OUR_PAGE
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.setting_field import optional_path, setting, worked_out
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - a server is there to be reached # nosec B104
+EVERYWHERE = "::"
 WEB_PROCESSES = 2
 
 
@@ -194,7 +194,7 @@ class Settings:
         "whose X-Forwarded headers count, or *",
     )
     database_url: str = setting(
-        "DATABASE_URL",
+        "TABPY_DATABASE_URL",
         values.postgres,
         "",
         "the Postgres that keeps deployed functions",
@@ -270,6 +270,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     """
     file = Path(config) if config is not None else DEFAULT_CONFIG
     in_file = _read(file, environment)
+    environment, warnings = platform_names.without_services(environment)
     known = {each.metadata["key"]: each for each in fields(Settings) if each.metadata}
     on_heroku = "DYNO" in environment
     given: dict[str, object] = {}
@@ -277,8 +278,8 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     for key, each in known.items():
         if key in environment:
             value, source = environment[key], "the environment"
-        elif key == "TABPY_PORT" and on_heroku and "PORT" in environment:
-            value, source = environment["PORT"], "the environment (PORT)"
+        elif on_heroku and (name := platform_names.ON_HEROKU.get(key)) in environment:
+            value, source = environment[name], f"the environment ({name})"
         elif key in in_file:
             value, source = in_file[key], str(file)
         else:
@@ -289,7 +290,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     settings = _with_defaults(given, on_heroku=on_heroku, explicit=frozenset(explicit))
     _refuse_not_built(settings, known)
     _refuse_https_on_heroku(settings)
-    warnings = _unknown({*in_file, *environment}, {*known})
+    warnings += _unknown({*in_file, *environment}, {*known})
     if settings.certificate_file is not None and not settings.speaks_https:
         warnings.append(
             "TABPY_CERTIFICATE_FILE is set, but TABPY_TRANSFER_PROTOCOL isn't 'https': what is "

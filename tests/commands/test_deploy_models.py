@@ -309,7 +309,7 @@ class TestServerUrl:
             ("[TabPy]\nTABPY_PORT = web", "TABPY_PORT .* not 'web'"),
             ("[TabPy]\nTABPY_PORT = 65536", "TABPY_PORT .* not '65536'"),
             ("[TabPy]\nTABPY_TRANSFER_PROTOCOL = ftp", "http or https, not 'ftp'"),
-            ("[Server]\n", r"no section \[TabPy\]"),
+            ("[tabpy]\n", r"no section \[TabPy\]"),
             ("TABPY_PORT = 1", "isn't a configuration file"),
             ("[TabPy]\nTABPY_PORT = %(NONE)s", "isn't a configuration file"),
             ("[TabPy]\nTABPY_PWD_FILE = %(NONE)s", "isn't a configuration file"),

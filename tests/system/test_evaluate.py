@@ -28,7 +28,7 @@ def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "TABPY_LOG_LEVEL": "DEBUG",
         "TABPY_USERNAME": "second",
         "TABPY_PASSWORD": PASSWORD,
-        "DATABASE_URL": f"postgres://somebody:{DATABASE_PASSWORD}@db.invalid/data",
+        "TABPY_DATABASE_URL": f"postgres://somebody:{DATABASE_PASSWORD}@db.invalid/data",
     }
     running = Server(tmp_path_factory.mktemp("lone"), settings).wait_until_ready()
     yield running

@@ -16,6 +16,7 @@ Serve = Callable[..., Web]
 NEEDED = {
     ("POST", "/evaluate"): EVALUATE,
     ("GET", "/query/x"): QUERY,
+    ("HEAD", "/query/x"): QUERY,
     ("POST", "/query/x"): QUERY,
     ("POST", "/endpoints/?"): DEPLOY,
     ("PUT", "/endpoints/x"): DEPLOY,

@@ -23,6 +23,7 @@ from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.processes import descriptors
 from tabpy.tabpy_server.processes.acceptor import Acceptor
+from tabpy.tabpy_server.processes.listener import plain
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.tls.served import keep_up_to_date
 from tabpy.tabpy_server.web.connections import Connections
@@ -153,6 +154,8 @@ class WebProcess:
         drained.cancel()
 
     def _take(self, connection: socket.socket, address: Any) -> None:
+        if connection.family == socket.AF_INET6:
+            address = plain(address[0]), *address[1:]
         try:
             stream = self._connections.add(connection)
         except OSError:  # reset before its first byte

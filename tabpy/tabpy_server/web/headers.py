@@ -16,6 +16,8 @@ ENDLESS_PORT = re.compile(":[0-9]{100,}$")
 # RFC 9110, section 8.8.3. A W/ in front doesn't matter to If-None-Match.
 ETAG = re.compile('"[^"]*"')
 
+NOT_AT_ALL = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE)
+
 
 class RequestHeaders:
     """The headers that the server looks at, with a type each."""
@@ -100,6 +102,15 @@ class RequestHeaders:
         """Return what the body is packed with, in lower case: `identity` if nothing is said."""
         return self._headers.get("Content-Encoding", "identity").lower()
 
+    @property
+    def accepts_gzip(self) -> bool:
+        """Tell whether the reply may be packed with gzip (RFC 9110, section 12.5.3)."""
+        for each in self._headers.get("Accept-Encoding", "").split(","):
+            name, _, weight = each.partition(";")
+            if name.strip().lower() in ("gzip", "x-gzip"):
+                return not NOT_AT_ALL.fullmatch(weight)
+        return False
+
     # What a proxy adds. Of several values the last is the nearest proxy's, those before it are
     # whatever it was told.
 
@@ -121,6 +132,11 @@ class RequestHeaders:
         """Return how the proxy was called: http or https."""
         protocol = self._headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
         return protocol if protocol in ("http", "https") else None
+
+    @property
+    def forwarded_host(self) -> str | None:
+        """Return the host and port that the proxy was called by."""
+        return self._headers.get("X-Forwarded-Host", "").rpartition(",")[2].strip() or None
 
 
 def site_of(origin: str) -> str | None:

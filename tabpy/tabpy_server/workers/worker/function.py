@@ -5,15 +5,13 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import orjson
-
 from tabpy.tabpy_server.errors import (
     FunctionFailedError,
     InvalidInputError,
     TabPyError,
     UnknownFunctionError,
 )
-from tabpy.tabpy_server.json_codec import json_type, loads
+from tabpy.tabpy_server.json_codec import dumps, json_type, loads
 from tabpy.tabpy_server.workers.protocol import Reference
 from tabpy.tabpy_server.workers.worker import account, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError
@@ -77,7 +75,7 @@ def query(body: bytes | memoryview, reference: Reference, models: Models) -> tup
     response = _call(model, args, kwargs, results.encode)
     tag = hashlib.blake2b(response, digest_size=16).hexdigest()
     rest = {"version": model.version, "model": model.name, "uuid": str(uuid.uuid4())}
-    return b'{"response":' + response + b"," + orjson.dumps(rest)[1:], tag
+    return b'{"response":' + response + b"," + dumps(rest)[1:], tag
 
 
 def _call(
