@@ -96,6 +96,7 @@ def test_a_value_that_makes_no_sense_is_named_with_its_source(key: str, value: s
 # What a setting means that is there and empty: either it is refused, or this is its value.
 REFUSED = object()
 EMPTY: dict[str, object] = {
+    "TABPY_SCRIPT_ENV": (),
     "TABPY_PORT": REFUSED,
     "TABPY_ADDRESS": REFUSED,
     "TABPY_PWD_FILE": None,

@@ -120,7 +120,12 @@ def start_fork_server(chosen: Settings, rules: ScriptRules) -> "ForkServerProces
     from tabpy.tabpy_server.workers.fork_server.environment import script_environment
     from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 
-    environment = script_environment(os.environ)
+    environment, withheld = script_environment(os.environ, chosen)
+    if withheld:
+        logger.warning(
+            "TABPY_SCRIPT_ENV: scripts don't get %s, which has a secret of this server's in it.",
+            ", ".join(withheld),
+        )
     try:
         prepared = confining.prepare(rules)
     except OSError as error:

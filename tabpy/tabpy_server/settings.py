@@ -156,6 +156,12 @@ class Settings:
     script_network: bool = setting(
         "TABPY_SCRIPT_NETWORK", values.flag, True, "whether scripts may use the network"
     )
+    script_env: tuple[str, ...] = setting(
+        "TABPY_SCRIPT_ENV",
+        values.variables,
+        (),
+        "more variables of the environment that scripts may see, * for any characters",
+    )
     script_isolation: Isolation = setting(
         "TABPY_SCRIPT_ISOLATION",
         values.isolation,
@@ -208,6 +214,11 @@ class Settings:
     )
     on_heroku: bool = False
     explicit: frozenset[str] = frozenset()
+
+    @property
+    def secrets(self) -> list[str]:
+        """Return the values that nobody may see; "" for one that isn't set."""
+        return [str(getattr(self, each.name) or "") for each in fields(self) if not each.repr]
 
     @property
     def drain_timeout(self) -> float:

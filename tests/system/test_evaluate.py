@@ -28,6 +28,8 @@ def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "TABPY_LOG_LEVEL": "DEBUG",
         "TABPY_USERNAME": "second",
         "TABPY_PASSWORD": PASSWORD,
+        "TABPY_SCRIPT_ENV": "EIA_*",
+        "EIA_API_KEY": "made up",
         "DATABASE_URL": f"postgres://somebody:{DATABASE_PASSWORD}@db.invalid/data",
     }
     running = Server(tmp_path_factory.mktemp("lone"), settings).wait_until_ready()
@@ -66,6 +68,12 @@ def test_testing_a_connection(server: Server) -> None:
     probe = post(server, {"script": "return int(1)", "data": {"_arg1": [4]}})
     assert (probe.status, probe.body) == (200, b"1")
     assert probe.headers["Content-Type"] == "application/json"
+
+
+def test_scripts_see_the_variables_that_a_setting_names(lone: Server) -> None:
+    # differences 3
+    script = "import os\nreturn [os.environ.get(each) for each in _arg1]"
+    assert lone.evaluate(script, ["EIA_API_KEY", "TABPY_PORT"]).json == ["made up", None]
 
 
 @pytest.mark.parametrize(
