@@ -120,6 +120,12 @@ class Settings:
         30.0,
         "seconds a script may take, waiting included",
     )
+    query_timeout: float = setting(
+        "TABPY_QUERY_TIMEOUT",
+        values.positive,
+        300.0,
+        "seconds a call of a deployed function may take, and loading one",
+    )
     gzip_enable: bool = setting("TABPY_GZIP_ENABLE", values.flag, True, "gzip in requests")
     arrow_enable: bool = setting("TABPY_ARROW_ENABLE", values.flag, False, "Arrow Flight for Prep")
     oauth_enabled: bool = setting("TABPY_OAUTH_ENABLED", values.flag, False, "JWT bearer tokens")
@@ -313,7 +319,8 @@ def _with_defaults(
     likely = PRELOAD_ON_A_DYNO if on_heroku else Settings.preload
     defaults: dict[str, object] = {"preload": tuple(filter(_is_installed, likely))}
     if on_heroku:
-        defaults["evaluate_timeout"] = 25.0  # Heroku's router gives up after 30 s
+        # Heroku's router gives up after 30 s.
+        defaults["evaluate_timeout"] = defaults["query_timeout"] = 25.0
         defaults["trusted_proxies"] = "*"  # nobody else can reach a dyno
     settings = Settings(
         **{**defaults, **given},  # type: ignore[arg-type] # each parser has its field's type

@@ -24,7 +24,6 @@ from tests.deploying import (
     lines,
     part,
     redeploy,
-    server_with,
     upload,
 )
 from tests.running import PASSWORD, USER, Reply, Server, basic, until
@@ -977,11 +976,11 @@ def test_an_archive_that_swaps_itself_is_refused_and_the_next_one_is_not(
 
 
 def test_loading_that_never_ends_is_stopped(start: Callable[..., Server], name: str) -> None:
-    command = server_with("tabpy.tabpy_server.functions.deployer.LOAD_TIMEOUT", 1.0)
-    server = start({"TABPY_WORKERS": "1"}, command=command)
+    # differences 12
+    server = start({"TABPY_WORKERS": "1", "TABPY_QUERY_TIMEOUT": "2"})
     deploy(server, name, constant(1))
     endless = pickle.dumps(Raising(exec, "while True: pass"))
-    assert "It took too long. It was stopped after 1.0 s." in refusal(
+    assert "It took too long. It was stopped after 2.0 s." in refusal(
         redeploy(server, name, endless)
     )
     assert server.query(name).json["response"] == 1

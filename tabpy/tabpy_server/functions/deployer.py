@@ -36,7 +36,7 @@ from tabpy.tabpy_server.workers.protocol import CheckArchive
 if TYPE_CHECKING:
     from tabpy.tabpy_server.functions.store.store import Store
 
-LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
+LOAD_TIMEOUT = 300.0  # seconds
 
 
 class DeployResult(NamedTuple):
@@ -61,8 +61,12 @@ class Deployer:
     StoreUnavailableError.
     """
 
-    def __init__(self, catalog: Catalog, runner: IsolatedRunner) -> None:
+    def __init__(
+        self, catalog: Catalog, runner: IsolatedRunner, load_timeout: float = LOAD_TIMEOUT
+    ) -> None:
+        """`load_timeout`: seconds that loading an archive may take."""
         self._catalog = catalog
+        self._load_timeout = load_timeout
         self._runner = runner
         self._turn = asyncio.Lock()
 
@@ -137,7 +141,7 @@ class Deployer:
         try:
             found = await self._check(request, str(archive.path))
         except SENDERS_FAULT as error:
-            refusal = NotLoadableError(request.name, why_it_failed(error, LOAD_TIMEOUT))
+            refusal = NotLoadableError(request.name, why_it_failed(error, self._load_timeout))
             raise RefusedError(refusal.message, refusal.info) from None
         request = await _with_schema(request, found)
         archive.check_name()
@@ -160,7 +164,7 @@ class Deployer:
             async with self._turn:
                 found = await self._check(request, "")
         except SENDERS_FAULT as error:
-            why = why_it_failed(error, LOAD_TIMEOUT)
+            why = why_it_failed(error, self._load_timeout)
             raise InvalidInputError("'schema' can't be read.", why) from None
         return await _with_schema(request, found)
 
@@ -176,12 +180,12 @@ class Deployer:
         )
         body = [dumps(request.schema_text)] if request.schema_text else []
         try:
-            checked = await self._runner.run_isolated(task, LOAD_TIMEOUT, body)
+            checked = await self._runner.run_isolated(task, self._load_timeout, body)
         except WorkerDiedError as error:
             if error.how != ENDED:
                 raise
             # Nobody knows why: the fork server died with it, and another takes its place.
-            checked = await self._runner.run_isolated(task, LOAD_TIMEOUT, body)
+            checked = await self._runner.run_isolated(task, self._load_timeout, body)
         found: dict[str, Any] = loads(checked)
         return found
 

@@ -69,7 +69,7 @@ class WebProcess:
             proxies=TrustedProxies(settings.trusted_proxies),
             catalog=catalog,
             pool=pool,
-            deployer=Deployer(catalog, pool),
+            deployer=Deployer(catalog, pool, settings.query_timeout),
             counters=counters,
         )
         self._connections = Connections(descriptors.connections(MOST_CONNECTIONS))

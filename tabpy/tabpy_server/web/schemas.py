@@ -36,6 +36,7 @@ def by_name(schema: Schema) -> Schema:
 LIMITS = record(
     {
         "seconds": {"type": "number"},
+        "query_seconds": {"type": "number"},
         "memory_mb": NUMBER,
         "isolation": {"enum": [each.value for each in Isolation]},
         "network": {"type": "boolean"},

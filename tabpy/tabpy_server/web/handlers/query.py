@@ -24,7 +24,7 @@ class QueryHandler(JobHandler):
 
     @CALL
     async def post(self, name: str) -> None:
-        reply, result = await self.run_job(self.context.settings.evaluate_timeout, name)
+        reply, result = await self.run_job(self.context.settings.query_timeout, name)
         if self.is_debug():
             self.write_with_printed(result, reply.printed)
             return
