@@ -70,6 +70,25 @@ def test_testing_a_connection(server: Server) -> None:
     assert probe.headers["Content-Type"] == "application/json"
 
 
+def test_a_script_sees_its_tableau_user_and_writes_to_the_log(lone: Server) -> None:
+    # differences 17
+    script = (
+        "tabpy.logger.warning('for %s', tabpy.headers['TabPy-User'])\n"
+        "return [*tabpy.headers.values()]"
+    )
+    sent = {"TabPy-User": "anna", "TabPy-Client": "Tableau", "X-Request-Id": "of-anna"}
+    assert lone.evaluate(script, headers=sent).json == ["anna", "Tableau"]
+    (line,) = lone.log_lines("msg=logged", "request_id=of-anna")
+    assert "level=warning" in line
+    assert 'text="for anna"' in line
+
+
+def test_what_a_script_logs_before_it_fails_is_in_the_log(lone: Server) -> None:
+    # differences 17
+    lone.evaluate("tabpy.logger.error('about to')\n1 / 0", headers={"X-Request-Id": "failing"})
+    assert lone.log_lines("level=error", "msg=logged", "request_id=failing")
+
+
 def test_scripts_see_the_variables_that_a_setting_names(lone: Server) -> None:
     # differences 3
     script = "import os\nreturn [os.environ.get(each) for each in _arg1]"

@@ -19,7 +19,7 @@ import re
 import signal
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 import orjson
@@ -129,23 +129,27 @@ class Hello:
 @dataclass(frozen=True)
 class Job:
     """Web process: do `task`, with the body. `model_memory`: bytes of models to keep loaded.
-    `want_printed`: tell what the script prints, and the traceback if it fails."""
+    `want_printed`: tell what the script prints, and the traceback if it fails. `headers`: those of
+    the request that a script may see."""
 
     task: Task
     change_token: str
     model_memory: int = 0
     want_printed: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reply:
     """Worker: done, the body is JSON. `etag` is of a function's answer. `recycle`: replace me.
-    `trouble`: the traceback of what failed after the job, in our own code."""
+    `trouble`: the traceback of what failed after the job, in our own code. `logged`: what the
+    script wrote to its log, each with a level of Python's."""
 
     etag: str = ""
     printed: str = ""
     recycle: bool = False
     trouble: str = ""
+    logged: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -159,11 +163,12 @@ class Failure:
     recycle: bool = False
     trouble: str = ""
     trace: str = ""
+    logged: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
     def of(cls, error: TabPyError, reply: Reply, trace: str = "") -> "Failure":
         """Return the message that carries `error`, the rest of `reply`, and `trace`."""
-        rest = (reply.printed, reply.recycle, reply.trouble, trace)
+        rest = (reply.printed, reply.recycle, reply.trouble, trace, reply.logged)
         facts = [_cut(str(fact)) for fact in error.args]
         return cls(type(error).__name__, facts, *rest)
 

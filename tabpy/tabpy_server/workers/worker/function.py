@@ -1,6 +1,7 @@
 """The script worker: calling a deployed function, from a request or from a script."""
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from tabpy.tabpy_server.json_codec import json_type, loads
 from tabpy.tabpy_server.workers.protocol import Reference
 from tabpy.tabpy_server.workers.worker import account, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError
+from tabpy.tabpy_server.workers.worker.request import Headers, Request
 
 Answer = TypeVar("Answer")
 
@@ -28,9 +30,20 @@ class FunctionError(Exception):
 class TabPy:
     """What a script knows as `tabpy`."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, request: Request | None = None) -> None:
         self._models = models
+        self._request = request or Request()
         self.crash: Exception | None = None  # what our own code raised, whoever may have caught it
+
+    @property
+    def headers(self) -> Headers:
+        """What Tableau says of its user: `TabPy-User` and `TabPy-Client`, if it does."""
+        return self._request.headers
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Write to the server's log, under the request's id."""
+        return self._request.logger()
 
     def query(self, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Call a deployed function, right here: `{"response", "version", "model", "uuid"}`.

@@ -20,13 +20,15 @@ from tabpy.tabpy_server.json_codec import json_type, loads
 from tabpy.tabpy_server.workers.worker import account, free_names, function, results
 from tabpy.tabpy_server.workers.worker.failures import FILENAME
 from tabpy.tabpy_server.workers.worker.models import Models
+from tabpy.tabpy_server.workers.worker.request import Request
 
 FUNCTION = "_user_script"
 SHOWN = 1000  # characters of the names in a message
 
 
-def evaluate(body: bytes | memoryview, models: Models) -> bytes:
-    """Run the script in a body of Tableau's form; return its result as JSON.
+def evaluate(body: bytes | memoryview, models: Models, sent_with: Request | None = None) -> bytes:
+    """Run the script in a body of Tableau's form; return its result as JSON. `sent_with`: what else
+    it may know of its request.
 
     Raises InvalidInputError, and ScriptFailedError for whatever the script raised.
     """
@@ -34,7 +36,7 @@ def evaluate(body: bytes | memoryview, models: Models) -> bytes:
     compiled = _compiled(script, len(arguments))
     values = [arguments[name] for name in _names(len(arguments))]
     variables: dict[str, Any] = {"__name__": "script", "__builtins__": builtins.__dict__.copy()}
-    tabpy = function.TabPy(models)
+    tabpy = function.TabPy(models, sent_with)
     try:
         if compiled.free_names:
             variables.update(free_names.load(compiled.free_names))
