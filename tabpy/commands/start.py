@@ -174,7 +174,7 @@ def serve(
         may_open=may_open,
         confined=parts.complete,
     )
-    state = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate, parts)
+    state = PreforkState(chosen, server_info.read(chosen.tabpy_state_path), sign_in.gate, parts)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:
         print(welcome.text(chosen.port, sign_in.users, sign_in.password), flush=True)

@@ -227,6 +227,15 @@ class Settings:
         return [str(getattr(self, each.name) or "") for each in fields(self) if not each.repr]
 
     @property
+    def tabpy_state_path(self) -> Path:
+        """Return where TabPy's `state.ini` is looked for: in the state folder or, where nobody
+        named one, in our package, which TabPy used, and over which this version was installed."""
+        left = package_files.PACKAGE
+        if "TABPY_STATE_PATH" in self.explicit or (self.state_path / "state.ini").is_file():
+            return self.state_path
+        return left if (left / "state.ini").is_file() else self.state_path
+
+    @property
     def drain_timeout(self) -> float:
         """Seconds a stopping server waits for its scripts: Heroku kills it after 30, and the reply
         has to be out before."""

@@ -5,12 +5,14 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from tabpy.tabpy_server import package_files
 from tabpy.tabpy_server.errors import (
     JobTimeoutError,
     NotLoadableError,
@@ -352,3 +354,36 @@ def test_what_is_there_serves_while_others_are_deployed(server: Server, tmp_path
     add_model(server.store, tmp_path, "old")
     assert asyncio.run(server.catalog.reference("old")).version == 1
     assert not server.catalog.settled.is_set()
+
+
+# --- installed over TabPy ---
+
+
+def test_what_tabpy_left_in_its_package_is_taken_over(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # differences 6
+    package = tmp_path / "tabpy_server"
+    shutil.copytree(TABPYS_STATE, package)
+    monkeypatch.setattr(package_files, "PACKAGE", package)
+    caplog.set_level("INFO")
+    serves = server.restart()
+    assert serves
+    assert f"TabPy left deployed functions in its package, {package}." in caplog.messages
+    caplog.clear()
+    assert server.restart() == serves
+    assert not any("its package" in each for each in caplog.messages)
+
+
+def test_a_state_folder_that_somebody_named_is_the_only_one(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # differences 6
+    package = tmp_path / "tabpy_server"
+    shutil.copytree(TABPYS_STATE, package)
+    monkeypatch.setattr(package_files, "PACKAGE", package)
+    server.settings = replace(server.settings, explicit=frozenset({"TABPY_STATE_PATH"}))
+    assert server.restart() == {}
