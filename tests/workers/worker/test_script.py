@@ -1,6 +1,7 @@
 """Running a script of Tableau's, and what its author is told when it fails."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,23 @@ def test_a_script_that_returns_nothing_gives_null(web: WebProcess, text: str) ->
 def test_text_in_strings_is_left_alone(web: WebProcess) -> None:
     text = "  x = '''one\n two\n\tthree\u2028'''\n  return x"
     assert evaluate(web, text) == "one\n two\n\tthree\u2028"
+
+
+@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="3.12 has a limit that nobody can set")
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"return {' + '.join(['1'] * 1500)}",
+        "if _arg1 == 0:\n    return 1"
+        + "".join(f"\nelif _arg1 == {number}:\n    return {number}" for number in range(1, 1501)),
+        f"x = '1500'\nreturn int(x{'.strip().lower()' * 450})",
+    ],
+    ids=["terms", "branches", "calls"],
+)
+def test_generated_calculations_may_be_long(web: WebProcess, text: str) -> None:
+    # differences 24
+    assert evaluate(web, text, 1500) == 1500
+    assert sys.getrecursionlimit() < script.DEEPEST
 
 
 def test_a_script_calls_functions(web: WebProcess) -> None:

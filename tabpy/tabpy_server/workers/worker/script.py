@@ -9,6 +9,7 @@ import __future__
 
 import ast
 import builtins
+import sys
 import types
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -23,6 +24,9 @@ from tabpy.tabpy_server.workers.worker.models import Models
 from tabpy.tabpy_server.workers.worker.request import Request
 
 FUNCTION = "_user_script"
+# Python's limit while a script is parsed: generated calculations have a thousand terms. Python 3.11
+# needs it for them, and has stack enough for it; 3.12 keeps to a limit of its own.
+DEEPEST = 5000
 SHOWN = 1000  # characters of the names in a message
 
 
@@ -125,6 +129,15 @@ def _compiled(script: str, argument_count: int) -> _Compiled:
 @lru_cache(maxsize=256)
 def _compile(script: str, argument_count: int) -> _Compiled:
     """Compile it once, since a dashboard sends it many times."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, DEEPEST))
+    try:
+        return _make(script, argument_count)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _make(script: str, argument_count: int) -> _Compiled:
     tree = _syntax_tree(script)
     future = _take_future_imports(tree)
     parameters = ", ".join(("tabpy", *_names(argument_count)))
