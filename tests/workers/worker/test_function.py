@@ -130,7 +130,24 @@ def test_what_is_answered(tabpy: TabPy) -> None:
     assert answers[0]["uuid"] != answers[1]["uuid"]
 
 
+def test_a_name_may_be_written_as_in_urls(web: WebProcess, tabpy: TabPy) -> None:
+    # differences 20
+    web.deploy("Sentiment Analysis", divide)
+    web.deploy("100%25", divide)
+    assert tabpy.query("Sentiment%20Analysis", 1, b=4)["model"] == "Sentiment Analysis"
+    assert tabpy.query("100%25", 1, b=4)["model"] == "100%25"
+    with pytest.raises(FunctionError, match="There is no function 'No%20such'"):
+        tabpy.query("No%20such")
+
+
 # --- failures ---
+
+
+def test_a_script_that_expects_tabpys_key_error_catches_ours(tabpy: TabPy) -> None:
+    # differences 19
+    with pytest.raises(KeyError) as raised:
+        tabpy.query("nosuch", 1)
+    assert str(raised.value) == "UnknownURI: There is no function 'nosuch' on this server."
 
 
 @pytest.mark.parametrize(

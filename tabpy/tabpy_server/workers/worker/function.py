@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import orjson
 
@@ -23,8 +24,13 @@ from tabpy.tabpy_server.workers.worker.request import Headers, Request
 Answer = TypeVar("Answer")
 
 
-class FunctionError(Exception):
-    """`tabpy.query` in a script: the function is not there, or it failed; the text says why."""
+class FunctionError(KeyError):
+    """`tabpy.query` in a script: the function is not there, or it failed; the text says why.
+
+    It is a KeyError since TabPy's scripts had one, of "response", and may expect it.
+    """
+
+    __str__ = Exception.__str__
 
 
 class TabPy:
@@ -77,7 +83,16 @@ class TabPy:
     def _find(self, name: str) -> Model:
         if not isinstance(name, str):
             raise UnknownFunctionError(f"There is no function '{name}' on this server.")
-        return self._models.find(name)
+        try:
+            return self._models.find(name)
+        except UnknownFunctionError as unknown:
+            plain = unquote(name)  # TabPy put the name into a URL as it was
+            if plain == name:
+                raise
+            try:
+                return self._models.find(plain)
+            except UnknownFunctionError:
+                raise unknown from None
 
 
 def query(body: bytes | memoryview, reference: Reference, models: Models) -> tuple[bytes, str]:
