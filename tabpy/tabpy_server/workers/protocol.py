@@ -271,7 +271,7 @@ def encode(message: Message, body_length: int = 0) -> bytes:
 def decode(kind: bytes, meta: bytes | bytearray | memoryview) -> Message:
     """Return the message of a frame. Raises ProtocolError for anything else."""
     try:
-        fields = json_codec.loads(meta)
+        fields = _fields(meta)
         cls = CLASSES[kind]
         if cls is Job:
             task = fields["task"]
@@ -279,6 +279,13 @@ def decode(kind: bytes, meta: bytes | bytearray | memoryview) -> Message:
         return _build(cls, fields)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ProtocolError(f"not a message: {type(error).__name__}") from None
+
+
+def _fields(meta: bytes | bytearray | memoryview) -> Any:
+    try:
+        return orjson.loads(meta)  # there are no integers over 64 bits to look for
+    except orjson.JSONDecodeError:  # lone surrogates
+        return json_codec.loads(meta)
 
 
 _Built = TypeVar("_Built")
