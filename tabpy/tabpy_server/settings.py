@@ -265,6 +265,7 @@ DEPENDENT = (
     "TABPY_ARROWFLIGHT_PORT",
     "TABPY_OAUTH_",
 )  # without effect unless one above is on
+CLIENTS = ("TABPY_URL", "TABPY_TOKEN")  # the client's variables, on a machine that has both
 
 
 def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
@@ -356,7 +357,7 @@ def _refuse_not_built(settings: Settings, known: Mapping[str, Field[object]]) ->
 def _unknown(given: set[str], known: set[str]) -> list[str]:
     warnings = []
     for key in sorted(given - known):
-        if not key.startswith("TABPY_") or key.startswith(DEPENDENT):
+        if not key.startswith("TABPY_") or key.startswith(DEPENDENT) or key in CLIENTS:
             continue
         near = difflib.get_close_matches(key, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -1,15 +1,20 @@
 """HTTP with one server: every failure becomes an error that says what to do about it."""
 
+import os
 import time
-import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from tabpy.tabpy_tools import other_scheme, sign_in
 from tabpy.tabpy_tools.address import base_url
 from tabpy.tabpy_tools.certificates import (
+    authorities_of_environment,
     checked_authorities,
     silence_requests,
     warn_of_any_certificate,
@@ -20,7 +25,8 @@ from tabpy.tabpy_tools.failures import (
     broke_off,
     explanation,
 )
-from tabpy.tabpy_tools.jsonable import dumps
+from tabpy.tabpy_tools.jsonable import dumps, loads
+from tabpy.tabpy_tools.remarks import warn
 from tabpy.tabpy_tools.rest import ResponseError
 from tabpy.tabpy_tools.upload import Upload
 
@@ -28,11 +34,20 @@ _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 60.0
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The JSON that a server answered with, and what it remarks, which may be empty."""
+
+    value: Any
+    remark: str
+
+
 class Connection:
     """Requests to the server at `address`, with credentials once they are set.
 
-    `ca_certificates` names a PEM file of authorities to trust in place of the usual ones; with
-    `verify` false, any certificate will do.
+    Until then they are those of .netrc, if it has any. `ca_certificates` names a PEM file of
+    authorities to trust in place of the usual ones, which are those of REQUESTS_CA_BUNDLE,
+    CURL_CA_BUNDLE or SSL_CERT_FILE, else certifi's; with `verify` false, any certificate will do.
     """
 
     def __init__(self, address: str, ca_certificates: str | None, verify: bool) -> None:
@@ -40,10 +55,25 @@ class Connection:
         self._verify: bool | str = verify
         if ca_certificates is not None:
             self._verify = checked_authorities(ca_certificates, verify)
-        elif not verify and self.url.startswith("https:"):
-            warn_of_any_certificate(self.url)
+        elif self.url.startswith("https:"):
+            if verify:
+                self._verify = authorities_of_environment(os.environ) or True
+            else:
+                warn_of_any_certificate(self.url)
         self._session = requests.Session()
         self._auth: AuthBase | None = None
+        self.identity = ""  # for people to read
+        self._has_met = False  # the server, with the right one of http and https
+
+    def allow(self, at_once: int) -> None:
+        """Keep connections for as many requests at a time, from different threads."""
+        adapter = HTTPAdapter(pool_maxsize=at_once)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def close(self) -> None:
+        """Close the connections that are kept open; the next request opens one again."""
+        self._session.close()
 
     def set_credentials(self, username: str, password: str) -> None:
         """Send these with every request from now on."""
@@ -51,7 +81,8 @@ class Connection:
             raise TypeError("User name and password are strings; one of them isn't.")
         if ":" in username:
             raise ValueError("A user name can't contain a colon: HTTP Basic has no way to send it.")
-        self._auth = HTTPBasicAuth(username.encode(), password.encode())
+        self._auth = _basic(username, password)
+        self.identity = username
 
     def set_token(self, token: str) -> None:
         """Send this bearer token with every request from now on."""
@@ -63,30 +94,54 @@ class Connection:
         ):
             raise ValueError("A bearer token is one word of ASCII letters, without `Bearer`.")
         self._auth = _Bearer(token)
+        self.identity = "whoever has the token"
 
     def call(
         self,
         method: str,
         *path: str,
         body: object = None,
+        parameters: Mapping[str, str] | None = None,
         read_timeout: float | None = _READ_TIMEOUT,
     ) -> Any:
         """Return the JSON of the answer, or None where it is empty.
 
-        `path` is given in segments, `body` as an `Upload` or anything with a form in JSON.
-        `read_timeout` is in seconds, None to wait for ever. What the server remarks in
-        `X-TabPy-Warning` is shown as a warning at the caller's caller. Raises ResponseError,
-        ServerUnreachableError or ServerTimeoutError.
+        What the server remarks is shown as a warning; otherwise as `ask`.
         """
-        response = self._send(method, "/".join([self.url, *map(_quoted, path)]), body, read_timeout)
+        answer = self.ask(
+            method, *path, body=body, parameters=parameters, read_timeout=read_timeout
+        )
+        if answer.remark:
+            warn(answer.remark)
+        return answer.value
+
+    def ask(
+        self,
+        method: str,
+        *path: str,
+        body: object = None,
+        parameters: Mapping[str, str] | None = None,
+        read_timeout: float | None = _READ_TIMEOUT,
+    ) -> "Answer":
+        """Send one request, which GETs repeat where the connection breaks off.
+
+        `path` is given in segments, `body` as an `Upload` or anything with a form in JSON;
+        `parameters` are those behind a `?`. `read_timeout` is in seconds, None to wait for ever.
+        Raises ResponseError, ServerUnreachableError or ServerTimeoutError.
+        """
+        url = "/".join([self.url, *map(_quoted, path)])
+        if parameters:
+            url += f"?{urlencode(parameters)}"
+        response = self._send(method, url, body, read_timeout)
         if not response.ok or response.is_redirect:
+            if response.status_code == 400 and not _is_json(response):
+                self._raise_if_mistaken()  # a server of TLS may answer plain http by itself
             raise ResponseError(response)
-        if remark := response.headers.get("X-TabPy-Warning"):
-            warnings.warn(remark, stacklevel=3)
+        remark = response.headers.get("X-TabPy-Warning", "")
         if not response.content:
-            return None
+            return Answer(None, remark)
         try:
-            return response.json()
+            return Answer(loads(response.content), remark)
         except ValueError:
             raise ResponseError(response) from None
 
@@ -101,6 +156,9 @@ class Connection:
             data, headers["Content-Type"] = dumps(body), "application/json"
         if self._verify is False:
             silence_requests(url)
+        self._meet()
+        if self._auth is None:
+            self._sign_in_by_netrc()
         attempts = 2 if method == "GET" else 1
         while True:
             attempts -= 1
@@ -126,6 +184,36 @@ class Connection:
                     continue
                 raise ServerUnreachableError(explanation(error, self.url, body)) from None
 
+    def _sign_in_by_netrc(self) -> None:
+        self._auth = _Anonymous()
+        try:
+            user = sign_in.from_netrc(self.url, os.environ)
+            if user is not None:
+                self.set_credentials(user.name, user.password)
+        except ValueError as error:
+            warn(str(error))
+
+    def _meet(self) -> None:
+        """Find out before the first request whether it would wait for an answer in vain."""
+        if not self._has_met and other_scheme.may_be_mistaken(self.url):
+            self._raise_if_mistaken()
+        self._has_met = True
+
+    def _raise_if_mistaken(self) -> None:
+        if (mistake := other_scheme.mistaken(self.url)) is not None:
+            raise ServerUnreachableError(mistake)
+
+
+class _Anonymous(AuthBase):
+    """Nobody, said to `requests`, which would else look into .netrc by itself."""
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        return r
+
+
+def _basic(name: str, password: str) -> HTTPBasicAuth:
+    return HTTPBasicAuth(name.encode(), password.encode())
+
 
 class _Bearer(AuthBase):
     def __init__(self, token: str) -> None:
@@ -134,6 +222,10 @@ class _Bearer(AuthBase):
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         r.headers["Authorization"] = self._header
         return r
+
+
+def _is_json(response: requests.Response) -> bool:
+    return "json" in response.headers.get("Content-Type", "")
 
 
 def _quoted(segment: str) -> str:

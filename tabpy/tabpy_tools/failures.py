@@ -5,6 +5,7 @@ from socket import gaierror
 
 import requests
 
+from tabpy.tabpy_tools import other_scheme
 from tabpy.tabpy_tools.upload import Upload
 
 
@@ -39,7 +40,9 @@ def explanation(error: requests.exceptions.RequestException, url: str, body: obj
                 "authority, give Client(..., ca_certificates='authority.pem')."
             )
         case _, ssl.SSLError():
-            text = f"No TLS with {url} ({cause.reason}): does its address begin with http://?"
+            text = other_scheme.mistaken(url) or (
+                f"No TLS with {url} ({cause.reason}): does its address begin with http://?"
+            )
         case _, gaierror():
             text = f"{url}: no host of that name is known. Is it spelt right?"
         case _, ConnectionRefusedError():
@@ -50,7 +53,9 @@ def explanation(error: requests.exceptions.RequestException, url: str, body: obj
                 "server's limit is its TABPY_MAX_UPLOAD_SIZE_MB."
             )
         case _:
-            text = f"{broken}is the address right, http:// or https:// included?"
+            text = other_scheme.mistaken(url) or (
+                f"{broken}is the address right, http:// or https:// included?"
+            )
     return text
 
 

@@ -1,12 +1,15 @@
-"""JSON Schemas from examples, for people who look up how to call an endpoint."""
+"""JSON Schemas from examples or type hints, for people who look up how to call an endpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tabpy.tabpy_tools.jsonable import plain
+from tabpy.tabpy_tools import hints
+from tabpy.tabpy_tools.jsonable import values_of
 
 Schema = dict[str, Any]
 
+# How a schema that nobody wrote is told from one that somebody did.
+_INFERRED = {"$comment": "From the function's type hints and defaults."}
 _SCALARS = {type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
@@ -23,12 +26,34 @@ def generate_schema(
     json-schema.org. Raises TypeError for values that JSON has no form for and ValueError for
     descriptions that don't match their example.
     """
-    sample = plain(input)
+    sample = values_of(input)
     return {
         "input": _described("input", _schema([sample]), input_description),
         "sample": sample,
-        "output": _described("output", _schema([plain(output)]), output_description),
+        "output": _described("output", _schema([values_of(output)]), output_description),
     }
+
+
+def schema_of(function: Callable[..., Any]) -> dict[str, Any] | None:
+    """Make `{"input": schema, "output": schema}` of a function's signature.
+
+    `input` has a property for each argument; its type is that of the hint, else of the default.
+    What isn't known is left out, None if that is all. Raises nothing, whatever the hints are.
+    """
+    try:
+        known = {
+            "input": hints.input_schema(function),
+            "output": hints.output_schema(function),
+        }
+        found = values_of({key: schema for key, schema in known.items() if schema is not None})
+    except Exception:  # noqa: BLE001 - hints can be anybody's objects
+        return None
+    return {**_INFERRED, **found} if found else None
+
+
+def is_inferred(schema: object) -> bool:
+    """Tell whether `schema_of` made it."""
+    return isinstance(schema, Mapping) and _INFERRED.items() <= schema.items()
 
 
 def _described(role: str, schema: Schema, description: str | dict[str, str] | None) -> Schema:

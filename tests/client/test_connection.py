@@ -8,13 +8,15 @@ import sys
 import threading
 import warnings
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import requests
 import trustme
 
+from tabpy.tabpy_tools import connection, other_scheme
 from tabpy.tabpy_tools.client import Client
 from tabpy.tabpy_tools.failures import ServerTimeoutError, ServerUnreachableError
 from tabpy.tabpy_tools.rest import ResponseError
@@ -23,7 +25,10 @@ from tests.client.fake_server import Answer, FakeServer, fake_server
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    for name in (
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
+        *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"),
+    ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
 
@@ -286,20 +291,134 @@ def test_a_query_waits_for_its_timeout_in_seconds() -> None:
             client.query("add", 1)
 
 
-def test_plain_http_behind_an_https_address_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as plain:
+def test_https_to_a_server_of_http_is_told_with_the_right_address(server: FakeServer) -> None:
+    wrong = server.url.replace("http:", "https:")
+    place = server.url.removeprefix("http://")
+    with pytest.raises(ServerUnreachableError) as failure:
+        Client(wrong).get_status()
+    assert str(failure.value) == (
+        f"The server at {place} speaks http, not https: use {server.url}."
+    )
+    assert "Authorization" not in str([each.headers for each in server.requests])
 
-        def answer_in_plain_text() -> None:
-            connection, _ = plain.accept()
-            with connection:
-                connection.recv(1024)
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        thread = threading.Thread(target=answer_in_plain_text)
+def test_http_to_a_server_of_https_is_told_with_the_right_address(tls_server: FakeServer) -> None:
+    wrong = tls_server.url.replace("https:", "http:")
+    place = tls_server.url.removeprefix("https://")
+    client = Client(wrong)
+    client.set_credentials("ann", "hush")
+    with pytest.raises(ServerUnreachableError) as failure:
+        client.query("add", 1)
+    assert str(failure.value) == (
+        f"The server at {place} speaks https, not http: use {tls_server.url}."
+    )
+
+
+@contextmanager
+def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Answers each connection in its own way; its host and port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(20)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection, suppress(OSError):
+                        answer(connection)
+
+        thread = threading.Thread(target=accept)
         thread.start()
-        with pytest.raises(ServerUnreachableError, match="begin with http://"):
-            Client(f"https://127.0.0.1:{plain.getsockname()[1]}").get_status()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+def test_plain_text_behind_an_https_address_is_told() -> None:
+    def answer_in_plain_text(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with (
+        raw_server(answer_in_plain_text) as place,
+        pytest.raises(ServerUnreachableError, match="does its address begin with http://"),
+    ):
+        Client(f"https://{place}").get_status()
+
+
+def test_a_server_of_http_that_waits_for_the_end_of_a_tls_greeting_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer_requests_only(connection: socket.socket) -> None:
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            if not (more := connection.recv(4096)):
+                return
+            received += more
+        connection.sendall(b"HTTP/1.1 401 Unauthorized\r\n\r\n")
+
+    monkeypatch.setattr(other_scheme, "_PATIENCE", 0.2)
+    monkeypatch.setattr(connection, "_CONNECT_TIMEOUT", 60.0)
+    with (
+        raw_server(answer_requests_only) as place,
+        pytest.raises(ServerUnreachableError, match=f"speaks http, not https: use http://{place}"),
+    ):
+        Client(f"https://{place}").get_status()
+
+
+def test_a_server_of_tls_that_answers_plain_http_is_told(authority: trustme.CA) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def answer_both(connection: socket.socket) -> None:
+        if connection.recv(1, socket.MSG_PEEK) == b"\x16":
+            context.wrap_socket(connection, server_side=True).close()
+            return
+        connection.recv(4096)
+        page = b"The plain HTTP request was sent to HTTPS port"
+        head = f"HTTP/1.1 400 Bad Request\r\nContent-Length: {len(page)}\r\n\r\n"
+        connection.sendall(head.encode() + page)
+
+    with (
+        raw_server(answer_both) as place,
+        pytest.raises(ServerUnreachableError, match=f"not http: use https://{place}"),
+    ):
+        Client(f"http://{place}").get_status()
+
+
+def test_behind_a_proxy_nothing_is_asked(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    wrong = server.url.replace("http:", "https:")
+    assert other_scheme.mistaken(wrong) is None
+    assert not other_scheme.may_be_mistaken(wrong)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_authorities_of_the_environment_are_trusted(
+    tls_server: FakeServer, authority_file: str, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, authority_file)
+    assert Client(tls_server.url).get_status() == {}
+
+
+def test_authorities_that_are_given_win_over_the_environments(
+    tls_server: FakeServer, authority_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    assert Client(tls_server.url, ca_certificates=authority_file).get_status() == {}
+
+
+def test_authorities_of_the_environment_that_are_none_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    with pytest.raises(ValueError, match=r"^SSL_CERT_FILE has to name a file of certificates"):
+        Client("https://localhost")
+    assert Client("http://localhost")
 
 
 def test_a_proxy_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,3 +467,12 @@ def test_urllib3s_warning_stays_on_for_other_hosts(tls_server: FakeServer) -> No
     ours, urllib3s = (str(each.message) for each in said)
     assert f"The certificate of {other} isn't checked" in ours
     assert urllib3s.startswith("Unverified HTTPS request is being made to host '127.0.0.1'")
+
+
+def test_importing_the_client_imports_nothing_that_takes_long() -> None:
+    code = (
+        "import sys; import tabpy.tabpy_tools.client; "
+        "print({'requests', 'orjson', 'tqdm', 'cloudpickle', 'numpy'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"

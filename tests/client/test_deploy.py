@@ -22,7 +22,8 @@ from sklearn.linear_model import LinearRegression
 
 from tabpy.tabpy_tools import upload
 from tabpy.tabpy_tools.client import Client
-from tabpy.tabpy_tools.schema import generate_schema
+from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
+from tabpy.tabpy_tools.schema import generate_schema, schema_of
 from tests.client.fake_server import Answer, FakeServer, Request, fake_server
 
 
@@ -66,7 +67,9 @@ def parts(request: Request) -> list[Message]:
 
 
 def sent_metadata(request: Request) -> dict[str, Any]:
-    sent: dict[str, Any] = json.loads(str(parts(request)[0].get_payload()))
+    part = parts(request)[0].get_payload(decode=True)
+    assert isinstance(part, bytes)
+    sent: dict[str, Any] = json.loads(part)
     return sent
 
 
@@ -198,6 +201,63 @@ def test_requirements_that_are_no_list_of_strings(
     with pytest.raises(TypeError, match=r"such as \['scikit-learn>=1.5'\]"):
         client.deploy("add", add, requirements=requirements)
     assert server.requests == []
+
+
+def test_a_query_object_goes_as_it_is_with_its_own_words(
+    server: FakeServer, client: Client
+) -> None:
+    class Doubled(CustomQueryObject):
+        def query(self, *args: Any, **kwargs: Any) -> Any:
+            return 2 * self.custom_query(*args, **kwargs)
+
+    schema = generate_schema({"x": 1, "y": 2}, 3)
+    own = Doubled(add, "its own", schema)
+    client.deploy("add", own)
+    sent = sent_metadata(server.last)
+    assert (sent["description"], sent["schema"]) == ("its own", schema)
+    assert sent["docstring"] == "Adds two numbers."
+    assert answer_elsewhere(server.last, 1, 2) == 6
+    client.deploy("add", own, "given", {"input": {}})
+    sent = sent_metadata(server.last)
+    assert (sent["description"], sent["schema"]) == ("given", {"input": {}})
+    assert (own.description, own.schema) == ("its own", schema)
+
+
+def test_type_hints_make_the_schema_where_nobody_does(server: FakeServer, client: Client) -> None:
+    client.deploy("add", add)
+    assert sent_metadata(server.last)["schema"]["input"]["properties"] == {
+        "x": {"type": "number"},
+        "y": {"type": "number"},
+    }
+
+
+@pytest.mark.parametrize("stored", [None, "of type hints", "of somebody"])
+def test_a_schema_that_somebody_wrote_outlives_a_new_version_without_one(
+    server: FakeServer, client: Client, stored: str | None
+) -> None:
+    schemas = {"of type hints": schema_of(lambda old: old), "of somebody": generate_schema(1, 2)}
+    info = {"version": 1, "schema": schemas.get(stored or "")}
+    server.answers["GET /endpoints/add"] = Answer(info)
+    server.answers["PUT /endpoints/add"] = Answer({"add": {"version": 2}})
+    client.deploy("add", add, override=True)
+    sent = sent_metadata(server.last)["schema"]
+    assert sent == (None if stored == "of somebody" else schema_of(add))
+
+
+def test_what_it_returns_says_how_to_call_it(server: FakeServer, client: Client) -> None:
+    remark = {"X-TabPy-Warning": "numpy is 2.3 there"}
+    server.answers["POST /endpoints"] = Answer({"add": {"version": 3}}, 201, remark)
+    with pytest.warns(UserWarning, match="numpy is 2.3 there"):
+        deployed = client.deploy("add", add)
+    assert (deployed.name, deployed.version, deployed.server) == ("add", 3, server.url)
+    assert deployed.remarks == ("numpy is 2.3 there",)
+    assert deployed.calculation == 'MODEL_EXTENSION_REAL("add", "x,y", SUM([x]), SUM([y]))'
+    assert "tabpy.query('add', _arg1, _arg2)" in deployed.script
+
+
+def test_a_server_that_tells_no_version_is_no_failure(server: FakeServer, client: Client) -> None:
+    server.answers["POST /endpoints"] = Answer(None, 201)
+    assert client.deploy("add", add).version is None
 
 
 def test_what_is_no_function_is_refused(server: FakeServer, client: Client) -> None:
@@ -342,3 +402,11 @@ def test_a_small_upload_shows_none(
     monkeypatch.setattr(upload, "_is_watched", lambda: True)
     client.deploy("add", add)
     assert screen.getvalue() == ""
+
+
+def test_a_remark_shows_at_the_line_of_whoever_deploys(server: FakeServer, client: Client) -> None:
+    remark = {"X-TabPy-Warning": "numpy is 2.3 there"}
+    server.answers["POST /endpoints"] = Answer({"add": {}}, 201, remark)
+    with pytest.warns(UserWarning, match="numpy is 2.3 there") as said:
+        client.deploy_model("add", LinearRegression().fit([[1.0]], [1.0]), ["a"])
+    assert said[0].filename == __file__

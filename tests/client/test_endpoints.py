@@ -1,6 +1,9 @@
 """`Client` against a server's endpoints: querying, listing, changing, versions."""
 
+import dataclasses
 import datetime
+import decimal
+import enum
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -90,6 +93,75 @@ def test_arguments_of_numpy_and_pandas(
     assert server.last.json == {"data": [sent]}
 
 
+class Size(enum.Enum):
+    SMALL = "s"
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (decimal.Decimal("0.5"), 0.5),
+        (datetime.timedelta(minutes=1), 60.0),
+        (datetime.datetime(2026, 1, 2, 3, 4, 5), "2026-01-02T03:04:05"),
+        (range(3), [0, 1, 2]),
+        ((each for each in "ab"), ["a", "b"]),
+        ((1, 2), [1, 2]),
+        (Size.SMALL, "s"),
+        (Point(1.5), {"x": 1.5}),
+        ({1: "a"}, {"1": "a"}),
+        (2**70, 2**70),
+        ("\ud800", "\ud800"),
+        (np.array(["NaT", "2026-01-02"], "datetime64[D]"), [None, "2026-01-02T00:00:00"]),
+        (pd.Timestamp("2026-01-02"), "2026-01-02T00:00:00"),
+    ],
+)
+def test_what_a_function_may_return_may_be_sent(
+    server: FakeServer, client: Client, value: object, sent: object
+) -> None:
+    server.answers["POST /query/f"] = Answer({})
+    client.query("f", value)
+    assert server.last.json == {"data": [sent]}
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (math.nan, "NaN"),
+        ([1.5, None, math.nan], "[1.5,null,NaN]"),
+        ({"a": [math.inf, -math.inf]}, '{"a":[Infinity,-Infinity]}'),
+        (np.float64("nan"), "NaN"),
+        (pd.DataFrame({"a": [1.0, None]}), '{"a":[1.0,NaN]}'),
+        ([2**70, math.nan], f"[{2**70},NaN]"),
+        (["null", None], '["null",null]'),
+    ],
+)
+def test_numbers_that_are_none_stay_numbers_and_nothing_stays_nothing(
+    server: FakeServer, client: Client, value: object, sent: str
+) -> None:
+    server.answers["POST /query/f"] = Answer({})
+    client.query("f", value)
+    assert server.last.body.decode() == f'{{"data":[{sent}]}}'
+
+
+def test_a_reply_may_have_numbers_that_are_none(server: FakeServer, client: Client) -> None:
+    server.answers["POST /query/f"] = Answer(b'{"response":[NaN,1.5,Infinity]}')
+    assert repr(client.query("f")["response"]) == "[nan, 1.5, inf]"
+
+
+def test_what_a_value_raises_when_it_is_looked_at_is_raised(client: Client) -> None:
+    def failing() -> Iterator[int]:
+        raise LookupError("its own")
+        yield 1
+
+    with pytest.raises(LookupError, match="its own"):
+        client.query("f", failing())
+
+
 def test_nan_arrives_as_nan(server: FakeServer, client: Client) -> None:
     server.answers["POST /query/f"] = Answer({})
     client.query("f", np.array([math.nan, 1.0]))
@@ -97,7 +169,7 @@ def test_nan_arrives_as_nan(server: FakeServer, client: Client) -> None:
 
 
 def test_an_argument_without_json_form_is_refused(client: Client) -> None:
-    with pytest.raises(TypeError, match="type complex can't be sent as JSON"):
+    with pytest.raises(TypeError, match="You gave a complex, which has no form in JSON: send "):
         client.query("f", 1j)
 
 
@@ -188,6 +260,31 @@ def test_removing(server: FakeServer, client: Client) -> None:
     server.answers["DELETE /endpoints/my%20add"] = Answer(status=204)
     client.remove("my add")
     assert server.last.method == "DELETE"
+
+
+def test_endpoints_show_themselves_in_a_notebook(server: FakeServer, client: Client) -> None:
+    told = INFO | {"description": "adds <b>", "dependencies": ["other"]}
+    server.answers["GET /endpoints"] = Answer({"add <i>": told})
+    endpoints = client.get_endpoints()
+    whole, one = endpoints._repr_html_(), endpoints["add <i>"]._repr_html_()
+    for shown in (whole, one):
+        assert "add &lt;i&gt;" in shown
+        assert "adds &lt;b&gt;" in shown
+        assert "<b>" not in shown
+    assert "2016-07-26 05:33:02" in one
+    assert "adds <b>" in repr(endpoints)
+
+
+def test_versions_show_who_deployed_them_in_a_notebook(server: FakeServer, client: Client) -> None:
+    newest = {"version": 3, "author": "ann <b>", "creation_time": 1469511182, "python": "3.13.0"}
+    older = {"version": 2, "requirements": ["numpy>=2"]}
+    server.answers["GET /endpoints/add/versions"] = Answer(
+        {"current": 2, "versions": [newest, older]}
+    )
+    shown = client.versions("add")._repr_html_()
+    assert "<td>ann &lt;b&gt;</td>" in shown
+    assert "<td>2 (answers)</td>" in shown
+    assert "<td>3</td><td>2016-07-26 05:33:02</td>" in shown
 
 
 def test_versions(server: FakeServer, client: Client) -> None:

@@ -168,7 +168,7 @@ class TestDeploying:
         server.refuses = {"Sentiment Analysis"}
         assert main(["--url", server.url]) == 1
         lines = capfd.readouterr().out.splitlines()
-        assert lines[1] == "2/4 Sentiment Analysis ... failed: 400 Can't load it (line 1 line 2)"
+        assert lines[1] == "2/4 Sentiment Analysis ... failed: 400 Can't load it line 1 line 2"
         assert lines[-2:] == [
             f"3 of 4 deployed to {server.url}.",
             "Not deployed: Sentiment Analysis.",

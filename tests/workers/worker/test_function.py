@@ -1,5 +1,6 @@
 """Calling a deployed function, from a request and from a script."""
 
+import asyncio
 import json
 import math
 from collections.abc import Callable
@@ -43,10 +44,15 @@ def evaluate(code: str) -> Any:
     return eval(code)
 
 
+async def ratio(a: float, b: float) -> float:
+    await asyncio.sleep(0)
+    return a / b
+
+
 @pytest.fixture
 def web(tmp_path: Path) -> WebProcess:
     process = WebProcess(tmp_path)
-    for each in (sort, lookup, echo, types, divide, evaluate):
+    for each in (sort, lookup, echo, types, divide, evaluate, ratio):
         process.deploy(each.__name__, each)
     return process
 
@@ -55,6 +61,18 @@ def web(tmp_path: Path) -> WebProcess:
 def tabpy(web: WebProcess) -> TabPy:
     """What a script has."""
     return TabPy(web.worker())
+
+
+def test_an_async_function_answers_with_what_it_returns_in_the_end(
+    web: WebProcess, tabpy: TabPy
+) -> None:
+    assert tabpy.query("ratio", 1, 2)["response"] == 0.5
+    assert answer(web, "ratio", [1, 4])["response"] == 0.25
+
+
+def test_an_async_function_that_fails_is_told_as_any_other(tabpy: TabPy) -> None:
+    with pytest.raises(FunctionError, match=r"ZeroDivisionError : .*\n.*, in ratio"):
+        tabpy.query("ratio", 1, 0)
 
 
 # --- values, not objects ---

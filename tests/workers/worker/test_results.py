@@ -15,6 +15,7 @@ import pytest
 
 from tabpy.tabpy_server.workers.worker import results
 from tabpy.tabpy_server.workers.worker.results import UnfitError
+from tabpy.tabpy_tools import values
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -116,7 +117,7 @@ def test_a_mistake_of_our_own_is_nobodys_fault(monkeypatch: pytest.MonkeyPatch) 
     def broken(_: Any) -> str:
         raise LookupError("ours")
 
-    monkeypatch.setattr(results, "_an", broken)
+    monkeypatch.setattr(values, "_an", broken)
     for value in (object(), [2**70, object()]):
         with pytest.raises(LookupError, match="ours"):
             results.encode(value)

@@ -1,0 +1,93 @@
+"""The request that deploys a function, and what it gives back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabpy.tabpy_tools.archive import Archive
+from tabpy.tabpy_tools.calculation import calculation_of
+from tabpy.tabpy_tools.connection import Connection
+from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
+from tabpy.tabpy_tools.deployment import Deployment
+from tabpy.tabpy_tools.rest import ResponseError
+from tabpy.tabpy_tools.schema import is_inferred, schema_of
+from tabpy.tabpy_tools.upload import Upload
+
+_TIMEOUT = 300.0  # seconds, for a large archive and a slow import
+
+
+def replaceable(connection: Connection, name: str, override: bool) -> dict[str, Any] | None:
+    """Return the endpoint of that name, None where there is none.
+
+    Raises RuntimeError for one that isn't to be replaced.
+    """
+    try:
+        found: dict[str, Any] = connection.call("GET", "endpoints", name)
+    except ResponseError as error:
+        if error.status_code != 404:
+            raise
+        return None
+    if not override:
+        raise RuntimeError(
+            f"There is an endpoint {name!r} already: deploy with override=True to replace it."
+        )
+    return found
+
+
+def place(name: str, found: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return method and path that create the endpoint, or replace the one that was found."""
+    return ("POST", "endpoints") if found is None else ("PUT", "endpoints", name)
+
+
+def send(  # noqa: PLR0913 - what there is to say of a function
+    connection: Connection,
+    name: str,
+    found: Mapping[str, Any] | None,
+    query_object: CustomQueryObject,
+    archive: Archive,
+    *,
+    is_public: bool,
+    requirements: Sequence[str],
+) -> Deployment:
+    """Deploy an archive as the endpoint `name`, in place of the one that was found.
+
+    A schema that somebody wrote stays, where there is no new one. Raises what `Connection.ask`
+    raises.
+    """
+    stored = None if found is None else found.get("schema")
+    schema = query_object.schema
+    if schema is None and (not stored or is_inferred(stored)):
+        schema = schema_of(query_object.custom_query)
+    metadata = {
+        "name": name,
+        "type": "model",
+        "description": query_object.description,
+        "docstring": query_object.get_docstring(),
+        "methods": query_object.get_methods(),
+        "dependencies": query_object.get_dependencies(),
+        "target": None,
+        "schema": schema,
+        "is_public": is_public,
+        "requirements": requirements,
+        "python": archive.python,
+        "packages": archive.packages,
+    }
+    answer = connection.ask(
+        *place(name, found),
+        body=Upload(metadata, archive.file, archive.size),
+        read_timeout=_TIMEOUT,
+    )
+    calculation = calculation_of(name, query_object.custom_query, schema or stored)
+    return Deployment(
+        name,
+        _version(answer.value, name),
+        connection.url,
+        calculation.model or calculation.script,
+        calculation.script,
+        (answer.remark,) if answer.remark else (),
+    )
+
+
+def _version(reply: object, name: str) -> int | None:
+    info = reply.get(name) if isinstance(reply, Mapping) else None
+    version = info.get("version") if isinstance(info, Mapping) else None
+    return version if isinstance(version, int) else None
