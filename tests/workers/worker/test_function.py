@@ -118,11 +118,11 @@ def test_a_number_that_is_none_stays_a_number(tabpy: TabPy) -> None:
 
 
 def test_an_argument_that_cannot_be_json_is_refused_by_its_type(tabpy: TabPy) -> None:
-    for arguments in ({"a": {1}}, {"a": [1, {1}]}):
+    for arguments in ({"a": object()}, {"a": [1, object()]}):
         with pytest.raises(TypeError) as raised:
             tabpy.query("echo", **arguments)
         assert str(raised.value) == (
-            "tabpy.query was given a set, which has no form in JSON: give it numbers, strings, "
+            "tabpy.query was given an object, which has no form in JSON: give it numbers, strings, "
             "booleans, None, or lists of them."
         )
     assert tabpy.crash is None
@@ -132,11 +132,13 @@ def test_an_answer_that_cannot_be_json_is_refused_as_over_http(
     web: WebProcess, tabpy: TabPy
 ) -> None:
     with pytest.raises(FunctionFailedError) as over_http:
-        function.query(b'{"data": ["{1}"]}', web.references["evaluate"], web.worker())
+        function.query(b'{"data": ["object()"]}', web.references["evaluate"], web.worker())
     with pytest.raises(FunctionError) as in_script:
-        tabpy.query("evaluate", "{1}")
+        tabpy.query("evaluate", "object()")
     error = over_http.value
-    assert error.info.startswith("TypeError : The script returned a set, which has no form in JSON")
+    assert error.info.startswith(
+        "TypeError : The script returned an object, which has no form in JSON"
+    )
     assert str(in_script.value) == f"{error.message}: {error.info}"
 
 

@@ -105,8 +105,8 @@ def test_one_scripts_variables_are_not_the_next_ones(web: WebProcess) -> None:
             "ZeroDivisionError : division by zero\nline 1: return (1 / each for each in [0])",
         ),
         (
-            "return {1}",
-            "TypeError : The script returned a set, which has no form in JSON: return numbers, "
+            "return object()",
+            "TypeError : The script returned an object, which has no form in JSON: return numbers, "
             "strings, booleans, None, or lists of them.",
         ),
         (
@@ -120,9 +120,10 @@ def test_one_scripts_variables_are_not_the_next_ones(web: WebProcess) -> None:
             "line 1: tabpy.query('nosuch')",
         ),
         (
-            "return tabpy.query('double', {1})",
-            "TypeError : tabpy.query was given a set, which has no form in JSON: give it numbers, "
-            "strings, booleans, None, or lists of them.\nline 1: return tabpy.query('double', {1})",
+            "return tabpy.query('double', object())",
+            "TypeError : tabpy.query was given an object, which has no form in JSON: give it "
+            "numbers, strings, booleans, None, or lists of them.\n"
+            "line 1: return tabpy.query('double', object())",
         ),
     ],
 )

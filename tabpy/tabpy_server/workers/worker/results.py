@@ -6,7 +6,8 @@ NaN and infinities become null: the bare tokens break Tableau.
 import json
 from typing import Any
 
-from tabpy.tabpy_tools.values import UnfitError, converted, finite, plain, prepared, quick
+from tabpy.tabpy_tools.unfit import UnfitError
+from tabpy.tabpy_tools.values import converted, finite, plain, prepared, quick
 
 __all__ = ["UnfitError", "encode", "plain"]
 
