@@ -91,10 +91,11 @@ def functions(session: Session) -> Finding:
     states = {name: about for name, about in status.object().items() if name in known}
     broken = [name for name in sorted(known) if _field(states.get(name), "status") == "LoadFailed"]
     if broken:
-        reason = _field(states[broken[0]], "last_error")
+        reasons = (f"{name} ({_field(states[name], 'last_error')[:200]})" for name in broken[:10])
+        more = f", and {len(broken) - 10} more" if len(broken) > 10 else ""
         return fail(
-            f"{len(broken)} of {len(known)} can't be loaded: {', '.join(broken)[:200]}",
-            f"deploy again with the packages of the server ({broken[0]}: {reason[:200]})",
+            f"{len(broken)} of {len(known)} can't be loaded: {', '.join(reasons)}{more}",
+            "deploy them again, with the Python and the packages of the server (GET /packages)",
         )
     waiting = [n for n in sorted(known) if _field(states.get(n), "status") != "LoadSuccessful"]
     if waiting:

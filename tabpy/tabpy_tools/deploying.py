@@ -8,6 +8,7 @@ from tabpy.tabpy_tools.calculation import calculation_of
 from tabpy.tabpy_tools.connection import Connection
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
 from tabpy.tabpy_tools.deployment import Deployment
+from tabpy.tabpy_tools.remarks import warn
 from tabpy.tabpy_tools.rest import ResponseError
 from tabpy.tabpy_tools.schema import is_inferred, schema_of
 from tabpy.tabpy_tools.upload import Upload
@@ -50,9 +51,11 @@ def send(  # noqa: PLR0913 - what there is to say of a function
 ) -> Deployment:
     """Deploy an archive as the endpoint `name`, in place of the one that was found.
 
-    A schema that somebody wrote stays, where there is no new one. Raises what `Connection.ask`
-    raises.
+    A schema that somebody wrote stays, where there is no new one. Warns of functions that the
+    server's Python can't load. Raises what `Connection.ask` raises.
     """
+    if archive.compiled:
+        _warn_of_other_python(connection, archive)
     stored = None if found is None else found.get("schema")
     schema = query_object.schema
     if schema is None and (not stored or is_inferred(stored)):
@@ -85,6 +88,20 @@ def send(  # noqa: PLR0913 - what there is to say of a function
         calculation.script,
         (answer.remark,) if answer.remark else (),
     )
+
+
+def _warn_of_other_python(connection: Connection, archive: Archive) -> None:
+    try:
+        python = connection.call("GET", "packages")["python"]
+    except ResponseError:  # it doesn't tell us: it will refuse what it can't load
+        return
+    theirs, ours = (".".join(each.split(".")[:2]) for each in (python, archive.python))
+    if theirs != ours:
+        warn(
+            f"No text is known that makes {', '.join(archive.compiled)}, so only a server with "
+            f"Python {ours} can load it, and this one runs {theirs}. Define it in a file or a "
+            "notebook's cell, and deploy it before you change it there."
+        )
 
 
 def _version(reply: object, name: str) -> int | None:

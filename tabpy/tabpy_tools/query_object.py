@@ -40,7 +40,7 @@ class QueryObject(abc.ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the archive into the folder `path`, in place of what is there."""
-        import cloudpickle
+        from tabpy.tabpy_tools.pickler import Pickler
 
         folder = Path(path)
         if folder.is_dir() and not folder.is_symlink():
@@ -49,7 +49,7 @@ class QueryObject(abc.ABC):
             folder.unlink(missing_ok=True)
         folder.mkdir(parents=True)
         with (folder / ARCHIVE_NAME).open("wb") as file:
-            cloudpickle.dump(self, file)
+            Pickler(file).dump(self)
 
     @classmethod
     def load(cls: type[_Object], path: str | Path) -> _Object:

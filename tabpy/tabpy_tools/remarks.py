@@ -4,6 +4,7 @@ import sys
 import warnings
 
 _PACKAGE = __name__.rpartition(".")[0]
+_BETWEEN = "contextlib"  # calls the generators of ours that are context managers
 
 
 def warn(text: str) -> None:
@@ -17,4 +18,6 @@ def warn(text: str) -> None:
 
 
 def _is_ours(module: object) -> bool:
-    return isinstance(module, str) and f"{module}.".startswith(f"{_PACKAGE}.")
+    return isinstance(module, str) and (
+        f"{module}.".startswith(f"{_PACKAGE}.") or module == _BETWEEN
+    )

@@ -315,6 +315,21 @@ def test_a_function_of_a_local_module_brings_what_it_needs_of_it(
     assert cloudpickle.list_registry_pickle_by_value() == set()
 
 
+def test_nothing_says_where_on_this_machine_the_code_is(
+    server: FakeServer,
+    client: Client,
+    local_module: Callable[[str, str], ModuleType],
+    tmp_path: Path,
+) -> None:
+    local_module("shed.__init__", "")
+    tool = local_module(
+        "shed.tool", "class Saw:\n  def cut(self): return 1\ndef cut(): return Saw().cut()\n"
+    )
+    client.deploy("cut", tool.cut)
+    assert answer_elsewhere(server.last) == 1
+    assert str(tmp_path).encode() not in sent_archive(server.last)
+
+
 def test_a_whole_local_package_goes_along_though_its_modules_refer_to_each_other(
     server: FakeServer, client: Client, local_module: Callable[[str, str], ModuleType]
 ) -> None:
@@ -353,6 +368,39 @@ def test_a_function_of_an_installed_package_goes_by_its_name(
     assert pickle.loads(archive).custom_query is np.max
 
 
+def made_by_exec() -> Callable[..., Any]:
+    names: dict[str, Any] = {}
+    exec("def made(): return 1", names)
+    function: Callable[..., Any] = names["made"]
+    return function
+
+
+def test_a_function_without_text_is_warned_of_where_the_server_has_another_python(
+    server: FakeServer, client: Client
+) -> None:
+    server.answers["GET /packages"] = Answer({"python": "3.2.1", "packages": {}})
+    with pytest.warns(
+        UserWarning, match=r"that makes made, so only .*, and this one runs 3\.2\."
+    ) as said:
+        client.deploy("made", made_by_exec())
+    assert said[0].filename == __file__
+    assert server.last.path == "/endpoints"
+
+
+def test_it_is_not_where_the_server_has_the_same_or_does_not_tell(
+    server: FakeServer, client: Client
+) -> None:
+    client.deploy("made", made_by_exec())
+    server.answers["GET /packages"] = Answer({"python": platform.python_version()})
+    client.deploy("made", made_by_exec())
+    assert [each.path for each in server.requests].count("/packages") == 2
+
+
+def test_a_function_with_text_asks_nothing_more(server: FakeServer, client: Client) -> None:
+    client.deploy("add", add)
+    assert [each.path for each in server.requests] == ["/endpoints/add", "/endpoints"]
+
+
 @pytest.mark.parametrize(
     ("folder", "record"),
     [("goods-1.egg-info", "SOURCES.txt"), ("goods-1.dist-info", "RECORD")],
@@ -373,7 +421,7 @@ def test_a_package_counts_as_installed_where_pip_put_it(
     (place / "top_level.txt").write_text("goods\n")
     (place / record).write_text("goods.py,,\n")
     client.deploy("f", goods.f)
-    assert (b"CodeType" in sent_archive(server.last)) is (record != "RECORD")
+    assert (b"def f(): return 1" in sent_archive(server.last)) is (record != "RECORD")
     assert sent_metadata(server.last)["packages"] == {"goods": "1"}
 
 

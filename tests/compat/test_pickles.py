@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tabpy.tabpy_server.errors import NotLoadableError
+from tabpy.tabpy_server.workers.worker.unpickling import unpickle
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
 from tabpy.tabpy_tools.query_object import QueryObject
 
@@ -31,6 +33,13 @@ def test_an_old_archive_brings_the_code_and_the_globals_of_its_function() -> Non
         scales = pickle.load(file)
     assert scales.query([1, 2], offset=1.0) == [4.0, 7.0]
     assert scales.get_docstring() == "Three times each value, and an offset."
+
+
+@pytest.mark.skipif(sys.version_info[:2] == (3, 11), reason="this Python can run it")
+def test_an_old_archive_of_another_python_is_refused_in_words() -> None:
+    refused = pytest.raises(NotLoadableError, match=r"was compiled by Python 3\.11.*this server's")
+    with (DATA / "by_value_python3.11" / "pickle_archive").open("rb") as file, refused:
+        unpickle(file, "scales", "")
 
 
 def test_an_old_archive_saved_again_is_the_same(tmp_path: Path) -> None:

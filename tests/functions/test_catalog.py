@@ -27,6 +27,7 @@ from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers.protocol import Reference
 from tests.functions.building import (
     DATA,
+    ENVIRONMENT,
     add_alias,
     add_model,
     catalog_of,
@@ -168,7 +169,7 @@ def test_opening_is_tried_until_it_works(
         return store
 
     counters = Counters()
-    catalog = Catalog(open_store, tmp_path, ChangeToken(), counters)
+    catalog = Catalog(open_store, tmp_path, ChangeToken(), counters, ENVIRONMENT)
     asyncio.run(catalog.open())
     assert problems == []
     assert [kind for kind, _ in counters.store] == ["read"] * 3

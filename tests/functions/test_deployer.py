@@ -27,7 +27,7 @@ from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.workers.pool.worker import ENDED
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Task
-from tests.functions.building import FakeRunner, catalog_of, sha256
+from tests.functions.building import FakeRunner, catalog_of, deployer_of, sha256
 
 Write = Callable[[bytes], OpenedArchive]
 
@@ -39,7 +39,7 @@ def runner() -> FakeRunner:
 
 @pytest.fixture
 def deployer(store: Store, runner: FakeRunner, tmp_path: Path) -> Deployer:
-    return Deployer(catalog_of(lambda: store, tmp_path / "archives"), runner)
+    return deployer_of(catalog_of(lambda: store, tmp_path / "archives"), runner)
 
 
 def request(name: str = "f", kind: str = "model", **given: Any) -> DeployRequest:
@@ -144,10 +144,10 @@ def test_what_died_with_the_fork_server_is_checked_once_more(
 ) -> None:
     catalog = catalog_of(lambda: store, tmp_path / "archives")
     once, twice = ForkServerDies(1), ForkServerDies(2)
-    made = asyncio.run(Deployer(catalog, once).create(request("once"), archive(b"1")))
+    made = asyncio.run(deployer_of(catalog, once).create(request("once"), archive(b"1")))
     assert made.endpoint.version == 1
     with pytest.raises(RefusedError):
-        asyncio.run(Deployer(catalog, twice).create(request("twice"), archive(b"2")))
+        asyncio.run(deployer_of(catalog, twice).create(request("twice"), archive(b"2")))
     assert [len(each.asked) for each in (once, twice)] == [2, 2]
 
 
@@ -280,7 +280,7 @@ class CountingRunner(FakeRunner):
 def test_one_thing_is_checked_after_the_other(store: Store, tmp_path: Path, archive: Write) -> None:
     async def deploy_many() -> int:
         runner = CountingRunner()
-        deployer = Deployer(catalog_of(lambda: store, tmp_path / "archives"), runner)
+        deployer = deployer_of(catalog_of(lambda: store, tmp_path / "archives"), runner)
         await asyncio.gather(
             *(deployer.create(request(f"f{number}"), archive(b"1")) for number in range(3)),
             *(

@@ -21,13 +21,12 @@ from tabpy.tabpy_server.errors import (
     WorkerDiedError,
 )
 from tabpy.tabpy_server.functions.catalog import Catalog
-from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.legacy import importer
 from tabpy.tabpy_server.functions.startup import Startup
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Collect, Task
-from tests.functions.building import add_model, catalog_of
+from tests.functions.building import add_model, catalog_of, deployer_of, put
 from tests.functions.swapping import Swap, swaps
 
 TABPYS_STATE = Path(__file__).parents[1] / "compat" / "data" / "state"
@@ -91,7 +90,7 @@ class Server:
 
     async def start(self, catalog: Catalog | None = None) -> None:
         catalog = catalog or self.catalog
-        deployer = Deployer(catalog, self.workers)
+        deployer = deployer_of(catalog, self.workers)
         await self.startup.run(catalog, deployer, self.workers, self.settings)
 
     def restart(self) -> dict[str, int]:
@@ -133,6 +132,35 @@ def test_each_text_of_a_function_is_deployed_once(
     assert [each.message for each in caplog.records] == [
         f"Deployed from models/: f, version {number}" for number in (1, 2, 3)
     ]
+
+
+MADE: dict[str, Any] = {"python": "3.11.7", "packages": {"numpy": "2.4.6"}}
+
+
+@pytest.mark.parametrize(
+    ("made", "version"),
+    [
+        pytest.param({"python": "3.11.9"}, 1, id="bug fixes"),
+        pytest.param({"python": "3.13.0"}, 2, id="Python"),
+        pytest.param({"packages": {"numpy": "2.5.0"}}, 2, id="package"),
+    ],
+)
+def test_a_function_is_deployed_anew_for_another_python_or_package(
+    server: Server, made: dict[str, Any], version: int
+) -> None:
+    server.workers.functions = [marked("f", **MADE)]
+    assert server.restart() == {"f": 1}
+    server.workers.functions = [marked("f", **{**MADE, **made})]
+    assert server.restart() == {"f": version}
+    assert server.restart() == {"f": version}
+
+
+def test_but_not_in_the_place_of_what_came_since(server: Server, tmp_path: Path) -> None:
+    server.workers.functions = [marked("f", **MADE)]
+    server.restart()
+    server.store.replace("f", {}, put(server.store, tmp_path, b"a client's"))
+    server.workers.functions = [marked("f", **{**MADE, "python": "3.13.0"})]
+    assert server.restart() == {"f": 2}
 
 
 def test_a_function_that_was_removed_comes_back(server: Server) -> None:

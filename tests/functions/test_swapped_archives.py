@@ -18,7 +18,7 @@ from tabpy.tabpy_server.functions.store.opened_archive import (
 )
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Task
-from tests.functions.building import FakeRunner, catalog_of, sha256
+from tests.functions.building import FakeRunner, catalog_of, deployer_of, sha256
 from tests.functions.swapping import Swap, swaps
 
 Write = Callable[[bytes], OpenedArchive]
@@ -56,7 +56,7 @@ def stored(store: Store) -> dict[str, str]:
 
 
 def attacked(store: Store, folder: Path, swap: Swap) -> Deployer:
-    return Deployer(catalog_of(lambda: store, folder / "archives"), Attacker(swap))
+    return deployer_of(catalog_of(lambda: store, folder / "archives"), Attacker(swap))
 
 
 @swaps
@@ -111,7 +111,7 @@ def test_one_that_waits_for_its_turn_is_measured_before(
             return await super().run_isolated(*task)
 
     runner = Patient(lambda _: waiting.path.write_bytes(b"of an attacker"))
-    deployer = Deployer(catalog_of(lambda: store, tmp_path / "archives"), runner)
+    deployer = deployer_of(catalog_of(lambda: store, tmp_path / "archives"), runner)
 
     async def deploy_both() -> None:
         first = asyncio.ensure_future(deploy(deployer, "first", archive(DATA)))

@@ -29,6 +29,7 @@ class Figures:
     waiting: int = 0
     running: int = 0
     size: int = 0
+    broken: tuple[str, ...] = ()
     isolation: str = "user"
 
 
@@ -118,7 +119,7 @@ from tabpy.tabpy_server.script_rules import InForce
 
 files.prepare(pathlib.Path(sys.argv[1]))
 counters = Counters()
-figures = SimpleNamespace(waiting=3, running=4, size=5, isolation="user")
+figures = SimpleNamespace(waiting=3, running=4, size=5, broken=["f", "g"], isolation="user")
 for number in (1, 2):
     counters.requests["/evaluate", "POST", 200] += number
     counters.waits.append(0.5)
@@ -153,6 +154,7 @@ def test_all_that_is_counted_can_be_asked_for(tmp_path: Path) -> None:
         "tabpy_jobs_waiting 3.0",
         "tabpy_jobs_running 4.0",
         "tabpy_functions 5.0",
+        "tabpy_functions_broken 2.0",
     ):
         assert line in done.stdout.splitlines()
     assert "tabpy_memory_limit_bytes " in done.stdout

@@ -16,6 +16,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar, cast
 
 from tornado.httpserver import HTTPServer
@@ -62,11 +63,23 @@ class FakeGate:
 class FakeCatalog:
     """Has no function."""
 
+    broken: Mapping[str, str] = MappingProxyType({})
+
     async def endpoints(self) -> dict[str, Any]:
         return {}
 
     async def endpoint(self, name: str) -> NoReturn:
         raise errors.UnknownEndpointError(name)
+
+
+class FakeCheckup:
+    """Hears of calls; `seen` are their functions, and whether they could be loaded."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, bool]] = []
+
+    def saw(self, name: str, *, loads: bool) -> None:
+        self.seen.append((name, loads))
 
 
 class FakePool:
@@ -94,13 +107,14 @@ def make_context(
     **fakes: Any,
 ) -> Context:
     """A context with some settings (by their names in `Settings`) and with fakes in place of
-    `gate`, `catalog`, `pool` and `deployer`."""
+    `gate`, `catalog`, `pool`, `deployer` and `checkup`."""
     made = {
         "gate": FakeGate(),
         "confinement": InForce(landlock=6, seccomp=True),
         "catalog": FakeCatalog(),
         "pool": FakePool(),
         "deployer": None,
+        "checkup": FakeCheckup(),
         **fakes,
     }
     return Context(

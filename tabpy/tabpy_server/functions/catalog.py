@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 SETTLE_TIMEOUT = 15.0  # seconds a name may wait for its function to be deployed at the start
 RETRY_AFTER = 2.0  # seconds between tries at a database that doesn't answer
 UNREAD = ""  # no change token
+DAMAGED = "Its archive is damaged."
 
 
 class Catalog:
@@ -39,13 +40,18 @@ class Catalog:
         folder: Path,
         change_token: ChangeToken,
         counters: Counters,
+        environment: str,
     ) -> None:
-        """`open_store` runs on a thread; `folder` keeps archives as files, for script workers."""
+        """`open_store` runs on a thread; `folder` keeps archives as files, for script workers.
+        `environment`: what whether they can be loaded depends on, see `environment`."""
         self._store = StoreAccess(open_store, counters)
         self._files = ArchiveFiles(folder, self._fetch)
         self._change_token = change_token
+        self.environment = environment
         self._seen = UNREAD
         self._endpoints: Mapping[str, Endpoint] = {}
+        self._reasons: Mapping[str, str] = {}
+        self._broken: Mapping[str, str] = {}
         self._references: dict[str, Reference] = {}  # of the change token that was seen
         self._loading = asyncio.Lock()
         self.settled = asyncio.Event()  # what deploys by itself at the start has been deployed
@@ -66,6 +72,15 @@ class Catalog:
         return len(self._endpoints)
 
     @property
+    def broken(self) -> Mapping[str, str]:
+        """Why models can't be loaded, by name, as of when the endpoints were last returned."""
+        return self._broken
+
+    def is_checked(self, archive: ArchiveInfo) -> bool:
+        """Say whether it is known by then if an archive can be loaded here."""
+        return archive.sha256 in self._reasons
+
+    @property
     def change_token(self) -> str:
         """Differs after every change; what was looked up before is to be looked up again."""
         return self._change_token.value()
@@ -77,7 +92,8 @@ class Catalog:
                 if not self._is_current:
                     change_token = self.change_token  # before reading: a change meanwhile counts
                     self._references = {}
-                    self._endpoints = await self._store.run(lambda store: store.load(), "read")
+                    found = await self._store.run(self._read, "read")
+                    self._endpoints, self._reasons, self._broken = found
                     self._seen = change_token
         return self._endpoints
 
@@ -103,7 +119,7 @@ class Catalog:
         except LookupError:
             self._seen = UNREAD  # another server may have removed it, and its word be on the way
             if (await self.endpoints()).get(found.name) == found:
-                raise NotLoadableError(name, "Its archive is damaged.") from None
+                raise NotLoadableError(name, DAMAGED) from None
             return await self.reference(name)
         reference = Reference(
             found.name, found.version, archive.sha256, str(path), archive.python, archive.size
@@ -111,6 +127,15 @@ class Catalog:
         if (await self.endpoints()).get(found.name) is found:  # nothing has changed meanwhile
             self._references[name] = reference
         return reference
+
+    async def whole_file(self, name: str, sha256: str) -> Path:
+        """Return the file of a model's archive, fetched again if what lies there isn't whole.
+        Raises NotLoadableError for one that isn't whole in the store, or gone from there, and
+        StoreUnavailableError."""
+        try:
+            return await self._files.get(sha256, damaged=True)
+        except LookupError:
+            raise NotLoadableError(name, DAMAGED) from None
 
     async def change(self, operation: Callable[["Store"], Result]) -> Result:
         """Run an operation that changes endpoints; once it returns, everybody here knows."""
@@ -126,6 +151,18 @@ class Catalog:
         """Remove the files of archives that no endpoint uses. Raises StoreUnavailableError."""
         endpoints = (await self.endpoints()).values()
         await self._files.remove_unused({each.archive.sha256 for each in endpoints if each.archive})
+
+    def _read(
+        self, store: "Store"
+    ) -> tuple[Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str]]:
+        """Return endpoints by name, and why they can't be loaded here, by SHA-256 and by name."""
+        endpoints, reasons = store.load(), store.checks(self.environment)
+        broken = {
+            name: reason
+            for name, endpoint in endpoints.items()
+            if endpoint.archive and (reason := reasons.get(endpoint.archive.sha256))
+        }
+        return endpoints, reasons, broken
 
     @property
     def _is_current(self) -> bool:

@@ -10,7 +10,8 @@ from tabpy.tabpy_server.errors import RefusedError, TabPyError
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.isolated import IsolatedWorkers, why_it_failed
-from tabpy.tabpy_server.functions.metadata import parse_metadata
+from tabpy.tabpy_server.functions.metadata import DeployRequest, parse_metadata
+from tabpy.tabpy_server.functions.store.endpoint import Endpoint
 from tabpy.tabpy_server.functions.store.opened_archive import (
     OpenedArchive,
     copied,
@@ -28,8 +29,9 @@ COLLECT_TIMEOUT = 60.0  # seconds that importing all of `models/` may take
 async def deploy_checkout(
     catalog: Catalog, deployer: Deployer, workers: IsolatedWorkers, settings: Settings
 ) -> None:
-    """Deploy what `@endpoint` marks in the modules of `models/`, unless it is there already. What
-    can't be deployed is a line in the log, and costs no more than itself."""
+    """Deploy what `@endpoint` marks in the modules of `models/`, unless it is there already, made
+    with the present Python and packages. What can't be deployed is a line in the log, and costs no
+    more than itself."""
     folder = settings.models_path
     if folder is None or not any(folder.glob("*.py")):
         if "TABPY_MODELS_PATH" in settings.explicit:
@@ -87,10 +89,10 @@ async def _deploy(
     where = f"models/{metadata['file']}: {metadata['name']}"
     try:
         request = parse_metadata(metadata)
-        exists = request.name in await catalog.endpoints()
-        if exists and request.origin in known:
+        serving = (await catalog.endpoints()).get(request.name)
+        if serving is not None and request.origin in known and not _is_stale(serving, request):
             return
-        deploy = deployer.replace if exists else deployer.create
+        deploy = deployer.create if serving is None else deployer.replace
         endpoint, _ = await deploy(request, archive)
         # Only the last one: a text that was there before may come back.
         before = request.origin.rpartition(" ")[0]
@@ -102,3 +104,13 @@ async def _deploy(
         logger.exception("Not deployed: %s", where)
     else:
         logger.info("Deployed from models/: %s, version %d", endpoint.name, endpoint.version)
+
+
+def _is_stale(serving: Endpoint, request: DeployRequest) -> bool:
+    """Say whether what serves is the same text, archived under another Python or with other
+    packages than are here now. What came from elsewhere since is left alone."""
+    archive = serving.archive
+    if archive is None or archive.origin != request.origin:
+        return False
+    theirs, ours = archive.python.split(".")[:2], request.python.split(".")[:2]
+    return theirs != ours or archive.packages != request.packages

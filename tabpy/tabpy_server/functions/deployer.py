@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.errors import (
     EndpointExistsError,
+    InternalError,
     InvalidInputError,
+    JobTimeoutError,
     MissingArchiveError,
     NotLoadableError,
     RefusedError,
@@ -22,6 +24,7 @@ from tabpy.tabpy_server.errors import (
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.isolated import SENDERS_FAULT, IsolatedRunner, why_it_failed
 from tabpy.tabpy_server.functions.metadata import DeployRequest
+from tabpy.tabpy_server.functions.renewal import Renewal
 from tabpy.tabpy_server.functions.store.endpoint import (
     ALIAS,
     ArchiveInfo,
@@ -62,12 +65,17 @@ class Deployer:
     """
 
     def __init__(
-        self, catalog: Catalog, runner: IsolatedRunner, load_timeout: float = LOAD_TIMEOUT
+        self,
+        catalog: Catalog,
+        runner: IsolatedRunner,
+        renewal: Renewal,
+        load_timeout: float = LOAD_TIMEOUT,
     ) -> None:
         """`load_timeout`: seconds that loading an archive may take."""
         self._catalog = catalog
         self._load_timeout = load_timeout
         self._runner = runner
+        self._renewal = renewal
         self._turn = asyncio.Lock()
 
     async def create(self, request: DeployRequest, archive: OpenedArchive | None) -> DeployResult:
@@ -91,6 +99,7 @@ class Deployer:
         """Deploy a new version. Raises UnknownEndpointError and MissingArchiveError."""
         async with self._turn_of(archive):
             checked = await self._check_and_store(request, archive)
+            await self._renewal.prepare(request.name, checked.archive)
             model = await self._catalog.change(
                 lambda store: store.replace(
                     request.name, checked.request.given, checked.archive, request.author
@@ -102,6 +111,40 @@ class Deployer:
         """Change only what was given. Raises UnknownEndpointError."""
         given = (await self._read_schema(request)).given
         return await self._catalog.change(lambda store: store.change(request.name, given))
+
+    async def check_stored(self, name: str) -> dict[str, str]:
+        """Load the archive that serves as `name` as if it had just come; return by its SHA-256 why
+        that can't be done, "" if it can. Nothing for what has no archive, or isn't there.
+
+        Raises TabPyError for what isn't the archive's fault, and OSError for a full disk.
+        """
+        async with self._turn:
+            endpoint = (await self._catalog.endpoints()).get(name)
+            if endpoint is None or endpoint.archive is None:
+                return {}
+            sha256 = endpoint.archive.sha256
+            try:
+                await self._load_stored(name, endpoint.archive)
+            except SENDERS_FAULT as error:
+                return {sha256: why_it_failed(error, self._load_timeout)}
+            except InternalError:
+                return {sha256: "The server failed to load it: see its log."}
+            return {sha256: ""}
+
+    async def _load_stored(self, name: str, archive: ArchiveInfo) -> None:
+        path = await self._catalog.whole_file(name, archive.sha256)
+        task = CheckArchive(
+            path=str(path),
+            name=name,
+            requirements=archive.requirements,
+            python=archive.python,
+            packages=dict(archive.packages),
+        )
+        try:
+            await self._runner.run_isolated(task, self._load_timeout)
+        except (JobTimeoutError, WorkerDiedError):
+            # Perhaps because of what else went on: nobody hears of it before it happens twice.
+            await self._runner.run_isolated(task, self._load_timeout)
 
     @asynccontextmanager
     async def _turn_of(self, archive: OpenedArchive | None) -> AsyncIterator[None]:
@@ -145,7 +188,7 @@ class Deployer:
             raise RefusedError(refusal.message, refusal.info) from None
         request = await _with_schema(request, found)
         archive.check_name()
-        await self._catalog.run(lambda store: _put(store, archive), "archive")
+        await self._catalog.run(lambda store: self._put(store, archive), "archive")
         info = ArchiveInfo(
             sha256=archive.stored.sha256,
             size=archive.stored.size,
@@ -167,6 +210,11 @@ class Deployer:
             why = why_it_failed(error, self._load_timeout)
             raise InvalidInputError("'schema' can't be read.", why) from None
         return await _with_schema(request, found)
+
+    def _put(self, store: "Store", archive: OpenedArchive) -> None:
+        store.put_archive(archive)
+        store.record_checks(self._catalog.environment, {archive.stored.sha256: ""})
+        process_memory.trim()
 
     async def _check(self, request: DeployRequest, path: str) -> dict[str, Any]:
         """Have a worker load an archive and read a schema that is a text, which can take as much
@@ -198,8 +246,3 @@ async def _with_schema(request: DeployRequest, found: dict[str, Any]) -> DeployR
 
 def _metadata(request: DeployRequest) -> EndpointMetadata:
     return EndpointMetadata(request.type, **request.given)
-
-
-def _put(store: "Store", archive: OpenedArchive) -> None:
-    store.put_archive(archive)
-    process_memory.trim()

@@ -4,26 +4,15 @@ One web process of a machine does it while the others wait for the lock, and fin
 do if one that was killed had done it already.
 """
 
-import asyncio
-import contextlib
 import mmap
-import stat
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import BinaryIO
 
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkout import deploy_checkout
 from tabpy.tabpy_server.functions.deployer import Deployer
+from tabpy.tabpy_server.functions.file_lock import locked
 from tabpy.tabpy_server.functions.isolated import IsolatedWorkers
 from tabpy.tabpy_server.functions.legacy.importer import import_state_folder
-from tabpy.tabpy_server.functions.store.opened_archive import remove, unfollowed
 from tabpy.tabpy_server.settings import Settings
-
-if sys.platform != "win32":
-    import fcntl
 
 LOCK_INTERVAL = 0.05  # seconds between looks at whether another web process is done
 
@@ -43,31 +32,11 @@ class Startup:
         """
         try:
             await catalog.open()
-            async with _lock(settings.state_path / "boot.lock"):  # older servers' name for it
+            file = settings.state_path / "boot.lock"  # older servers' name for it
+            async with locked(file, LOCK_INTERVAL):
                 if self._done[0] == 0:
                     await import_state_folder(catalog, deployer, settings)
                     await deploy_checkout(catalog, deployer, workers, settings)
                     self._done[0] = 1
         finally:
             catalog.settled.set()
-
-
-@asynccontextmanager
-async def _lock(file: Path) -> AsyncIterator[None]:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _open(file) as held:  # the kernel lets go of it when this process dies
-        while sys.platform != "win32":
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(LOCK_INTERVAL)  # not on a thread, which can't be cancelled
-        yield
-
-
-def _open(file: Path) -> BinaryIO:
-    """Open a file to lock, in place of whatever else a script may have put there."""
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(file.lstat().st_mode):
-            remove(file)
-    return open(file, "ab", opener=unfollowed)

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -52,6 +53,10 @@ class Catalog(Protocol):
     @property
     def size(self) -> int:
         """How many there are."""
+
+    @property
+    def broken(self) -> Collection[str]:
+        """Those that can't be loaded."""
 
 
 async def publish(counters: Counters, pool: Pool, catalog: Catalog) -> None:
@@ -100,6 +105,7 @@ class Instruments:
     running: "Gauge"
     isolation: "Gauge"
     functions: "Gauge"
+    broken: "Gauge"
 
 
 _making = threading.Lock()
@@ -166,6 +172,12 @@ def _make_instruments() -> Instruments:
         functions=Gauge(
             "tabpy_functions", "Deployed functions", registry=None, multiprocess_mode="livemax"
         ),
+        broken=Gauge(
+            "tabpy_functions_broken",
+            "Deployed functions that can't be loaded",
+            registry=None,
+            multiprocess_mode="livemax",
+        ),
     )
 
 
@@ -186,6 +198,7 @@ def _add(instruments: Instruments, counters: Counters, pool: Pool, catalog: Cata
     instruments.running.set(pool.running)
     instruments.isolation.labels(pool.isolation).set(1)
     instruments.functions.set(catalog.size)
+    instruments.broken.set(len(catalog.broken))
 
 
 def _render(confinement: InForce) -> bytes:

@@ -60,9 +60,8 @@ class Server(BaseApplication):
 
     def web_process(self) -> WebProcess:
         """Made in the web process itself, since it needs a running loop."""
-        return WebProcess(
-            self.state, ForkLauncher(self.fork_server.requests, self.fork_server.state)
-        )
+        launcher = ForkLauncher(self.fork_server.requests, self.fork_server.state)
+        return WebProcess(self.state, launcher, others=self.state.settings.web_processes - 1)
 
     def run(self) -> None:
         """Serve until a signal ends it."""

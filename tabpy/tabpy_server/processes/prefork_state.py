@@ -18,5 +18,6 @@ class PreforkState:
     gate: Gate | OpenGate
     confinement: InForce
     change_token: ChangeToken = field(default_factory=ChangeToken)
+    announcements: ChangeToken = field(default_factory=ChangeToken)
     startup: Startup = field(default_factory=Startup)
     stop_flag: StopFlag = field(default_factory=StopFlag)

@@ -8,11 +8,16 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 
+from tabpy import __version__
 from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.functions.announcements import Announcements
 from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
+from tabpy.tabpy_server.functions.environment import environment
 from tabpy.tabpy_server.functions.model_sharing import share_models
 from tabpy.tabpy_server.functions.open_store import open_store
+from tabpy.tabpy_server.functions.renewal import Renewal
 from tabpy.tabpy_server.functions.tidy import keep_tidy
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
@@ -39,7 +44,8 @@ MOST_CONNECTIONS = 1000
 class WebProcess:
     """Everything that lives as long as the event loop of one web process."""
 
-    def __init__(self, state: PreforkState, launcher: Launcher) -> None:
+    def __init__(self, state: PreforkState, launcher: Launcher, others: int) -> None:
+        """`others`: how many web processes there are besides."""
         settings = state.settings
         counters = Counters()
         catalog = Catalog(
@@ -47,6 +53,7 @@ class WebProcess:
             settings.state_path / "archives",
             state.change_token,
             counters,
+            environment(__version__),
         )
         pool = Pool(
             launcher,
@@ -60,6 +67,9 @@ class WebProcess:
                 settings.script_isolation,
             ),
         )
+        announcements = Announcements(state.announcements, settings.state_path / "coming", others)
+        self._renewal = Renewal(catalog, pool, announcements)
+        deployer = Deployer(catalog, pool, self._renewal, settings.query_timeout)
         self._startup = state.startup
         self._context = Context(
             settings=settings,
@@ -69,7 +79,8 @@ class WebProcess:
             proxies=TrustedProxies(settings.trusted_proxies),
             catalog=catalog,
             pool=pool,
-            deployer=Deployer(catalog, pool, settings.query_timeout),
+            deployer=deployer,
+            checkup=Checkup(catalog, deployer, pool),
             counters=counters,
         )
         self._connections = Connections(descriptors.connections(MOST_CONNECTIONS))
@@ -107,12 +118,14 @@ class WebProcess:
             share_models(context.catalog, context.pool.shelves, settings.model_memory_mb)
         )
         tidying = loop.create_task(keep_tidy(context.catalog, settings.state_path / "incoming"))
+        renewing = loop.create_task(self._renewal.keep())
+        checking = loop.create_task(context.checkup.keep(settings.state_path))
         publishing = loop.create_task(
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
         watching = loop.create_task(self._connections.watch())
         await stop.wait()
-        for task in (starting, sharing, tidying):
+        for task in (starting, sharing, tidying, renewing, checking):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.functions.catalog import Catalog
+from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.script_rules import OFF, InForce
@@ -17,6 +18,8 @@ from tabpy.tabpy_server.web.own_names import OwnNames
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.server_info import Service
 from tabpy.tabpy_server.workers.pool.pool import Pool
+
+SHOWN, REASON_SHOWN = 3, 200  # functions that are named one by one, and characters of why
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Context:
     catalog: Catalog
     pool: Pool
     deployer: Deployer
+    checkup: Checkup
     counters: Counters
     traffic: Traffic = field(default_factory=Traffic)
 
@@ -75,6 +79,17 @@ class Context:
         if self.confinement.complete or self.settings.script_confinement == OFF:
             return None
         return f"The server can't keep scripts to all rules: {'; '.join(self.confinement.missing)}."
+
+    @property
+    def cannot_load(self) -> str | None:
+        """Return a warning where stored functions can't be loaded, with the reason of each."""
+        broken = sorted(self.catalog.broken.items())
+        if not broken:
+            return None
+        shown = " ".join(f"{name}: {reason[:REASON_SHOWN]}" for name, reason in broken[:SHOWN])
+        more = f" And {len(broken) - SHOWN} more." if len(broken) > SHOWN else ""
+        functions = "function" if len(broken) == 1 else "functions"
+        return f"{len(broken)} deployed {functions} can't be loaded (see /status). {shown}{more}"
 
     def info(self) -> dict[str, Any]:
         """Return what `GET /info` answers."""

@@ -206,7 +206,7 @@ STATUSES = by_name(
         {
             "version": NUMBER,
             "type": KIND,
-            "status": {"enum": ["LoadSuccessful", "LoadFailed"]},
+            "status": {"enum": ["LoadSuccessful", "LoadInProgress", "LoadFailed"]},
             "last_error": {"type": ["string", "null"]},
         }
     )

@@ -91,6 +91,13 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Load a deployed function, so that the next call of it needn't."""
+
+    reference: Reference
+
+
+@dataclass(frozen=True)
 class CheckArchive:
     """Load the archive at `path`, about to be deployed as `name`; "" for none. The body is its
     schema, if that came as a text: the text as JSON. The reply's body is JSON: `{"remarks": lines
@@ -112,7 +119,7 @@ class Collect:
     models: str
 
 
-Task = Evaluate | Query | CheckArchive | Collect
+Task = Evaluate | Query | Load | CheckArchive | Collect
 
 
 # Messages
@@ -250,6 +257,7 @@ CLASSES: Mapping[bytes, type[Message]] = {kind: cls for cls, kind in KINDS.items
 TASKS: Mapping[str, type[Task]] = {
     "evaluate": Evaluate,
     "query": Query,
+    "load": Load,
     "check": CheckArchive,
     "collect": Collect,
 }

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.workers.pool import job_queue, ownership, roster, shelves, starter
 from tabpy.tabpy_server.workers.pool.job import Outcome
 from tabpy.tabpy_server.workers.protocol import Need, Reference, Reply
-from tests.workers.pool.fakes import MODELS, Bench, FakeWorker, with_bench
+from tests.workers.pool.fakes import MODELS, REFERENCE, Bench, FakeWorker, with_bench
 
 EVENTS = 250
 OWNERS = ("anna", "bob", "carl", "dora")
@@ -25,6 +26,7 @@ WEIGHTS = {
     "cancel": 2,
     "warm": 1,
     "refuse": 1,
+    "renew": 2,
     "share": 2,
     "fill": 3,
     "empty": 1,
@@ -39,6 +41,7 @@ class Chaos:
         self._bench = bench
         self._random = random.Random(seed)
         self._jobs: list[asyncio.Task[Outcome]] = []
+        self._renewing: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Do EVENTS of them, then let everything end, and see that it does."""
@@ -76,6 +79,9 @@ class Chaos:
                 self._random.choice(self._jobs).cancel() if self._jobs else None
             case "warm":
                 self._bench.launcher.origin = f"{self._random.random()}"
+            case "renew":
+                version = replace(REFERENCE, sha256=f"{self._random.random()}")
+                self._renewing.append(asyncio.create_task(self._bench.pool.renew(version)))
             case "refuse":
                 self._bench.launcher.refuses = not self._bench.launcher.refuses
             case _:
@@ -114,7 +120,7 @@ class Chaos:
         for worker in self._bench.launcher.there:
             if worker.received:
                 self.finish(worker)
-        return all(task.done() for task in self._jobs)
+        return all(task.done() for task in (*self._jobs, *self._renewing))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -74,6 +74,17 @@ versions = Table(
 # What was once deployed by itself: from a state folder of TabPy's, which isn't done again even if
 # the function was removed; from the checkout, which doesn't take the place of what came since.
 origins = Table("tabpy_origins", metadata, Column("origin", Text, primary_key=True))
+# Whether an archive can be loaded, where: see `checks`. Earlier versions don't know this table, and
+# needn't: it is made for the first one that does.
+checks = Table(
+    "tabpy_checks",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("reason", Text, nullable=False),  # JSON; "" for one that can
+    Column("time", BigInteger, nullable=False),
+    ForeignKeyConstraint(["sha256"], ["tabpy_archives.sha256"], ondelete="CASCADE"),
+)
 
 # Counts up when older servers couldn't use the tables any more: they start with no later ones. A
 # column that may be NULL is nothing to them.

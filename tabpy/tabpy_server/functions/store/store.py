@@ -15,7 +15,7 @@ from tabpy.tabpy_server.errors import (
     RefusedError,
     UnknownVersionError,
 )
-from tabpy.tabpy_server.functions.store import archives, rows, schema
+from tabpy.tabpy_server.functions.store import archives, checks, rows, schema
 from tabpy.tabpy_server.functions.store.endpoint import (
     ALIAS,
     MODEL,
@@ -64,6 +64,12 @@ class Store:
         """Return what `remember` was given."""
         with self._engine.connect() as connection:
             return set(connection.scalars(select(origins.c.origin)))
+
+    def checks(self, environment: str) -> dict[str, str]:
+        """Return by SHA-256 why archives can't be loaded in an environment, "" for those that can;
+        nothing of those that weren't tried there."""
+        with self._engine.connect() as connection:
+            return checks.found(connection, environment)
 
     def read_archive(self, sha256: str, into: Path) -> None:
         """Write an archive to a file. Raises LookupError if it's not there, or not whole."""
@@ -175,6 +181,11 @@ class Store:
         with self._writing() as connection:
             connection.execute(delete(origins).where(before))
             connection.execute(insert(origins).values(origin=origin))
+
+    def record_checks(self, environment: str, reasons: Mapping[str, str]) -> None:
+        """Store what `checks` is to return of some archives, as far as they are still there."""
+        with self._changing() as connection:
+            checks.record(connection, environment, reasons)
 
     def _forget_old_versions(self, connection: Connection, name: str, keep: int) -> None:
         old = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tabpy.tabpy_server.errors import InvalidInputError, RefusedError
+from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.metadata import parse_metadata
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS, MODEL, Endpoint
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
@@ -142,7 +143,8 @@ class RollbackHandler(UploadHandler):
 
 
 class StatusHandler(BaseHandler):
-    """A version is only stored once it has been loaded, so every model that is there can be."""
+    """A version is only stored once it has been loaded; since then, what it was made for may have
+    changed: see `functions.checkup`."""
 
     route = "/status"
 
@@ -154,8 +156,9 @@ class StatusHandler(BaseHandler):
         endpoints = await self.context.catalog.endpoints()
         if self.context.loses_functions:
             self.set_header("X-TabPy-Warning", self.context.loses_functions)
+        catalog = self.context.catalog
         self.write_json(
-            {name: _status(endpoint, endpoints) for name, endpoint in endpoints.items()}
+            {name: _status(endpoint, endpoints, catalog) for name, endpoint in endpoints.items()}
         )
 
 
@@ -205,12 +208,30 @@ def _header(text: str) -> str:
     return "".join(each if each.isascii() and each.isprintable() else "?" for each in text)
 
 
-def _status(endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
-    target = endpoint.metadata.target
-    dangling = endpoint.metadata.type == ALIAS and target not in endpoints
+def _status(
+    endpoint: Endpoint, endpoints: Mapping[str, Endpoint], catalog: Catalog
+) -> dict[str, Any]:
+    status, why = _loading(endpoint, endpoints, catalog)
     return {
         "version": endpoint.version,
         "type": endpoint.metadata.type,
-        "status": "LoadFailed" if dangling else "LoadSuccessful",
-        "last_error": f"Its target '{target}' isn't there." if dangling else None,
+        "status": status,
+        "last_error": why,
     }
+
+
+def _loading(
+    endpoint: Endpoint, endpoints: Mapping[str, Endpoint], catalog: Catalog
+) -> tuple[str, str | None]:
+    """Return TabPy's word for whether an endpoint can be loaded, and why it can't."""
+    model = endpoint
+    if endpoint.metadata.type == ALIAS:
+        target = endpoints.get(endpoint.metadata.target or "")
+        if target is None:
+            return "LoadFailed", f"Its target '{endpoint.metadata.target}' isn't there."
+        model = target
+    if (why := catalog.broken.get(model.name)) is not None:
+        return "LoadFailed", why
+    if model.archive is not None and not catalog.is_checked(model.archive):
+        return "LoadInProgress", None
+    return "LoadSuccessful", None

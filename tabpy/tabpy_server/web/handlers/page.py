@@ -43,9 +43,16 @@ class PageHandler(BaseHandler):
             isolation=settings.script_isolation.words,
             confinement=self.context.confinement.words,
             preload=[_with_version(name) for name in settings.preload],
-            warnings=[
-                each for each in (self.context.loses_functions, self.context.confines_less) if each
-            ],
+            warnings=list(
+                filter(
+                    None,
+                    (
+                        self.context.loses_functions,
+                        self.context.confines_less,
+                        self.context.cannot_load,
+                    ),
+                )
+            ),
         )
 
 

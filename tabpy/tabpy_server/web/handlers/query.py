@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.rights import QUERY
 from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
@@ -24,7 +25,12 @@ class QueryHandler(JobHandler):
 
     @CALL
     async def post(self, name: str) -> None:
-        reply, result = await self.run_job(self.context.settings.query_timeout, name)
+        try:
+            reply, result = await self.run_job(self.context.settings.query_timeout, name)
+        except NotLoadableError:
+            self.context.checkup.saw(name, loads=False)
+            raise
+        self.context.checkup.saw(name, loads=True)
         if self.is_debug():
             self.write_with_printed(result, reply.printed)
             return

@@ -12,6 +12,7 @@ from tabpy.tabpy_server.workers.protocol import (
     Answer,
     Crash,
     Failure,
+    Load,
     Need,
     ProtocolError,
     Query,
@@ -70,6 +71,8 @@ class Executor:
             job.want_printed,
             job.headers,
         )
+        if isinstance(task, Query | Load):
+            worker.versions[task.reference.name] = task.reference.sha256
         if isinstance(task, Query):
             self._note(worker.owner, task.reference.name)
         message, body = await worker.ask(question, job.body)
@@ -92,8 +95,10 @@ class Executor:
     async def _answer(self, worker: Worker, need: Need) -> Received:
         answer: Answer | Refusal
         try:
-            answer = Answer(await self._functions.reference(need.name, damaged=need.damaged))
-            self._note(worker.owner, answer.reference.name)
+            reference = await self._functions.reference(need.name, damaged=need.damaged)
+            worker.versions[reference.name] = reference.sha256
+            answer = Answer(reference)
+            self._note(worker.owner, reference.name)
         except TabPyError as error:
             answer = Refusal.of(error)
         return await worker.ask(answer)

@@ -8,7 +8,7 @@ those that should be.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -29,11 +29,12 @@ from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.job_queue import JobQueue, Waiter
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.ownership import Situation, allocate
+from tabpy.tabpy_server.workers.pool.renewals import Renewals, versions_of
 from tabpy.tabpy_server.workers.pool.roster import Roster
 from tabpy.tabpy_server.workers.pool.shelves import Shelves
 from tabpy.tabpy_server.workers.pool.watch import Kernel, Watch
 from tabpy.tabpy_server.workers.pool.worker import Worker
-from tabpy.tabpy_server.workers.protocol import Evaluate, Query, Task
+from tabpy.tabpy_server.workers.protocol import Evaluate, Query, Reference, Task
 
 SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else it didn't get one
 
@@ -78,6 +79,7 @@ class Pool:
             limits.memory_mb,
             self._keep_ticking,
         )
+        self._renewals = Renewals(self._executor, self._end_after, self._give_back)
         self._queue = JobQueue(limits.waiting_mb * (1 << 20))
         self._watch = Watch(limits.memory_mb, kernel)
         self._tick: asyncio.TimerHandle | None = None
@@ -232,8 +234,30 @@ class Pool:
 
     def _give_back(self, worker: Worker, end: str | None) -> None:
         """Take a worker back whose job is over. `end`: why it can't go on, None if it can."""
+        if end is None and not self._closed and self._renewals.start([worker]) is not None:
+            return  # it comes back when it has loaded what it has to
         self._workers.give_back(worker, end)
         self._reconcile()
+
+    # Loading new versions
+
+    @property
+    def called(self) -> Mapping[str, Collection[str]]:
+        """Return the functions that workers have called or loaded, and the SHA-256 of each."""
+        return versions_of(self._workers.there)
+
+    async def renew(self, reference: Reference) -> None:
+        """Have the workers that have called another version of a function load this one, one after
+        the other, and wait until they have. Being cancelled ends only the waiting."""
+        done = self._renewals.begin(reference, self._workers.there)
+        self._reconcile()
+        await done.wait()
+
+    def _renew_idle(self) -> None:
+        """Have an idle worker load what it has to, if nobody waits for one."""
+        idle = [each for each in self._workers.idle if each.is_quiet()] if self._renewals else []
+        if not self._queue and (worker := self._renewals.start(idle)) is not None:
+            self._workers.lease(worker, worker.owner or "")
 
     # What is there, and what should be
 
@@ -245,7 +269,9 @@ class Pool:
         self.shelves.ask(each.owner for each in (*workers.idle, *workers.busy))
         workers.remove_dead()
         workers.remove_excess()
-        workers.start_missing(self._hand_out())
+        started = self._hand_out()
+        self._renew_idle()
+        workers.start_missing(started)
         if workers.is_complete:
             self._complete.set()
         self._keep_ticking()

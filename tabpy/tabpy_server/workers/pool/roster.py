@@ -83,6 +83,11 @@ class Roster:
         """Return the owners of the workers that will soon be there; None for anybody's."""
         return [each.owner for each in self.starter.starting]
 
+    @property
+    def there(self) -> list[Worker]:
+        """Return those that are idle or busy."""
+        return [*self.idle, *self.busy]
+
     def outdated(self, worker: Worker) -> bool:
         """Say whether a better worker could be had now."""
         return self.outdated_for(worker, worker.owner)

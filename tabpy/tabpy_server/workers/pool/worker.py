@@ -88,6 +88,7 @@ class Worker:
         # Whose jobs it runs: None until the first, if it comes from no shelf.
         self.owner = source.owner if source else None
         self.owned_since = time.monotonic() if source else 0.0
+        self.versions: dict[str, str] = {}  # functions it has called or loaded: SHA-256 of the last
         self.busy_since = 0.0  # when it got its last job
 
     async def ready(self) -> None:

@@ -1,13 +1,12 @@
 """The script worker: trying an archive before it is stored, and reading what came with it."""
 
-import platform
 from pathlib import Path
 
 from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.json_codec import dumps, loads, object_in
 from tabpy.tabpy_server.workers.protocol import CheckArchive
-from tabpy.tabpy_server.workers.worker.models import check_python, unpickle
 from tabpy.tabpy_server.workers.worker.requirements import differences, made_with, unmet
+from tabpy.tabpy_server.workers.worker.unpickling import unpickle
 
 
 def check(task: CheckArchive, body: bytes | memoryview) -> bytes:
@@ -32,14 +31,4 @@ def _load(task: CheckArchive) -> None:
     if missing:
         raise NotLoadableError(task.name, f"It needs {'; '.join(missing)}.")
     with Path(task.path).open("rb") as archive:
-        check_python(archive, task.name, task.python)
-        try:
-            unpickle(archive, task.name)
-        except NotLoadableError as error:
-            if task.python in ("", platform.python_version()):
-                raise
-            made = (
-                f"It was made with Python {task.python}; this server runs "
-                f"{platform.python_version()}."
-            )
-            raise NotLoadableError(task.name, f"{error.why} {made}") from None
+        unpickle(archive, task.name, task.python)

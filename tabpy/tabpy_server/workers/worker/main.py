@@ -23,6 +23,7 @@ from tabpy.tabpy_server.workers.protocol import (
     Crash,
     Evaluate,
     Failure,
+    Load,
     Need,
     ProtocolError,
     Query,
@@ -117,6 +118,9 @@ class Worker:
             case Query(reference):
                 answer, etag = function.query(body, reference, self._models)
                 return f"{etag}-{reference.version}", answer
+            case Load(reference):
+                self._models.load(reference)
+                return "", b""
             case CheckArchive():
                 return "", check(task, body)
             case Collect():

@@ -1,14 +1,9 @@
 """The script worker: deployed functions, loaded once and kept while memory allows."""
 
 import hashlib
-import pickle
-import platform
-import sys
 import threading
-import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -16,10 +11,8 @@ from typing import IO, Any, Protocol
 from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.process_memory import resident
 from tabpy.tabpy_server.workers.protocol import Reference
-from tabpy.tabpy_server.workers.worker import refusals
-from tabpy.tabpy_server.workers.worker.failures import text_of
+from tabpy.tabpy_server.workers.worker.unpickling import unpickle
 
-COMPILED = b"_make_function"  # cloudpickle's word before the code of a function it takes along
 DAMAGED = "Its archive is damaged."
 
 # What a loaded model is kept by: name and SHA-256. Two names with equal archives are two functions,
@@ -132,7 +125,7 @@ def load(reference: Reference) -> Model:
 
 
 def open_whole(reference: Reference) -> IO[bytes] | None:
-    """Open the archive of a model, if it is there and has the right SHA-256."""
+    """Open the archive of a model at its start, if it is there and has the right SHA-256."""
     try:
         archive = Path(reference.path).open("rb")  # noqa: SIM115 - for the caller to close
     except OSError:
@@ -142,6 +135,7 @@ def open_whole(reference: Reference) -> IO[bytes] | None:
     except OSError:
         whole = False
     if whole:
+        archive.seek(0)
         return archive
     archive.close()
     return None
@@ -156,82 +150,6 @@ def _read(archive: IO[bytes] | None, reference: Reference) -> Model:
         raise NotLoadableError(reference.name, DAMAGED)
     before = resident()
     with archive:
-        check_python(archive, reference.name, reference.python)
-        query = unpickle(archive, reference.name)
+        query = unpickle(archive, reference.name, reference.python)
     size = max(0, resident() - before)
     return Model(reference.name, reference.version, query, size)
-
-
-def unpickle(archive: IO[bytes], name: str) -> Callable[..., Any]:
-    """Return the function in an archive: the `query` of what was pickled.
-
-    Raises NotLoadableError that says in words why it can't be loaded here.
-    """
-    with _classes_of_its_own():
-        try:
-            loaded = pickle.load(archive)  # noqa: S301 - what this server is for # nosec B301
-            query: Callable[..., Any] | None = getattr(loaded, "query", None)
-        except BaseException as error:  # noqa: BLE001 - loading runs code, which can raise anything
-            out_of_memory = isinstance(error, MemoryError)
-            raise NotLoadableError(name, why(error), out_of_memory=out_of_memory) from None
-    if not callable(query):
-        raise NotLoadableError(
-            name,
-            f"The archive holds an object of type {type(loaded).__name__}, which has no method "
-            "query: deploy a function with the client.",
-        )
-    return query
-
-
-@contextmanager
-def _classes_of_its_own() -> Iterator[None]:
-    """Give what is loaded meanwhile classes that nothing else has.
-
-    cloudpickle knows a class by an id in the archive, and makes it once a process: loading it again
-    would give the second function the first one's class, and set that class's attributes back.
-    """
-    before = set(_tracked_classes())
-    yield
-    tracked = _tracked_classes()
-    for archived_id in set(tracked) - before:
-        own_id = uuid.uuid4().hex
-        own_class = tracked[own_id] = tracked.pop(archived_id)
-        sys.modules["cloudpickle.cloudpickle"]._DYNAMIC_CLASS_TRACKER_BY_CLASS[own_class] = own_id
-
-
-def _tracked_classes() -> MutableMapping[str, type]:
-    """Return cloudpickle's classes by their ids; none before an archive has had it imported."""
-    cloudpickle = sys.modules.get("cloudpickle.cloudpickle")
-    tracked: MutableMapping[str, type] = getattr(cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", {})
-    return tracked
-
-
-def why(error: BaseException) -> str:
-    """Return why something couldn't be unpickled, for the person who deployed it."""
-    text = f"{type(error).__name__}: {text_of(error)}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        top = error.name.partition(".")[0]
-        return f"It needs {top}, which this server doesn't have ({text})."
-    if isinstance(error, ImportError | AttributeError):
-        return f"It was made with another version of what it needs ({text})."
-    if isinstance(error, pickle.UnpicklingError | EOFError):
-        return f"The archive is damaged, or is no pickle ({text})."
-    return f"Loading it raised {text}. {refusals.explain(error)}".rstrip()
-
-
-def check_python(archive: IO[bytes], name: str, python: str) -> None:
-    """Refuse compiled code of another Python: it may load, and end the process when it's called.
-
-    What the archive only refers to by name is compiled here. Raises NotLoadableError.
-    """
-    theirs = ".".join(python.split(".")[:2])
-    ours = ".".join(platform.python_version_tuple()[:2])
-    archive.seek(0)
-    has_code = COMPILED in archive.read() if theirs not in ("", ours) else False
-    archive.seek(0)
-    if has_code:
-        raise NotLoadableError(
-            name,
-            f"It was made with Python {theirs}, whose compiled functions don't run on this "
-            f"server's {ours}: deploy it again from Python {ours}.",
-        )
