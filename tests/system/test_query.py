@@ -214,7 +214,8 @@ def test_to_debug_a_function_sends_what_it_prints(server: Server) -> None:
     assert (reply.json["response"], reply.json["printed"]) == (2, "one\n")
     reply = debug("print('two')\n1 / 0")
     assert (reply.status, reply.json["printed"]) == (500, "two\n")
-    assert reply.json["info"].startswith("ZeroDivisionError : division by zero\n<string>, line 2")
+    told = reply.json["info"]["error"]
+    assert told.startswith("ZeroDivisionError : division by zero\n<string>, line 2")
     assert reply.json["trace"].startswith("Traceback (most recent call last):\n")
     assert reply.json["trace"].endswith("line 2\nZeroDivisionError: division by zero")
 
