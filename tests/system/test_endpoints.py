@@ -812,6 +812,7 @@ def test_only_folders_inside_the_destination_are_read(
 def test_a_src_path_that_is_none(
     server: Server, existing: str, destination: Path, method: str, path: Any
 ) -> None:
+    # differences 34
     source = path.format(destination) if isinstance(path, str) else path
     where = "/endpoints" if method == "POST" else f"/endpoints/{existing}"
     told = {"name": "new", "src_path": source}

@@ -79,6 +79,7 @@ def test_an_async_function_that_fails_is_told_as_any_other(tabpy: TabPy) -> None
 
 
 def test_a_function_that_sorts_leaves_the_scripts_rows_alone(tabpy: TabPy) -> None:
+    # differences 1
     rows = [3, 1, 2]
     answer = tabpy.query("sort", rows)["response"]
     assert answer == [1, 2, 3]
@@ -88,6 +89,7 @@ def test_a_function_that_sorts_leaves_the_scripts_rows_alone(tabpy: TabPy) -> No
 
 
 def test_a_script_that_changes_an_answer_changes_it_for_itself(tabpy: TabPy) -> None:
+    # differences 2
     answer = tabpy.query("lookup")["response"]
     answer.append(9)
     assert tabpy.query("lookup")["response"] == [1, 2]

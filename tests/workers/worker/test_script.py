@@ -85,6 +85,7 @@ def test_a_script_calls_functions(web: WebProcess) -> None:
 
 
 def test_one_scripts_variables_are_not_the_next_ones(web: WebProcess) -> None:
+    # differences 16
     evaluate(web, "global left\nleft = 1\n__builtins__['len'] = None")
     assert evaluate(web, "return ['left' in globals(), len([1])]") == [False, 1]
 
