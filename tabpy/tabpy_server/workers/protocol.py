@@ -261,6 +261,7 @@ TASKS: Mapping[str, type[Task]] = {
     "check": CheckArchive,
     "collect": Collect,
 }
+RARE = ("headers", "logged")  # fields that are mostly empty, and then left out
 TASK_NAMES: Mapping[type[Task], str] = {cls: name for name, cls in TASKS.items()}
 
 
@@ -269,6 +270,9 @@ def encode(message: Message, body_length: int = 0) -> bytes:
     meta = dict(vars(message))
     if isinstance(message, Job):
         meta["task"] = {"": TASK_NAMES[type(message.task)], **vars(message.task)}
+    for name in RARE:
+        if name in meta and not meta[name]:
+            del meta[name]
     try:
         encoded = orjson.dumps(meta)
     except orjson.JSONEncodeError:  # a lone surrogate in a name, or in what a script printed
