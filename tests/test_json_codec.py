@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabpy.tabpy_server.json_codec import dumps, in_ascii, json_type, loads
+from tabpy.tabpy_server.json_codec import PIECE, dumps, in_ascii, json_type, loads
 
 # orjson refuses lone surrogates, which `json` writes.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -31,6 +31,42 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 def test_what_clients_write_is_read(text: str, value: Any) -> None:
     for kind in (bytes, bytearray, memoryview):
         assert loads(kind(text.encode())) == value
+
+
+@pytest.mark.parametrize(
+    "number", [2**64, 2**64 + 1, -(2**63) - 1, 123456789012345678901234567890, -(10**400) - 1]
+)
+@pytest.mark.parametrize("form", ["{}", "[{}]", '{{"a": [1,{}, 2]}}', '{{"a":{}}}', " \n{}"])
+def test_long_integers_are_exact(number: int, form: str) -> None:
+    # differences 25
+    text = form.format(number).encode()
+    for kind in (bytes, bytearray, memoryview):
+        assert loads(kind(text)) == json.loads(text)
+
+
+@pytest.mark.parametrize("before", [PIECE - 30, PIECE - 19, PIECE - 10, PIECE, PIECE + 5])
+def test_long_integers_are_exact_wherever_they_stand(before: int) -> None:
+    # differences 25
+    text = b"[" + b" " * before + str(2**70 + 1).encode() + b"]"
+    assert loads(text) == [2**70 + 1]
+
+
+def test_digits_that_are_no_integer_are_left_to_the_quick_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # differences 25
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("slow"))
+    assert loads(b'["12345678901234567890", 0.12345678901234567890, 1234567890123456]') == [
+        "12345678901234567890",
+        0.12345678901234567890,
+        1234567890123456,
+    ]
+
+
+def test_an_integer_of_more_digits_than_python_reads_is_a_value_error() -> None:
+    # differences 25
+    with pytest.raises(ValueError, match="digits"):
+        loads(b"[1" + b"0" * 5000 + b"]")
 
 
 def test_nan_is_read() -> None:

@@ -96,6 +96,8 @@ def test_a_value_that_makes_no_sense_is_named_with_its_source(key: str, value: s
 # What a setting means that is there and empty: either it is refused, or this is its value.
 REFUSED = object()
 EMPTY: dict[str, object] = {
+    "TABPY_SCRIPT_ENV": (),
+    "TABPY_QUERY_TIMEOUT": REFUSED,
     "TABPY_PORT": REFUSED,
     "TABPY_ADDRESS": REFUSED,
     "TABPY_PWD_FILE": None,
@@ -157,6 +159,20 @@ def test_an_empty_value_is_decided_for_each_setting(key: str, given: str, file: 
     line = str(refused.value)
     assert line.startswith(f"{key} is '' in {source}: expected ")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, 300.0),
+        ({"TABPY_EVALUATE_TIMEOUT": "3"}, 300.0),
+        ({"DYNO": "web.1"}, 25.0),
+        ({"DYNO": "web.1", "TABPY_QUERY_TIMEOUT": "50"}, 50.0),
+    ],
+)
+def test_functions_have_a_time_of_their_own(environment: dict[str, str], seconds: float) -> None:
+    # differences 11
+    assert load(None, environment).settings.query_timeout == seconds
 
 
 def test_an_empty_port_of_heroku_is_refused() -> None:

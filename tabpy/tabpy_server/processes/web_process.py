@@ -71,7 +71,7 @@ class WebProcess:
         )
         announcements = Announcements(state.announcements, settings.state_path / "coming", others)
         self._renewal = Renewal(catalog, pool, announcements)
-        deployer = Deployer(catalog, pool, self._renewal)
+        deployer = Deployer(catalog, pool, self._renewal, settings.query_timeout)
         self._startup = state.startup
         self._context = Context(
             settings=settings,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 REQUEST_ID_LIMIT = 200  # characters
+SCRIPTS_OWN = ("TabPy-User", "TabPy-Client")
 NUMBER = re.compile("0*([0-9]{1,18})")
 TOO_MANY_DIGITS = 10**18  # bytes: what a size of more digits counts as
 ENDLESS_PORT = re.compile(":[0-9]{100,}$")
@@ -64,6 +65,11 @@ class RequestHeaders:
     @property
     def tableau_user(self) -> str | None:
         return self._headers.get("TabPy-User")
+
+    @property
+    def for_scripts(self) -> dict[str, str]:
+        """Return those that scripts may see: no credentials are among them."""
+        return {name: self._headers[name] for name in SCRIPTS_OWN if name in self._headers}
 
     def etag_matches(self, tag: str) -> bool:
         """Tell whether If-None-Match names `tag`, a strong ETag in its quotes, or any by `*`.

@@ -280,8 +280,12 @@ class BaseHandler(RequestHandler):
             self.set_header(header, text)
         if answer.status == 401:
             self.set_header("WWW-Authenticate", self.context.service.challenge)
-        told = {"message": answer.message, "info": answer.info, **self.error_details}
+        told = {"message": answer.message, "info": self.info_of(answer), **self.error_details}
         self.write_json(told, answer.status)
+
+    def info_of(self, answer: Answer) -> object:
+        """Return an error's `info` as this route's clients know it."""
+        return answer.info
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log accidents; errors that clients are told are none."""

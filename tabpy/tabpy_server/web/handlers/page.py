@@ -39,6 +39,7 @@ class PageHandler(BaseHandler):
             rights=self.person.rights,
             python_version=platform.python_version(),
             timeout=settings.evaluate_timeout,
+            query_timeout=settings.query_timeout,
             workers=settings.workers * settings.web_processes,
             isolation=settings.script_isolation.words,
             confinement=self.context.confinement.words,

@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from tabpy.tabpy_server.json_codec import in_ascii
-from tabpy.tabpy_tools.values import UnfitError, converted, finite, plain, prepared, quick
+from tabpy.tabpy_tools.unfit import UnfitError
+from tabpy.tabpy_tools.values import converted, finite, plain, prepared, quick
 
 __all__ = ["UnfitError", "encode", "plain"]
 
