@@ -272,6 +272,7 @@ async def test_of_a_flood_those_that_wait_longest_are_told_to_come_again(
     opened: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verified = count_verified(monkeypatch)
+    monkeypatch.setattr(throttle, "PAUSE", 0.0)
     found = await admit_all(opened, guesses(100))
     refused = [each for each in found if isinstance(each, TooManySignInsError)]
     assert len(refused) == 100 - 1 - MOST_WAITING
