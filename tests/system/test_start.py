@@ -55,7 +55,7 @@ def config(folder: Path, text: str) -> list[str]:
         ({"TABPY_TRANSFER_PROTOCOL": "ftp"}, ["TABPY_TRANSFER_PROTOCOL", "http or https"]),
         ({"TABPY_TRANSFER_PROTOCOL": "https"}, ["TABPY_TRANSFER_PROTOCOL is 'https'", "http"]),
         ({"TABPY_ARROW_ENABLE": "true"}, ["TABPY_ARROW_ENABLE", "set it to false"]),
-        ({"TABPY_OAUTH_ENABLED": "true"}, ["TABPY_OAUTH_ENABLED", "set it to false"]),
+        ({"TABPY_OAUTH_ENABLED": "true"}, ["TABPY_OAUTH_ISSUER, TABPY_OAUTH_JWKS_URI"]),
         ({"TABPY_PWD_FILE": "nosuch.txt"}, ["TABPY_PWD_FILE is 'nosuch.txt'", "tabpy-user add"]),
         ({"TABPY_PWD_FILE": "."}, ["TABPY_PWD_FILE is '.'", "is a folder"]),
         ({"TABPY_STATE_PATH": "/proc/nosuch"}, ["TABPY_STATE_PATH is '/proc/nosuch'"]),

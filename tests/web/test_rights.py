@@ -17,6 +17,7 @@ NEEDED = {
     ("POST", "/evaluate"): EVALUATE,
     ("GET", "/query/x"): QUERY,
     ("POST", "/query/x"): QUERY,
+    ("GET", "/configurations/endpoint_upload_destination"): DEPLOY,
     ("POST", "/endpoints/?"): DEPLOY,
     ("PUT", "/endpoints/x"): DEPLOY,
     ("DELETE", "/endpoints/x"): DEPLOY,

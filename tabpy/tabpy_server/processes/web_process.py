@@ -10,6 +10,8 @@ from tornado.httpserver import HTTPServer
 
 from tabpy import __version__
 from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.functions.announcements import Announcements
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
@@ -124,8 +126,9 @@ class WebProcess:
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
         watching = loop.create_task(self._connections.watch())
+        fetching = loop.create_task(_keep_keys(context.gate))
         await stop.wait()
-        for task in (starting, sharing, tidying, renewing, checking):
+        for task in (starting, sharing, tidying, renewing, checking, fetching):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()
@@ -149,6 +152,12 @@ class WebProcess:
 
     def _take(self, connection: socket.socket, address: Any) -> None:
         self._server.handle_stream(self._connections.add(connection), address)
+
+
+async def _keep_keys(gate: Gate | OpenGate | TokenGate) -> None:
+    """Have the keys of tokens at hand, where tokens are taken."""
+    if isinstance(gate, TokenGate):
+        await gate.keys.keep()
 
 
 def _report(task: asyncio.Task[None]) -> None:
