@@ -58,15 +58,16 @@ class Issuer:
         now = int(time.time())
         claims = {"iss": URL, "aud": AUDIENCE, "sub": "ann", "iat": now, "exp": now + 600}
         claims |= changed
+        named = {"kid": identity, **(headers or {})}
         return jwt.encode(
             {name: value for name, value in claims.items() if value is not None},
             private,
             algorithm or own_algorithm,
-            {"kid": identity, **(headers or {})},
+            {name: value for name, value in named.items() if value is not None},
         )
 
     def forged(self, identity: str) -> str:
-        """A token that names a key of the issuer's, or an invented one, and is signed by another."""
+        """A token that names a key of the issuer's, or an invented one; another has signed it."""
         stranger = Issuer()
         stranger.rotate(identity)
         return stranger.token(identity)
@@ -74,13 +75,15 @@ class Issuer:
 
 def public(private: Any, **more: str) -> dict[str, Any]:
     """The public half of a key as JSON, with what else its entry has."""
-    by_kind = {
-        ec.EllipticCurvePrivateKey: jwt.algorithms.ECAlgorithm,
-        rsa.RSAPrivateKey: jwt.algorithms.RSAAlgorithm,
-        ed25519.Ed25519PrivateKey: jwt.algorithms.OKPAlgorithm,
-    }
-    [algorithm] = [found for kind, found in by_kind.items() if isinstance(private, kind)]
-    return {**algorithm.to_jwk(private.public_key(), as_dict=True), **more}
+    key = private.public_key()
+    found: dict[str, Any]
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        found = jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True)
+    elif isinstance(private, rsa.RSAPrivateKey):
+        found = jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True)
+    else:
+        found = jwt.algorithms.OKPAlgorithm.to_jwk(key, as_dict=True)
+    return {**found, **more}
 
 
 class KeyServer:

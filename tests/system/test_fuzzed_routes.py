@@ -102,5 +102,7 @@ def test_the_server_keeps_to_its_description(case: Case, fuzzed: Server, log: Te
 
 def test_it_is_the_servers_own_description(fuzzed: Server) -> None:
     described = fuzzed.request("GET", "/openapi.json").json
-    own = document(make_routes(make_context()), prefix="", name="TabPy Server", methods=["basic-auth"])
+    own = document(
+        make_routes(make_context()), prefix="", name="TabPy Server", methods=["basic-auth"]
+    )
     assert described == own

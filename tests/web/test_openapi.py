@@ -115,7 +115,9 @@ def test_a_path_has_its_parts_as_parameters() -> None:
         @operation("Do", Reply(200, "Done"), errors=(404,))
         def get(self) -> None: ...
 
-    described = document([Route("/a/([^/]+)/b/?", Named, {})], prefix="", name="", methods=["basic-auth"])
+    described = document(
+        [Route("/a/([^/]+)/b/?", Named, {})], prefix="", name="", methods=["basic-auth"]
+    )
     assert described["paths"]["/a/{name}/b"]["parameters"] == [
         {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
     ]

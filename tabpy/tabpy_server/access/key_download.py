@@ -94,6 +94,9 @@ def _key(entry: Mapping[str, Any]) -> Key | None:
         return None
     if entry.get("use", "sig") != "sig":
         return None
+    said = entry.get("alg")
+    if said is not None and not (isinstance(said, str) and said in ALGORITHMS):
+        return None
     try:
         jwk = jwt.PyJWK(dict(entry))
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
