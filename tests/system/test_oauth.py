@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install 'tabpy[oauth]'")
 
 from tests.issuer import Issuer, KeyServer
-from tests.running import PASSWORD, USER, Reply, Server, basic
+from tests.running import PASSWORD, USER, Reply, Server, basic, until
 
 Start = Callable[..., Server]
 
@@ -28,7 +29,7 @@ def ask(
     return server.request("GET" if body is None else "POST", path, body, user=None, headers=headers)
 
 
-def bearer(issuer: Issuer, identity: str = "first", **changed: object) -> str:
+def bearer(issuer: Issuer, identity: str = "first", **changed: Any) -> str:
     return f"Bearer {issuer.token(identity, **changed)}"
 
 
@@ -65,11 +66,13 @@ def test_a_new_key_counts_at_once_amid_forged_ones_and_known_ones_never_wait(
     known = bearer(issuer)
     assert ask(server, known).status == 200
     key_server.may_answer.clear()
+    asked = key_server.asked
     with ThreadPoolExecutor(20) as threads:
         storm = [
             threads.submit(ask, server, f"Bearer {issuer.forged(f'invented {number}')}")
             for number in range(10)
         ]
+        until(lambda: key_server.asked > asked, "the storm has the keys fetched")
         other = bearer(issuer, sub="bob")  # never seen before, of a known key
         assert ask(server, other).status == 200
         issuer.rotate("second")

@@ -89,23 +89,28 @@ def read(content: bytes) -> Mapping[str, Key]:
 def _key(entry: Mapping[str, Any]) -> Key | None:
     import jwt
 
-    identity, is_private = entry.get("kid"), "d" in entry
-    if not isinstance(identity, str) or not identity or is_private:
-        return None
-    if entry.get("use", "sig") != "sig":
-        return None
-    said = entry.get("alg")
-    if said is not None and not (isinstance(said, str) and said in ALGORITHMS):
+    if not _may_sign(entry):
         return None
     try:
         jwk = jwt.PyJWK(dict(entry))
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
-    if jwk.algorithm_name not in ALGORITHMS:
-        return None
-    if entry.get("kty") == "RSA" and jwk.key.key_size not in RSA_BITS:
+    is_too_short_or_slow = entry["kty"] == "RSA" and jwk.key.key_size not in RSA_BITS
+    if is_too_short_or_slow or jwk.algorithm_name not in ALGORITHMS:
         return None
     return Key(jwk.algorithm_name, entry, jwk)
+
+
+def _may_sign(entry: Mapping[str, Any]) -> bool:
+    """Tell whether a key is public, has an id, and is meant for signatures that are taken here."""
+    identity, algorithm = entry.get("kid"), entry.get("alg")
+    return (
+        isinstance(identity, str)
+        and identity != ""
+        and "d" not in entry
+        and entry.get("use", "sig") == "sig"
+        and (algorithm is None or (isinstance(algorithm, str) and algorithm in ALGORITHMS))
+    )
 
 
 def nonpublic_addresses(host: str, port: int) -> list[str]:

@@ -44,7 +44,7 @@ class Service:
             "arrow_enabled": False,
         }
         if methods:
-            features["authentication"] = {"required": True, "methods": methods}
+            features["authentication"] = {"required": True, "methods": dict(methods)}
         return {
             "description": self.description,
             "creation_time": self.creation_time,
