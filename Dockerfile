@@ -19,5 +19,5 @@ VOLUME /state
 ENV HOME=/state TABPY_STATE_PATH=/state PYTHONPATH=/app PYTHONUNBUFFERED=1 TABPY_PORT=9004
 EXPOSE 9004
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", \
-    "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"TABPY_PORT\"]}/healthz')"]
+    "import os, ssl, urllib.request as u; own = ssl.create_default_context(); own.check_hostname = False; own.verify_mode = ssl.CERT_NONE; u.urlopen(f'{os.environ.get(\"TABPY_TRANSFER_PROTOCOL\", \"http\").lower()}://127.0.0.1:{os.environ[\"TABPY_PORT\"]}/healthz', context=own)"]
 CMD ["python", "-m", "tabpy"]

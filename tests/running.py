@@ -132,6 +132,9 @@ class Server:
     def log_lines(self, *parts: str) -> list[str]:
         return [line for line in self.log.splitlines() if all(part in line for part in parts)]
 
+    def connect(self, timeout: float) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
     def request(
         self,
         method: str,
@@ -143,7 +146,7 @@ class Server:
         headers: Mapping[str, str] | None = None,
         timeout: float = 60.0,
     ) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = self.connect(timeout)
         try:
             own = {**self.headers, **(headers or {})}
             if user is not None:

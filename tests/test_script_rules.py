@@ -219,6 +219,36 @@ def test_the_default_password_file_is_closed(app: Path) -> None:
     assert str(app / "tabpypwd.txt") in of(app, pwd_file=Settings().pwd_file).closed
 
 
+@pytest.mark.parametrize("setting", ["key_file", "key_password_file"])
+def test_the_private_key_is_closed_with_http_as_well(app: Path, setting: str) -> None:
+    files(app, "key.pem", "data.csv")
+    rules = of(app, **{setting: Path("key.pem")})
+    assert not names(app, "key.pem") & set(rules.readable())
+    assert names(app, "data.csv") <= set(rules.readable())
+
+
+def test_where_links_lead_to_the_key_its_whole_folder_is_closed(app: Path) -> None:
+    files(app, "archive/key1.pem", "archive/key2.pem", "live/note")
+    (app / "live" / "key.pem").symlink_to("../archive/key2.pem")
+    rules = of(app, key_file=Path("live/key.pem"))
+    assert str(app / "archive") in rules.closed
+    files(app, "archive/key3.pem")  # at a renewal
+    (app / "live" / "key.pem").unlink()
+    (app / "live" / "key.pem").symlink_to("../archive/key3.pem")
+    found = rules.readable()
+    assert str(app) not in found
+    assert not [each for each in found if Path(each).is_relative_to(app / "archive")]
+    assert str(app / "live") in found  # the link is of no use
+
+
+def test_the_folder_that_scripts_start_in_is_not_closed_for_a_key_in_it(app: Path) -> None:
+    files(app, "key1.pem", "data.csv", "certificates/note")
+    (app / "certificates" / "key.pem").symlink_to("../key1.pem")
+    found = set(of(app, key_file=Path("certificates/key.pem")).readable())
+    assert names(app, "data.csv", "certificates") <= found
+    assert not names(app, "key1.pem") & found
+
+
 def test_the_state_is_closed_but_for_what_functions_are_loaded_from(app: Path) -> None:
     rules = of(app, state_path=Path("state"))
     assert str(app / "state") in rules.closed

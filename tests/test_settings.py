@@ -106,6 +106,11 @@ EMPTY: dict[str, object] = {
     "TABPY_QUERY_OBJECT_PATH": None,
     "TABPY_STATIC_PATH": REFUSED,
     "TABPY_TRANSFER_PROTOCOL": REFUSED,
+    "TABPY_CERTIFICATE_FILE": None,
+    "TABPY_KEY_FILE": None,
+    "TABPY_KEY_PASSWORD": "",
+    "TABPY_KEY_PASSWORD_FILE": None,
+    "TABPY_MINIMUM_TLS_VERSION": REFUSED,
     "TABPY_LOG_DETAILS": REFUSED,
     "TABPY_LOG_PRINTED": REFUSED,
     "TABPY_LOG_LEVEL": REFUSED,
@@ -280,7 +285,7 @@ def test_an_unknown_key_is_a_warning_with_the_nearest(given: str, hint: str) -> 
     assert warning == f"{given} is no setting of this server.{hint}"
 
 
-@pytest.mark.parametrize("key", ["HOME", "TABPY_CERTIFICATE_FILE", "TABPY_OAUTH_ISSUER"])
+@pytest.mark.parametrize("key", ["HOME", "TABPY_KEY_FILE", "TABPY_OAUTH_ISSUER"])
 def test_what_is_somebody_elses_or_without_effect_is_no_warning(key: str) -> None:
     assert load(None, {key: "x"}).warnings == []
 
@@ -289,6 +294,40 @@ def test_what_is_somebody_elses_or_without_effect_is_no_warning(key: str) -> Non
 def test_isolation_is_read_in_any_case(text: str) -> None:
     chosen = load(None, {"TABPY_SCRIPT_ISOLATION": text}).settings
     assert chosen.script_isolation == text.lower()
+
+
+# --- https ---
+
+
+def test_a_certificate_without_https_is_a_warning() -> None:
+    given = {"TABPY_CERTIFICATE_FILE": "chain.pem"}
+    [warning] = load(None, given).warnings
+    assert "TABPY_TRANSFER_PROTOCOL isn't 'https': what is sent is not encrypted" in warning
+    assert load(None, {**given, "TABPY_TRANSFER_PROTOCOL": "https"}).warnings == []
+
+
+@pytest.mark.parametrize("text", ["TLSv1_3", "tlsv1_3", " TLSv1_3 "])
+def test_the_oldest_version_of_tls_is_one_that_is_safe(text: str) -> None:
+    assert load(None, {"TABPY_MINIMUM_TLS_VERSION": text}).settings.minimum_tls_version == "TLSv1_3"
+
+
+@pytest.mark.parametrize(
+    "text", ["TLSv1_1", "TLSv1", "SSLv3", "MINIMUM_SUPPORTED", "__class__", "TLSv1.3", "1.3", ""]
+)
+def test_a_mistyped_version_of_tls_never_weakens_it(text: str) -> None:
+    with pytest.raises(StartError, match=r"TABPY_MINIMUM_TLS_VERSION is .*TLSv1_2 or TLSv1_3"):
+        load(None, {"TABPY_MINIMUM_TLS_VERSION": text})
+
+
+def test_a_pass_phrase_keeps_its_spaces_and_is_not_shown() -> None:
+    chosen = load(None, {"TABPY_KEY_PASSWORD": " fake "}).settings
+    assert chosen.key_password == " fake "
+    assert "fake" not in repr(chosen)
+
+
+def test_heroku_has_its_own_certificate() -> None:
+    with pytest.raises(StartError, match=r"Heroku's router has the certificate.*: set it to http"):
+        load(None, {"DYNO": "web.1", "TABPY_TRANSFER_PROTOCOL": "https"})
 
 
 def test_a_password_keeps_its_spaces_and_is_not_shown() -> None:

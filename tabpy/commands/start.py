@@ -159,8 +159,11 @@ def serve(
     from tabpy.tabpy_server.access import first_user
     from tabpy.tabpy_server.metrics import files
     from tabpy.tabpy_server.processes.prefork_state import PreforkState
+    from tabpy.tabpy_server.tls.served import ServedCertificate
     from tabpy.tabpy_server.web import server_info
 
+    # Read when the fork server is there already, which is never to see the key.
+    certificate = ServedCertificate(chosen) if chosen.speaks_https else None
     parts = NOT_LINUX if fork_server is None else fork_server.parts
     sign_in = first_user.resolve(
         chosen,
@@ -169,10 +172,12 @@ def serve(
         may_open=may_open,
         confined=parts.complete,
     )
-    state = PreforkState(chosen, server_info.read(chosen.state_path), sign_in.gate, parts)
+    service = server_info.read(chosen.state_path)
+    state = PreforkState(chosen, service, sign_in.gate, parts, certificate)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:
-        print(welcome.text(chosen.port, sign_in.users, sign_in.password), flush=True)
+        address = f"{chosen.transfer_protocol}://localhost:{chosen.port}/"
+        print(welcome.text(address, sign_in.users, sign_in.password), flush=True)
     if fork_server is not None:
         from tabpy.tabpy_server.processes.gunicorn_server import Server
 

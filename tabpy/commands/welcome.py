@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def text(port: int, users: Sequence[str], password: str | None) -> str:
+def text(url: str, users: Sequence[str], password: str | None) -> str:
     """Say where to go and how to sign in; `password`: the one generated for this run, if it was."""
-    address = f"    open      http://localhost:{port}/"
+    address = f"    open      {url}"
     if password is not None:
         return f"""
 There is no user yet, so this run has one of its own:

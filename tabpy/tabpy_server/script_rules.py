@@ -139,12 +139,27 @@ def _closed(settings: Settings, config_file: Path, folders: Iterable[Path]) -> I
     yield str(settings.state_path.absolute())
     if config_file != package_files.DEFAULT_CONFIG:
         yield str(config_file.absolute())
+    yield from _of_the_certificate(settings, folders)
     named = settings.pwd_file
     if named is not None:
         yield str(named.absolute())
         for folder in folders:  # where a relative name is looked for, and the default one may lie
             yield str(folder / named.name)
             yield str(folder / "tabpypwd.txt")
+
+
+def _of_the_certificate(settings: Settings, folders: Iterable[Path]) -> Iterator[str]:
+    """Yield the key and its pass phrase. Where a link leads to the key, what it leads to is changed
+    at each renewal, and older and newer keys lie beside it: then the whole folder is closed."""
+    kept: list[str] = [*map(str, folders), *SYSTEM, *_python()]
+    for file in filter(None, (settings.key_file, settings.key_password_file)):
+        named, real = str(file.absolute()), os.path.realpath(str(file))
+        yield named
+        beside = os.path.dirname(real)  # noqa: PTH120
+        if real != _name(named) and not any(
+            _is_within(os.path.realpath(each), beside) for each in kept
+        ):
+            yield beside
 
 
 def _outermost(folders: Iterable[str]) -> list[str]:

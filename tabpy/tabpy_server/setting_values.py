@@ -16,6 +16,7 @@ from tabpy.tabpy_server.rights import parse as parse_rights
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+TLS_VERSIONS = ("TLSv1_2", "TLSv1_3")  # as Python's ssl.TLSVersion calls them
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
 
@@ -93,6 +94,14 @@ def protocol(value: str) -> str:
     if value.lower() not in ("http", "https"):
         raise ValueError("http or https")
     return value.lower()
+
+
+def tls_version(value: str) -> str:
+    """Read a version of TLS that is still thought safe, in any case."""
+    for version in TLS_VERSIONS:
+        if value.lower() == version.lower():
+            return version
+    raise ValueError(" or ".join(TLS_VERSIONS))
 
 
 def level(value: str) -> str:

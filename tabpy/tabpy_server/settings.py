@@ -93,6 +93,24 @@ class Settings:
         "http",
         "http, or https with a certificate of its own",
     )
+    certificate_file: Path | None = optional_path(
+        "TABPY_CERTIFICATE_FILE", None, "for https: the certificate, and those above it, in PEM"
+    )
+    key_file: Path | None = optional_path(
+        "TABPY_KEY_FILE", None, "for https: the certificate's private key, in PEM"
+    )
+    key_password: str = setting(
+        "TABPY_KEY_PASSWORD", values.text, "", "the pass phrase of that key", secret=True
+    )
+    key_password_file: Path | None = optional_path(
+        "TABPY_KEY_PASSWORD_FILE", None, "a file with the pass phrase of that key"
+    )
+    minimum_tls_version: str = setting(
+        "TABPY_MINIMUM_TLS_VERSION",
+        values.tls_version,
+        "TLSv1_2",
+        "for https: the oldest version of TLS that is spoken",
+    )
     log_details: bool = setting(
         "TABPY_LOG_DETAILS",
         values.flag,
@@ -247,6 +265,11 @@ class Settings:
     explicit: frozenset[str] = frozenset()
 
     @property
+    def speaks_https(self) -> bool:
+        """Say whether the server's port is an https port."""
+        return self.transfer_protocol == "https"
+
+    @property
     def drain_timeout(self) -> float:
         """Seconds a stopping server waits for its scripts: Heroku kills it after 30, and the reply
         has to be out before."""
@@ -265,13 +288,10 @@ class Loaded:
 # Keys of TabPy's and what they need to be for this version, which doesn't do what they ask for.
 # Starting without it would be less protection than somebody asked for.
 NOT_BUILT = {
-    "TABPY_TRANSFER_PROTOCOL": ("http", "put a reverse proxy with the certificate in front"),
     "TABPY_ARROW_ENABLE": (False, "Prep works without Arrow"),
 }
+WITH_BLANKS = ("TABPY_PASSWORD", "TABPY_KEY_PASSWORD")  # those around them are a part of them
 DEPENDENT = (
-    "TABPY_CERTIFICATE_FILE",
-    "TABPY_KEY_FILE",
-    "TABPY_MINIMUM_TLS_VERSION",
     "TABPY_ARROWFLIGHT_PORT",
 )  # without effect unless one above is on
 CLIENTS = ("TABPY_URL", "TABPY_TOKEN")  # the client's variables, on a machine that has both
@@ -303,7 +323,14 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
         given[each.name] = _parsed(each, value, source)
     settings = _with_defaults(given, on_heroku=on_heroku, explicit=frozenset(explicit))
     _refuse_not_built(settings, known)
-    return Loaded(settings, file, _unknown({*in_file, *environment}, {*known}))
+    _refuse_https_on_heroku(settings)
+    warnings = _unknown({*in_file, *environment}, {*known})
+    if settings.certificate_file is not None and not settings.speaks_https:
+        warnings.append(
+            "TABPY_CERTIFICATE_FILE is set, but TABPY_TRANSFER_PROTOCOL isn't 'https': what is "
+            "sent is not encrypted."
+        )
+    return Loaded(settings, file, warnings)
 
 
 def _read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -325,7 +352,7 @@ def _parsed(of: Field[object], value: str, source: str) -> object:
     key: str = of.metadata["key"]
     parse: Callable[[str], object] = of.metadata["parse"]
     try:
-        return parse(value if key == "TABPY_PASSWORD" else value.strip())
+        return parse(value if key in WITH_BLANKS else value.strip())
     except ValueError as error:
         shown = f"'{value}'" if of.repr else "not right"  # a secret is never shown
         raise StartError(f"{key} is {shown} in {source}: expected {error}.") from None
@@ -360,6 +387,14 @@ def _refuse_not_built(settings: Settings, known: Mapping[str, Field[object]]) ->
                 f"{key} is '{str(value).lower()}', which this version can't do yet: set it to "
                 f"{str(built).lower()} ({instead})."
             )
+
+
+def _refuse_https_on_heroku(settings: Settings) -> None:
+    if settings.on_heroku and settings.speaks_https:
+        raise StartError(
+            "TABPY_TRANSFER_PROTOCOL is 'https', but Heroku's router has the certificate, and "
+            "speaks http to the server: set it to http."
+        )
 
 
 def _unknown(given: set[str], known: set[str]) -> list[str]:

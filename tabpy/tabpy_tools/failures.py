@@ -8,6 +8,8 @@ import requests
 from tabpy.tabpy_tools import other_scheme
 from tabpy.tabpy_tools.upload import Upload
 
+OTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH and that of an IP address
+
 
 class ServerUnreachableError(requests.exceptions.ConnectionError, ConnectionError):
     """No connection to the server, or it broke off."""
@@ -34,6 +36,11 @@ def explanation(error: requests.exceptions.RequestException, url: str, body: obj
             )
         case requests.exceptions.ConnectTimeout(), _:
             text = f"{url} can't be reached in time: are host and port right?"
+        case _, ssl.SSLCertVerificationError(verify_code=code) if code in OTHER_NAME:
+            text = (
+                f"The certificate of {url} is for another name: {cause.verify_message}. Put a name "
+                "that it has into the address."
+            )
         case _, ssl.SSLCertVerificationError():
             text = (
                 f"The certificate of {url} isn't trusted: {cause.verify_message}. For a private "

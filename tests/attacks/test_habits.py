@@ -351,7 +351,7 @@ except TimeoutError:
 import resource
 return resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
 """,
-    "priority of oneself": "import os\nreturn os.nice(1) > 0",
+    "priority of oneself": "import os\nreturn os.nice(0) + 1 == os.nice(1)",
     "warnings and logging": """
 import logging, warnings
 warnings.warn("careful")

@@ -24,6 +24,7 @@ from tabpy.tabpy_server.processes import gunicorn_server, single_process, state_
 from tabpy.tabpy_server.processes.listener import bind
 from tabpy.tabpy_server.script_rules import InForce, ScriptRules
 from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.tls import served
 from tabpy.tabpy_server.workers.fork_server import confining, linux, process
 from tabpy.tabpy_server.workers.fork_server.confining import Confining
 
@@ -133,6 +134,15 @@ IN_ORDER = [
 def test_the_steps_are_taken_in_this_order(steps: Steps) -> None:
     start.start(CHOSEN, RULES, may_generate=False, may_open=False)
     assert steps == IN_ORDER
+
+
+def test_the_key_is_read_when_the_fork_server_is_there_already(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "ServedCertificate", lambda _: steps.take("read the key"))
+    secure = dataclasses.replace(CHOSEN, transfer_protocol="https")
+    start.start(secure, RULES, may_generate=False, may_open=False)
+    assert steps == [*IN_ORDER[:5], "read the key", *IN_ORDER[5:]]
 
 
 def test_where_there_is_no_fork_there_is_no_fork_server(

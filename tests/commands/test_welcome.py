@@ -7,22 +7,28 @@ import pytest
 
 from tabpy.commands import welcome
 
+URL = "http://localhost:4711/"
+
 
 def test_it_says_where_to_go_and_who_may_enter() -> None:
-    said = welcome.text(4711, ["ann", "bob"], None)
+    said = welcome.text(URL, ["ann", "bob"], None)
     assert "open      http://localhost:4711/" in said
     assert "user      ann or bob" in said
     assert "password" not in said
 
 
 def test_it_shows_a_generated_password_and_how_to_add_a_user() -> None:
-    said = welcome.text(4711, ["tabpy"], "fake")
+    said = welcome.text(URL, ["tabpy"], "fake")
     assert "user      tabpy\n    password  fake\n" in said
     assert "tabpy-user add -u NAME -f tabpypwd.txt" in said
 
 
+def test_the_address_of_https_begins_with_it() -> None:
+    assert "open      https://localhost:4711/" in welcome.text("https://localhost:4711/", [], None)
+
+
 def test_it_says_that_everybody_can_enter() -> None:
-    assert "no user: everybody can enter" in welcome.text(4711, [], None)
+    assert "no user: everybody can enter" in welcome.text(URL, [], None)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ HOLD = "\nthreading.Event().wait(20)\nreturn 'survived'"
 ATTACKS = {
     "E1: child processes": (
         "import subprocess, sys\n"
-        "code = 'kept = bytearray(100 << 20); input()'\n"
+        "code = 'import time\\nkept = []\\nfor _ in range(100):\\n'\n"
+        "code += ' kept.append(bytearray(1 << 20)); time.sleep(0.02)\\ninput()'\n"
         "kept = [subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE)\n"
         "        for _ in range(4)]"
     ),

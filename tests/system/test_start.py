@@ -53,7 +53,10 @@ def config(folder: Path, text: str) -> list[str]:
         ({"TABPY_WORKERS": "0"}, ["TABPY_WORKERS is '0'", "from 1 to 999"]),
         ({"WEB_CONCURRENCY": "x"}, ["WEB_CONCURRENCY is 'x'"]),
         ({"TABPY_TRANSFER_PROTOCOL": "ftp"}, ["TABPY_TRANSFER_PROTOCOL", "http or https"]),
-        ({"TABPY_TRANSFER_PROTOCOL": "https"}, ["TABPY_TRANSFER_PROTOCOL is 'https'", "http"]),
+        (
+            {"TABPY_TRANSFER_PROTOCOL": "https"},
+            ["TABPY_CERTIFICATE_FILE and TABPY_KEY_FILE must be set"],
+        ),
         ({"TABPY_ARROW_ENABLE": "true"}, ["TABPY_ARROW_ENABLE", "set it to false"]),
         ({"TABPY_OAUTH_ENABLED": "true"}, ["TABPY_OAUTH_ISSUER, TABPY_OAUTH_JWKS_URI"]),
         ({"TABPY_PWD_FILE": "nosuch.txt"}, ["TABPY_PWD_FILE is 'nosuch.txt'", "tabpy-user add"]),

@@ -13,6 +13,7 @@ import asyncio
 import http.client
 import io
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -181,7 +182,7 @@ class Web:
     ) -> None:
         self.context = context
         self.time = 0.0  # seconds, by the clock of its connections
-        self.connections = Connections(1000, lambda: self.time)
+        self.connections = Connections(1000, lambda: self.time, context.certificate)
         self._routes = list((routes or {}).items())
         self._runner = asyncio.Runner()
         self._runner.run(self._start())
@@ -214,8 +215,9 @@ class Web:
             await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    async def connection(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Connection]:
+        """A connection; with `tls`, the client's side of it, one of https."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
         try:
             yield Connection(reader, writer)
         finally:

@@ -78,8 +78,15 @@ async def publish(counters: Counters, pool: Pool, catalog: Catalog) -> None:
             _add(_instruments(), counters, pool, catalog)
 
 
-async def text(counters: Counters, pool: Pool, catalog: Catalog, confinement: InForce) -> bytes:
-    """Return all figures, in Prometheus's text format.
+async def text(
+    counters: Counters,
+    pool: Pool,
+    catalog: Catalog,
+    confinement: InForce,
+    certificate_expires: float | None = None,
+) -> bytes:
+    """Return all figures, in Prometheus's text format. `certificate_expires`: when the server's own
+    does, in seconds since 1970; None: it has none.
 
     Raises MetricsUnavailableError if they can't be kept.
     """
@@ -88,7 +95,7 @@ async def text(counters: Counters, pool: Pool, catalog: Catalog, confinement: In
     except OSError as error:
         raise MetricsUnavailableError(error.strerror or str(error)) from None
     _add(instruments, counters, pool, catalog)
-    return await asyncio.to_thread(_render, confinement)
+    return await asyncio.to_thread(_render, confinement, certificate_expires)
 
 
 @dataclass(frozen=True)
@@ -201,7 +208,7 @@ def _add(instruments: Instruments, counters: Counters, pool: Pool, catalog: Cata
     instruments.broken.set(len(catalog.broken))
 
 
-def _render(confinement: InForce) -> bytes:
+def _render(confinement: InForce, certificate_expires: float | None) -> bytes:
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -209,6 +216,8 @@ def _render(confinement: InForce) -> bytes:
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     registry.register(_Memory())
     registry.register(_Confinement(confinement))
+    if certificate_expires is not None:
+        registry.register(_Certificate(certificate_expires))
     return generate_latest(registry)
 
 
@@ -230,6 +239,23 @@ class _Confinement:
         parts.add_metric(["landlock"], self._confinement.landlock)
         parts.add_metric(["seccomp"], int(self._confinement.seccomp))
         yield parts
+
+
+class _Certificate:
+    """The certificate that is served now: the same in all web processes."""
+
+    def __init__(self, expires: float) -> None:
+        self._expires = expires
+
+    def collect(self) -> "Iterator[Metric]":
+        """Yield when it expires; prometheus-client calls it."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        yield GaugeMetricFamily(
+            "tabpy_certificate_expiry_timestamp_seconds",
+            "When the server's certificate expires, in seconds since 1970",
+            value=self._expires,
+        )
 
 
 class _Memory:

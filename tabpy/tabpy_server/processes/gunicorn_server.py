@@ -51,9 +51,16 @@ class Server(BaseApplication):
             "preload_app": True,
             "child_exit": lambda _, worker: files.forget_process(worker.pid),
             "proc_name": "tabpy",
+            # gunicorn only tells from it what to call our address in its log.
+            "certfile": self._certificate_file,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    @property
+    def _certificate_file(self) -> str | None:
+        settings = self.state.settings
+        return str(settings.certificate_file) if settings.speaks_https else None
 
     def load(self) -> Any:
         return self  # what gunicorn calls the WSGI callable; our workers ask for `web_process`
@@ -88,6 +95,8 @@ class ForkServerArbiter(Arbiter):
 
     def manage_workers(self) -> None:
         self.app.fork_server.restart_if_dead()
+        if (certificate := self.app.state.certificate) is not None:
+            certificate.look()  # for web processes that are forked later
         super().manage_workers()
 
 

@@ -9,6 +9,7 @@ from tabpy.tabpy_server.functions.startup import Startup
 from tabpy.tabpy_server.processes.stop_flag import StopFlag
 from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.tls.served import ServedCertificate
 from tabpy.tabpy_server.web.server_info import Service
 
 
@@ -18,6 +19,7 @@ class PreforkState:
     service: Service
     gate: Gate | OpenGate | TokenGate
     confinement: InForce
+    certificate: ServedCertificate | None = None
     change_token: ChangeToken = field(default_factory=ChangeToken)
     announcements: ChangeToken = field(default_factory=ChangeToken)
     startup: Startup = field(default_factory=Startup)

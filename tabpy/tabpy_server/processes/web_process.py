@@ -26,6 +26,7 @@ from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.processes import descriptors
 from tabpy.tabpy_server.processes.acceptor import Acceptor
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
+from tabpy.tabpy_server.tls.served import keep_up_to_date
 from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import DISCARD_FACTOR
@@ -84,8 +85,11 @@ class WebProcess:
             deployer=deployer,
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
+            certificate=state.certificate,
         )
-        self._connections = Connections(descriptors.connections(MOST_CONNECTIONS))
+        self._connections = Connections(
+            descriptors.connections(MOST_CONNECTIONS), certificate=state.certificate
+        )
         self._stop_at_once = asyncio.Event()
         self._server = HTTPServer(
             make_application(self._context),
@@ -126,9 +130,10 @@ class WebProcess:
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
         watching = loop.create_task(self._connections.watch())
+        certifying = loop.create_task(keep_up_to_date(context.certificate))
         fetching = loop.create_task(_keep_keys(context.gate))
         await stop.wait()
-        for task in (starting, sharing, tidying, renewing, checking, fetching):
+        for task in (starting, sharing, tidying, renewing, checking, certifying, fetching):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()
@@ -151,7 +156,12 @@ class WebProcess:
         drained.cancel()
 
     def _take(self, connection: socket.socket, address: Any) -> None:
-        self._server.handle_stream(self._connections.add(connection), address)
+        try:
+            stream = self._connections.add(connection)
+        except OSError:  # reset before its first byte
+            connection.close()
+            return
+        self._server.handle_stream(stream, address)
 
 
 async def _keep_keys(gate: Gate | OpenGate | TokenGate) -> None:

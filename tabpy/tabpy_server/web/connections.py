@@ -6,14 +6,18 @@ below that of the process, and when it's reached, the one goes first that waits 
 
 import asyncio
 import contextlib
+import errno
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from tornado.httputil import HTTPConnection
-from tornado.iostream import IOStream, UnsatisfiableReadError
+from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
+
+from tabpy.tabpy_server.tls.served import ServedCertificate
 
 LOOK_EVERY = 1.0  # seconds
 HEADER_SECONDS = 15.0  # from a connection's start, or a later request's first byte, to its headers
@@ -38,8 +42,14 @@ Cause = (
 class Connections:
     """All that are open, in the order in which they may have to go."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` tells seconds."""
+    def __init__(
+        self,
+        most: int,
+        clock: Callable[[], float] = time.monotonic,
+        certificate: ServedCertificate | None = None,
+    ) -> None:
+        """`clock` tells seconds. With a `certificate` they are https."""
+        self._certificate = certificate
         self.most = most
         self.clock = clock
         # Each in the order in which they came to be so.
@@ -62,8 +72,11 @@ class Connections:
         return True
 
     def add(self, connection: socket.socket) -> "Stream":
-        """Return the stream over a new connection."""
-        stream = Stream(
+        """Return the stream over a new connection. Raises OSError for one that has ended."""
+        kind: type[Stream] = PlainStream
+        if self._certificate is not None:
+            kind, connection = SecureStream, self._certificate.wrap(connection)
+        stream = kind(
             connection, connections=self, read_chunk_size=CHUNK_SIZE, max_buffer_size=MAX_BUFFER
         )
         self.idle[stream] = None
@@ -141,11 +154,6 @@ class Stream(IOStream):
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         size = super().read_from_fd(buf)
-        if size and not self.moved and buf[0] == TLS_HANDSHAKE:
-            # A client that speaks https sees at once that this is none: it would wait for us.
-            with contextlib.suppress(OSError):
-                self.socket.send(BAD_REQUEST)
-            return 0  # the end of what we read
         if size:
             self.moved += size
             if self._waits_for_headers and self.headers_since is None:
@@ -189,6 +197,41 @@ class Stream(IOStream):
             since = now
         is_slow = self._writing_since is not None and now - self._writing_since > REPLY_SECONDS
         return is_slow or now - since > STILL_SECONDS
+
+
+class PlainStream(Stream):
+    """A connection of http."""
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        is_first = not self.moved
+        size = super().read_from_fd(buf)
+        if size and is_first and buf[0] == TLS_HANDSHAKE:
+            # A client that speaks https sees at once that this is none: it would wait for us.
+            with contextlib.suppress(OSError):
+                self.socket.send(BAD_REQUEST)
+            return 0  # the end of what we read
+        return size
+
+
+class SecureStream(Stream, SSLIOStream):
+    """A connection of https. Its handshake has to be over when the first headers are due."""
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        try:
+            return super().read_from_fd(buf)
+        except ssl.SSLError:
+            raise _reset() from None
+
+    def write_to_fd(self, data: memoryview) -> int:
+        try:
+            return super().write_to_fd(data)
+        except ssl.SSLError:
+            raise _reset() from None
+
+
+def _reset() -> ConnectionResetError:
+    """Return what tornado takes for a client that has gone: what was sent is no TLS any more."""
+    return ConnectionResetError(errno.ECONNRESET, "no TLS")
 
 
 def stream_of(connection: HTTPConnection | None) -> Stream | None:

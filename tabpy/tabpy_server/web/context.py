@@ -13,6 +13,7 @@ from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.script_rules import OFF, InForce
 from tabpy.tabpy_server.settings import Settings
+from tabpy.tabpy_server.tls.served import ServedCertificate
 from tabpy.tabpy_server.web.body_budget import BodyBudget, body_budget
 from tabpy.tabpy_server.web.in_flight import Traffic
 from tabpy.tabpy_server.web.own_names import OwnNames
@@ -37,6 +38,7 @@ class Context:
     deployer: Deployer
     checkup: Checkup
     counters: Counters
+    certificate: ServedCertificate | None = None
     traffic: Traffic = field(default_factory=Traffic)
 
     @property
@@ -91,6 +93,13 @@ class Context:
         more = f" And {len(broken) - SHOWN} more." if len(broken) > SHOWN else ""
         functions = "function" if len(broken) == 1 else "functions"
         return f"{len(broken)} deployed {functions} can't be loaded (see /status). {shown}{more}"
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what the page warns of."""
+        of_the_certificate = self.certificate.warnings if self.certificate is not None else []
+        others = (self.loses_functions, self.confines_less, self.cannot_load)
+        return [*filter(None, others), *of_the_certificate]
 
     def info(self) -> dict[str, Any]:
         """Return what `GET /info` answers."""

@@ -223,7 +223,7 @@ class BaseHandler(RequestHandler):
         self.set_header("X-Request-Id", self.request_id)
         for header, value in self.context.service.cors.items():
             self.set_header(header, value)
-        if self.context.settings.on_heroku:
+        if self.context.settings.on_heroku or self.context.settings.speaks_https:
             self.set_header("Strict-Transport-Security", "max-age=31536000")
 
     def finish(self, chunk: "str | bytes | dict[str, Any] | None" = None) -> "Future[None]":

@@ -15,7 +15,11 @@ class MetricsHandler(BaseHandler):
     async def get(self) -> None:
         context = self.context
         text = await prometheus.text(
-            context.counters, context.pool, context.catalog, context.confinement
+            context.counters,
+            context.pool,
+            context.catalog,
+            context.confinement,
+            context.certificate.expires if context.certificate is not None else None,
         )
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         self.finish(text)

@@ -42,16 +42,7 @@ class PageHandler(BaseHandler):
             isolation=settings.script_isolation.words,
             confinement=self.context.confinement.words,
             preload=[_with_version(name) for name in settings.preload],
-            warnings=list(
-                filter(
-                    None,
-                    (
-                        self.context.loses_functions,
-                        self.context.confines_less,
-                        self.context.cannot_load,
-                    ),
-                )
-            ),
+            warnings=self.context.warnings,
         )
 
 
