@@ -5,6 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,22 @@ class Issuer:
         headers: Mapping[str, Any] | None = None,
         **changed: Any,
     ) -> str:
-        """A token that is right, but for what is `changed` in its claims; None takes one out."""
+        """A token that is right, but for what is `changed` in its claims.
+
+        None takes one out, and a timedelta is a time from now.
+        """
         own_algorithm, private = self.keys[identity]
         now = int(time.time())
-        claims = {"iss": URL, "aud": AUDIENCE, "sub": "ann", "iat": now, "exp": now + 600}
-        claims |= changed
+        claims: dict[str, Any] = {
+            "iss": URL,
+            "aud": AUDIENCE,
+            "sub": "ann",
+            "iat": now,
+            "exp": now + 600,
+        }
+        for name, value in changed.items():
+            is_span = isinstance(value, timedelta)
+            claims[name] = now + int(value.total_seconds()) if is_span else value
         named = {"kid": identity, **(headers or {})}
         return jwt.encode(
             {name: value for name, value in claims.items() if value is not None},

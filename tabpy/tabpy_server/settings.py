@@ -291,9 +291,7 @@ NOT_BUILT = {
     "TABPY_ARROW_ENABLE": (False, "Prep works without Arrow"),
 }
 WITH_BLANKS = ("TABPY_PASSWORD", "TABPY_KEY_PASSWORD")  # those around them are a part of them
-DEPENDENT = (
-    "TABPY_ARROWFLIGHT_PORT",
-)  # without effect unless one above is on
+DEPENDENT = ("TABPY_ARROWFLIGHT_PORT",)  # without effect unless one above is on
 CLIENTS = ("TABPY_URL", "TABPY_TOKEN")  # the client's variables, on a machine that has both
 
 

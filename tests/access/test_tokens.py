@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +23,6 @@ from tabpy.tabpy_server.rights import ALL, DEPLOY, EVALUATE, QUERY, Rights
 from tests.issuer import AUDIENCE, PRIVATE, URL, Issuer
 
 SCOPES = {QUERY: "tabpy:query", EVALUATE: "tabpy:evaluate", DEPLOY: "tabpy:deploy"}
-NOW = int(time.time())
 
 Check = Callable[..., Admitted]
 
@@ -58,18 +58,19 @@ def check(issuer: Issuer) -> Check:
 def test_a_right_token_says_who_it_is_and_until_when(
     check: Check, issuer: Issuer, key: str
 ) -> None:
-    person, until = check(issuer.token(key, exp=NOW + 100))
+    ends = int(time.time()) + 100
+    person, until = check(issuer.token(key, exp=ends))
     assert (person.name, person.rights) == ("oauth:ann", ALL)
-    assert until == NOW + 100 + LEEWAY
+    assert until == ends + LEEWAY
 
 
 @pytest.mark.parametrize(
     "changed",
     [
         {"aud": ["other", AUDIENCE]},
-        {"exp": NOW - 30},
-        {"nbf": NOW + 30},
-        {"iat": NOW + 30},
+        {"exp": timedelta(seconds=-30)},
+        {"nbf": timedelta(seconds=30)},
+        {"iat": timedelta(seconds=30)},
         {"headers": {"typ": "at+jwt"}},
         {"sub": None},
         {"scope": "x y"},
@@ -87,13 +88,13 @@ def test_what_is_right_too(check: Check, issuer: Issuer, changed: dict[str, Any]
         ({"iss": None}, "lacks"),
         ({"aud": "other"}, "for another audience"),
         ({"aud": None}, "lacks"),
-        ({"exp": NOW - 70}, "has expired"),
+        ({"exp": timedelta(seconds=-70)}, "has expired"),
         ({"exp": None}, "lacks"),
         ({"exp": "soon"}, "isn't valid"),
         ({"exp": 1e999}, "isn't valid"),
         ({"iat": None}, "lacks"),
-        ({"iat": NOW + 90}, "isn't valid yet"),
-        ({"nbf": NOW + 90}, "isn't valid yet"),
+        ({"iat": timedelta(seconds=90)}, "isn't valid yet"),
+        ({"nbf": timedelta(seconds=90)}, "isn't valid yet"),
         ({"scope": {"tabpy": 1}}, "scope is neither"),
         ({"scope": [1]}, "scope is neither"),
         ({"scp": 7}, "scp is neither"),
