@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install 'tabpy[oauth]'")
 
+import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tabpy.tabpy_server.access import key_download
@@ -127,7 +128,6 @@ def keys_of(*entries: dict[str, Any]) -> dict[str, str]:
         entry(alg="RS256"),
         entry(alg="RSA-OAEP"),
         entry(crv="P-999"),
-        entry(d="AAAA"),
         {"kty": "oct", "kid": "x", "alg": "HS256", "k": "AAAA"},
         {"kty": "oct", "kid": "x", "k": "AAAA"},
     ],
@@ -145,6 +145,12 @@ def test_a_short_rsa_key_is_passed_over() -> None:
 @pytest.mark.parametrize(("kind", "algorithm"), [("RS256", "RS256"), ("ES256", "ES256")])
 def test_a_key_that_names_no_algorithm_has_the_usual_one(kind: str, algorithm: str) -> None:
     assert keys_of(public(PRIVATE[kind], kid="x")) == {"x": algorithm}
+
+
+def test_a_private_key_is_passed_over_everybody_could_sign_with_it() -> None:
+    private = jwt.algorithms.ECAlgorithm.to_jwk(PRIVATE["ES256"], as_dict=True)
+    assert "d" in private
+    assert keys_of({**private, "kid": "x"}) == {}
 
 
 def test_of_two_keys_with_one_id_the_first_counts() -> None:

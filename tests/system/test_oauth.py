@@ -53,6 +53,7 @@ def test_a_server_takes_tokens_beside_passwords(start: Start, key_server: KeySer
 
 def test_no_user_is_needed_beside_tokens(start: Start, key_server: KeyServer) -> None:
     server = start({**key_server.settings, "TABPY_OAUTH_LOG_USER": "true"}, users={})
+    until(lambda: key_server.asked, "the keys are fetched before anybody asks")
     assert ask(server, bearer(key_server.issuer), "/evaluate", SCRIPT).json == 1
     assert ask(server, None).headers["WWW-Authenticate"].startswith("Bearer ")
     assert server.log_lines("user=oauth:ann", "/evaluate")
