@@ -66,6 +66,12 @@ def test_a_token_that_was_right_is_remembered(opened: TokenGate, issuer: Issuer)
     assert issuer.token() not in repr(vars(opened))
 
 
+def test_a_long_token_is_checked_each_time(opened: TokenGate, issuer: Issuer) -> None:
+    header = f"Bearer {issuer.token(padding='x' * tokens.LONG)}"
+    assert admit(opened, header) == "oauth:ann"
+    assert opened.remembered(header) is None
+
+
 def test_a_password_is_remembered_too(opened: TokenGate) -> None:
     admit(opened, ANN)
     assert opened.remembered(ANN) is not None

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,7 +18,7 @@ import jwt
 from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.access.key_set import KeySet
 from tabpy.tabpy_server.access.password_hashes import check_name
-from tabpy.tabpy_server.access.tokens import LEEWAY, Admitted, TokenRules, Tokens
+from tabpy.tabpy_server.access.tokens import LEEWAY, LONG, Admitted, TokenRules, Tokens
 from tabpy.tabpy_server.errors import MissingScopeError, WrongTokenError
 from tabpy.tabpy_server.rights import ALL, DEPLOY, EVALUATE, QUERY, Rights
 from tests.issuer import AUDIENCE, PRIVATE, URL, Issuer
@@ -143,6 +144,24 @@ def test_a_key_of_somebody_else_under_the_issuers_name_is_none(
 ) -> None:
     with pytest.raises(WrongTokenError):
         check(issuer.forged("first"))
+
+
+def test_a_long_token_is_checked_like_any_other_off_the_event_loop(
+    check: Check, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    decode = jwt.decode
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread())
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(jwt, "decode", watched)
+    assert check(issuer.token(padding="x" * LONG)).person.name == "oauth:ann"
+    with pytest.raises(WrongTokenError):
+        check(issuer.token(padding="x" * LONG, aud="other"))
+    assert check(issuer.token()).person.name == "oauth:ann"
+    assert [each is threading.main_thread() for each in threads] == [False, False, True]
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "..", "é.é.é", "[" * 60_000])

@@ -1,6 +1,6 @@
 """Who may enter by a bearer token, beside those who have a password.
 
-A wrong token delays nobody: a signature can't be guessed, and to find it wrong costs a tenth of a
+A wrong token delays nobody: a signature can't be guessed, and to find it wrong costs less than a
 millisecond. So there is nothing to slow down, unlike with passwords.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from tabpy.tabpy_server.access.gate import REMEMBERED, Gate, Person
 from tabpy.tabpy_server.access.key_set import KeySet
-from tabpy.tabpy_server.access.tokens import Admitted, Tokens
+from tabpy.tabpy_server.access.tokens import LONG, Admitted, Tokens
 from tabpy.tabpy_server.errors import WrongTokenError
 
 logger = logging.getLogger(__name__)
@@ -82,11 +82,15 @@ class TokenGate:
             self._log_mismatch(address)
             raise WrongTokenError
         admitted = await self._tokens.check(parts[1])
+        if len(header) <= LONG:  # else its key may have been withdrawn while it was checked
+            self._remember(header, admitted)
+        return admitted.person
+
+    def _remember(self, header: str, admitted: Admitted) -> None:
         self._forget_other_keys()
         self._right[self._key(header)] = admitted
         if len(self._right) > REMEMBERED:
             self._right.popitem(last=False)
-        return admitted.person
 
     def _forget_other_keys(self) -> None:
         """Forget all tokens where the issuer's keys have changed: theirs may be withdrawn."""
