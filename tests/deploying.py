@@ -110,4 +110,6 @@ def lines(server: Server) -> Iterator[list[Line]]:
 
 def holds(process: psutil.Process, client: tuple[str, int]) -> bool:
     """Whether it is the process at the other end of a client's connection."""
-    return any(each.raddr == client for each in process.net_connections("tcp4"))
+    address, port = client
+    known = {(address, port), (f"::ffff:{address}", port)}  # on a socket of IPv6, too
+    return any(each.raddr in known for each in process.net_connections("tcp"))

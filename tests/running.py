@@ -56,9 +56,11 @@ class Reply:
 
     @property
     def error(self) -> tuple[int, str, str]:
-        """Status, message and info of an error."""
+        """Status, message and info of an error, of a function that failed its text."""
         assert set(self.json) == {"message", "info"}
-        return self.status, self.json["message"], self.json["info"]
+        info = self.json["info"]
+        text = info["error"] if isinstance(info, dict) else info
+        return self.status, self.json["message"], text
 
 
 class Server:

@@ -51,8 +51,20 @@ def test_a_name_that_nobody_gave_is_an_error_that_shows_no_more_than_the_name(
     assert "fake" not in str(missing.value)
 
 
-def test_a_file_without_our_section_is_an_error(tmp_path: Path) -> None:
+def test_a_name_in_another_case_is_filled_in_if_nothing_else_fits(tmp_path: Path) -> None:
+    assert read(tmp_path, "X = %(home)s", HOME="/home/ann")["X"] == "/home/ann"  # differences 31
+    assert read(tmp_path, "HOME = /srv\nX = %(home)s", HOME="/home/ann")["X"] == "/srv"
+
+
+@pytest.mark.parametrize("text", ["", "[loggers]\nkeys = root\n", "[Other]\nTABPY_PORT = 1\n"])
+def test_a_file_without_our_section_sets_nothing(tmp_path: Path, text: str) -> None:
     file = tmp_path / "tabpy.conf"
-    file.write_text("[Other]\n")
+    file.write_text(text)
+    assert config_file.read(file, {}) == {}  # differences 31
+
+
+def test_our_section_by_a_name_in_another_case_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "tabpy.conf"
+    file.write_text("[tabpy]\nTABPY_PORT = 1\n")
     with pytest.raises(configparser.NoSectionError):
         config_file.read(file, {})

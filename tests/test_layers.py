@@ -21,11 +21,22 @@ PROCESSES = {*WEB, "functions.startup", "workers.fork_server", "processes"}
 # Each room, and what it may import besides itself.
 BELOW: dict[str, set[str]] = {
     "tabpy": set(),
-    "tabpy.models": set(),
+    "tabpy.models": {"tabpy.models.scripts"},
+    "tabpy.models.scripts": {"tabpy.models.utils"},  # when they are run as programs
+    "tabpy.models.utils": {*LEAVES, "tabpy.models", "tabpy.tabpy_tools", "tabpy.commands"},
+    "tabpy.models.deploy_models": {"tabpy.commands"},
     "tabpy.tabpy_tools": set(),  # above all not the server: notebooks have the client alone
     "tabpy.check": {"tabpy"},
-    "tabpy.commands": {*PROCESSES, "tabpy.models", "tabpy.check", "tabpy.tabpy_server"},
+    "tabpy.commands": {
+        *PROCESSES,
+        "tabpy.models",
+        "tabpy.models.scripts",
+        "tabpy.check",
+        "tabpy.tabpy_server",
+    },
     "tabpy.__main__": {"tabpy.commands"},
+    "tabpy.tabpy": {"tabpy", "tabpy.commands"},
+    "tabpy.utils": {"tabpy.commands"},
     "tabpy.tabpy_server": set(),
     **dict.fromkeys(LEAVES, LEAVES),
     "access": LEAVES,

@@ -96,6 +96,8 @@ def test_a_value_that_makes_no_sense_is_named_with_its_source(key: str, value: s
 # What a setting means that is there and empty: either it is refused, or this is its value.
 REFUSED = object()
 EMPTY: dict[str, object] = {
+    "TABPY_SCRIPT_ENV": (),
+    "TABPY_QUERY_TIMEOUT": REFUSED,
     "TABPY_PORT": REFUSED,
     "TABPY_ADDRESS": REFUSED,
     "TABPY_PWD_FILE": None,
@@ -142,7 +144,7 @@ EMPTY: dict[str, object] = {
     "WEB_CONCURRENCY": REFUSED,
     "TABPY_HOST_NAMES": (),
     "FORWARDED_ALLOW_IPS": "",
-    "DATABASE_URL": "",
+    "TABPY_DATABASE_URL": "",
     "TABPY_KEEP_VERSIONS": REFUSED,
     "TABPY_MAX_UPLOAD_SIZE_MB": REFUSED,
     "TABPY_MODEL_MEMORY_MB": REFUSED,
@@ -167,6 +169,20 @@ def test_an_empty_value_is_decided_for_each_setting(key: str, given: str, file: 
     line = str(refused.value)
     assert line.startswith(f"{key} is '' in {source}: expected ")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, 300.0),
+        ({"TABPY_EVALUATE_TIMEOUT": "3"}, 300.0),
+        ({"DYNO": "web.1"}, 25.0),
+        ({"DYNO": "web.1", "TABPY_QUERY_TIMEOUT": "50"}, 50.0),
+    ],
+)
+def test_functions_have_a_time_of_their_own(environment: dict[str, str], seconds: float) -> None:
+    # differences 11
+    assert load(None, environment).settings.query_timeout == seconds
 
 
 def test_an_empty_port_of_heroku_is_refused() -> None:
@@ -234,6 +250,41 @@ def test_a_drain_lasts_as_long_as_a_script_but_not_longer_than_heroku_waits(
     assert load(None, environment).settings.drain_timeout == seconds
 
 
+@pytest.mark.parametrize("url", ["postgres://ann@db/x", "mysql://ann@db/x"])
+def test_a_database_url_is_ours_on_heroku_and_another_programs_elsewhere(
+    url: str,
+) -> None:  # differences 28
+    assert load(None, {"DATABASE_URL": url}).settings.database_url == ""
+    assert load(None, {"TABPY_DATABASE_URL": "postgres://ann@db/y"}).settings.database_url
+    dyno = {"DYNO": "web.1", "DATABASE_URL": "postgres://ann@db/x"}
+    assert load(None, dyno).settings.database_url == "postgres://ann@db/x"
+    chosen = load(None, {**dyno, "TABPY_DATABASE_URL": ""}).settings
+    assert chosen.database_url == "", "somebody wants none"
+
+
+KUBERNETES = {
+    "TABPY_PORT": "tcp://10.3.240.1:9004",
+    "TABPY_SERVICE_HOST": "10.3.240.1",
+    "TABPY_SERVICE_PORT": "9004",
+    "TABPY_SERVICE_PORT_HTTP": "9004",
+    "TABPY_PORT_9004_TCP": "tcp://10.3.240.1:9004",
+    "TABPY_PORT_9004_TCP_PROTO": "tcp",
+    "TABPY_PORT_9004_TCP_ADDR": "10.3.240.1",
+}
+
+
+def test_what_kubernetes_says_of_a_service_named_tabpy_is_no_setting(
+    file: Path,
+) -> None:  # differences 7
+    file.write_text("[TabPy]\nTABPY_PORT = 9100\n")
+    loaded = load(str(file), KUBERNETES)
+    assert loaded.settings.port == 9100
+    [warning] = loaded.warnings
+    assert warning.startswith("TABPY_PORT is 'tcp://10.3.240.1:9004' in the environment")
+    assert load(None, KUBERNETES).settings.port == 9004
+    assert load(None, {"TABPY_PORT": "UDP://10.3.240.1:9004"}).settings.port == 9004
+
+
 def test_workers_and_their_memory_follow_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "script_workers", lambda web_processes: 10 * web_processes)
     monkeypatch.setattr(machine, "memory_mb", lambda: 600.0 + machine.SERVER_MB)
@@ -244,8 +295,8 @@ def test_workers_and_their_memory_follow_from_the_machine(monkeypatch: pytest.Mo
 
 
 def test_a_secret_that_is_wrong_is_not_shown() -> None:
-    with pytest.raises(StartError, match=r"^DATABASE_URL is not right in the environment"):
-        load(None, {"DATABASE_URL": "mysql://ann:fake@db/x"})
+    with pytest.raises(StartError, match=r"^TABPY_DATABASE_URL is not right in the environment"):
+        load(None, {"TABPY_DATABASE_URL": "mysql://ann:fake@db/x"})
 
 
 def test_values_of_the_file_may_take_in_the_environment(file: Path) -> None:

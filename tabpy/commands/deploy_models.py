@@ -6,14 +6,14 @@ import getpass
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cloudpickle
 import requests
 
 import tabpy.models.scripts
-from tabpy.models import PREDEPLOYED
+from tabpy.models import PREDEPLOYED, Predeployed
 from tabpy.tabpy_server import config_file
 from tabpy.tabpy_server.package_files import DEFAULT_CONFIG
 from tabpy.tabpy_tools.client import Client
@@ -30,15 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(sys.argv[1:] if argv is None else argv)
     try:
         url = arguments.url or server_url(arguments.config, os.environ)
-        client = Client(url, ca_certificates=arguments.ca_certificates)
-        probe = Connection(url, arguments.ca_certificates, verify=True)
-        if _wants_credentials(probe):
-            user, password = _credentials()
-            probe.set_credentials(user, password)
-            client.set_credentials(user, password)
-            if _wants_credentials(probe):
-                raise ValueError(f"{probe.url} knows no user {user!r} with this password.")
-        return _deploy_all(client, probe.url)
+        return _deploy_all(signed_in(url, arguments.ca_certificates), url.rstrip("/"))
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
@@ -73,6 +65,44 @@ def server_url(config: Path | None, environ: Mapping[str, str]) -> str:
     return f"{protocol.lower()}://localhost:{port}"
 
 
+def signed_in(
+    url: str,
+    ca_certificates: str | None = None,
+    credentials: Callable[[], tuple[str, str]] | None = None,
+) -> Client:
+    """Return a client that may enter. `credentials` gives user name and password if the server
+    wants them; without it they are asked for.
+
+    Raises ValueError for wrong ones, ResponseError and requests' errors.
+    """
+    client = Client(url, ca_certificates=ca_certificates)
+    probe = Connection(url, ca_certificates, verify=True)
+    if _wants_credentials(probe):
+        user, password = (credentials or ask_credentials)()
+        probe.set_credentials(user, password)
+        client.set_credentials(user, password)
+        if _wants_credentials(probe):
+            raise ValueError(f"{probe.url} knows no user {user!r} with this password.")
+    return client
+
+
+def deploy(client: Client, each: Predeployed) -> None:
+    """Deploy one of them, or a new version of it. Raises what the client raises."""
+    # The function itself travels, not the name of a module that the server may have otherwise.
+    cloudpickle.register_pickle_by_value(tabpy.models.scripts)
+    try:
+        client.deploy(
+            each.name,
+            each.function,
+            each.description,
+            override=True,
+            is_public=True,
+            requirements=each.requirements,
+        )
+    finally:
+        cloudpickle.unregister_pickle_by_value(tabpy.models.scripts)
+
+
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tabpy-deploy-models",
@@ -103,7 +133,8 @@ def _wants_credentials(probe: Connection) -> bool:
     return False
 
 
-def _credentials() -> tuple[str, str]:
+def ask_credentials() -> tuple[str, str]:
+    """Ask at the terminal, or read two lines of standard input. Raises ValueError for none."""
     user = password = ""  # not known yet # nosec B105
     try:
         if sys.stdin is None:  # closed by the caller
@@ -126,34 +157,22 @@ def _credentials() -> tuple[str, str]:
 
 
 def _deploy_all(client: Client, url: str) -> int:
-    # The function itself travels, not the name of a module that the server may have otherwise.
-    cloudpickle.register_pickle_by_value(tabpy.models.scripts)
     failed = []
-    try:
-        for number, each in enumerate(PREDEPLOYED, start=1):
-            name = each.name
-            print(f"{number}/{len(PREDEPLOYED)} {name} ... ", end="", flush=True)
-            try:
-                with warnings.catch_warnings(record=True) as remarks:
-                    warnings.simplefilter("always")
-                    client.deploy(
-                        name,
-                        each.function,
-                        each.description,
-                        override=True,
-                        is_public=True,
-                        requirements=each.requirements,
-                    )
-                version = client.get_endpoints()[name]["version"]
-            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-                print(f"failed: {_one_line(error)}")
-                failed.append(name)
-            else:
-                print(f"deployed, version {version}")
-                for remark in remarks:
-                    print(f"    {remark.message}")
-    finally:
-        cloudpickle.unregister_pickle_by_value(tabpy.models.scripts)
+    for number, each in enumerate(PREDEPLOYED, start=1):
+        name = each.name
+        print(f"{number}/{len(PREDEPLOYED)} {name} ... ", end="", flush=True)
+        try:
+            with warnings.catch_warnings(record=True) as remarks:
+                warnings.simplefilter("always")
+                deploy(client, each)
+            version = client.get_endpoints()[name]["version"]
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            print(f"failed: {_one_line(error)}")
+            failed.append(name)
+        else:
+            print(f"deployed, version {version}")
+            for remark in remarks:
+                print(f"    {remark.message}")
     print(f"{len(PREDEPLOYED) - len(failed)} of {len(PREDEPLOYED)} deployed to {url}.")
     if failed:
         print(f"Not deployed: {', '.join(failed)}.")

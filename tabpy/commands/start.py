@@ -120,7 +120,12 @@ def start_fork_server(chosen: Settings, rules: ScriptRules) -> "ForkServerProces
     from tabpy.tabpy_server.workers.fork_server.environment import script_environment
     from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 
-    environment = script_environment(os.environ)
+    environment, withheld = script_environment(os.environ, chosen)
+    if withheld:
+        logger.warning(
+            "TABPY_SCRIPT_ENV: scripts don't get %s, which has a secret of this server's in it.",
+            ", ".join(withheld),
+        )
     try:
         prepared = confining.prepare(rules)
     except OSError as error:
@@ -172,7 +177,7 @@ def serve(
         may_open=may_open,
         confined=parts.complete,
     )
-    service = server_info.read(chosen.state_path)
+    service = server_info.read(chosen.tabpy_state_path)
     state = PreforkState(chosen, service, sign_in.gate, parts, certificate)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:

@@ -20,7 +20,8 @@ _HOW_TO_GIVE_IT = """\
 Without -p the password is asked for, twice and unseen; an empty answer has one generated.
 In a script, one line of standard input is the password; without any, one is generated.
 Only a generated password is printed: alone, on standard output.
-With --may and without -p, update changes the rights alone."""
+With --may and without -p, update changes the rights alone.
+To add a user who is there already, with the same password, changes nothing and is no failure."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,11 +59,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _set_password(arguments: argparse.Namespace) -> None:
     adding = arguments.command == "add"
+    password = arguments.password
+    at_terminal = sys.stdin is not None and sys.stdin.isatty()
+    if password is None and not at_terminal:
+        password = _piped()
+    if adding and password is not None and _is_there(arguments, password):
+        _say(f"User {arguments.name} is in {arguments.file} already, with this password.")
+        return
     # Before the question, not after two answers.
     password_file.check_user(arguments.file, arguments.name, exists=not adding)
-    password = arguments.password
-    if password is None:
-        password = _password_from_standard_input(arguments.name)
+    if password is None and at_terminal:
+        password = _ask(arguments.name)
     generated = password is None
     if password is None:
         password = "".join(secrets.choice(_ALPHABET) for _ in range(_GENERATED_LENGTH))
@@ -78,13 +85,27 @@ def _set_password(arguments: argparse.Namespace) -> None:
         _show(password)
 
 
-def _password_from_standard_input(name: str) -> str | None:
-    """Return the password typed or piped; None to have one generated."""
+def _is_there(arguments: argparse.Namespace, password: str) -> bool:
+    """Say whether adding the user would change nothing.
+
+    A container's start script adds its user each time it starts.
+    """
+    try:
+        user = password_file.read(arguments.file).get(password_hashes.fold(arguments.name))
+    except FileNotFoundError:
+        return False
+    return (
+        user is not None
+        and arguments.may in (None, user.rights)
+        and password_hashes.verify(user.encoded, arguments.name, password)
+    )
+
+
+def _piped() -> str | None:
+    """Return the line of standard input that is the password; None to have one generated."""
     if sys.stdin is None:  # closed by the caller
         return None
     try:
-        if sys.stdin.isatty():
-            return _ask(name)
         line = sys.stdin.readline()
     except UnicodeDecodeError:
         # The error's own text holds a byte of the password.
@@ -96,6 +117,7 @@ def _password_from_standard_input(name: str) -> str | None:
 
 
 def _ask(name: str) -> str | None:
+    """Return the password typed, twice; None to have one generated."""
     try:
         password = getpass.getpass(f"Password for {name} (empty to have one generated): ")
         if not password:
@@ -103,6 +125,9 @@ def _ask(name: str) -> str | None:
         again = getpass.getpass("The same again: ")
     except EOFError:
         raise ValueError("No password given; nothing has changed.") from None
+    except UnicodeDecodeError:
+        # The error's own text holds a byte of the password.
+        raise ValueError("The password isn't valid text in the terminal's encoding.") from None
     if password != again:
         raise ValueError("The two passwords differ; nothing has changed.")
     return password

@@ -64,9 +64,9 @@ class KeysUnavailableError(TabPyError):
 
 
 class TooManySignInsError(TabPyError):
-    """Too many failed sign-ins; the next may be tried in `wait` seconds."""
+    """More sign-ins than can be looked at; the next may be tried in `wait` seconds."""
 
-    message = "Too many failed sign-ins from this address."
+    message = "Too many failed sign-ins as this user from this address."
 
     def __init__(self, wait: float) -> None:
         super().__init__(wait)

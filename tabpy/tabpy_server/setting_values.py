@@ -18,6 +18,7 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TLS_VERSIONS = ("TLSv1_2", "TLSv1_3")  # as Python's ssl.TLSVersion calls them
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+VARIABLE = re.compile(r"[A-Za-z_*][A-Za-z0-9_.*()]*")
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
 
 
@@ -43,9 +44,9 @@ def port(value: str) -> int:
 def own_address(value: str) -> str:
     """Read an address to listen on."""
     try:
-        return str(ipaddress.IPv4Address(value))
+        return str(ipaddress.ip_address(value))
     except ValueError:
-        raise ValueError("an IPv4 address, such as 127.0.0.1") from None
+        raise ValueError("an address of this machine, such as 127.0.0.1 or ::1") from None
 
 
 def proxies(value: str) -> str:
@@ -169,6 +170,17 @@ def paths(value: str) -> tuple[str, ...]:
         if not Path(each).is_absolute():
             raise ValueError(f"absolute paths with '{os.pathsep}' between them")
     return found
+
+
+def variables(value: str) -> tuple[str, ...]:
+    """Read names of environment variables separated by commas, with `*` for any characters; empty:
+    none. The server's own can't be named."""
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not all(VARIABLE.fullmatch(name) for name in names):
+        raise ValueError("names of variables separated by commas, * for any characters")
+    if any(name.upper().startswith("TABPY_") for name in names):
+        raise ValueError("names that don't begin with TABPY_: those are the server's own")
+    return names
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 
-from tabpy.tabpy_server import config_file, machine, package_files
+from tabpy.tabpy_server import config_file, machine, package_files, platform_names
 from tabpy.tabpy_server import setting_values as values
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.isolation import Isolation
@@ -20,7 +20,7 @@ from tabpy.tabpy_server.package_files import DEFAULT_CONFIG, OUR_PAGE
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.setting_field import optional_path, setting, worked_out
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - a server is there to be reached # nosec B104
+EVERYWHERE = "::"
 WEB_PROCESSES = 2
 
 
@@ -138,6 +138,12 @@ class Settings:
         30.0,
         "seconds a script may take, waiting included",
     )
+    query_timeout: float = setting(
+        "TABPY_QUERY_TIMEOUT",
+        values.positive,
+        300.0,
+        "seconds a call of a deployed function may take, and loading one",
+    )
     gzip_enable: bool = setting("TABPY_GZIP_ENABLE", values.flag, True, "gzip in requests")
     arrow_enable: bool = setting("TABPY_ARROW_ENABLE", values.flag, False, "Arrow Flight for Prep")
     oauth_enabled: bool = setting("TABPY_OAUTH_ENABLED", values.flag, False, "JWT bearer tokens")
@@ -211,6 +217,12 @@ class Settings:
     script_network: bool = setting(
         "TABPY_SCRIPT_NETWORK", values.flag, True, "whether scripts may use the network"
     )
+    script_env: tuple[str, ...] = setting(
+        "TABPY_SCRIPT_ENV",
+        values.variables,
+        (),
+        "more variables of the environment that scripts may see, * for any characters",
+    )
     script_isolation: Isolation = setting(
         "TABPY_SCRIPT_ISOLATION",
         values.isolation,
@@ -231,7 +243,7 @@ class Settings:
         "whose X-Forwarded headers count, or *",
     )
     database_url: str = setting(
-        "DATABASE_URL",
+        "TABPY_DATABASE_URL",
         values.postgres,
         "",
         "the Postgres that keeps deployed functions",
@@ -270,6 +282,20 @@ class Settings:
         return self.transfer_protocol == "https"
 
     @property
+    def secrets(self) -> list[str]:
+        """Return the values that nobody may see; "" for one that isn't set."""
+        return [str(getattr(self, each.name) or "") for each in fields(self) if not each.repr]
+
+    @property
+    def tabpy_state_path(self) -> Path:
+        """Return where TabPy's `state.ini` is looked for: in the state folder or, where nobody
+        named one, in our package, which TabPy used, and over which this version was installed."""
+        left = package_files.PACKAGE
+        if "TABPY_STATE_PATH" in self.explicit or (self.state_path / "state.ini").is_file():
+            return self.state_path
+        return left if (left / "state.ini").is_file() else self.state_path
+
+    @property
     def drain_timeout(self) -> float:
         """Seconds a stopping server waits for its scripts: Heroku kills it after 30, and the reply
         has to be out before."""
@@ -303,6 +329,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     """
     file = Path(config) if config is not None else DEFAULT_CONFIG
     in_file = _read(file, environment)
+    environment, warnings = platform_names.without_services(environment)
     known = {each.metadata["key"]: each for each in fields(Settings) if each.metadata}
     on_heroku = "DYNO" in environment
     given: dict[str, object] = {}
@@ -310,8 +337,8 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     for key, each in known.items():
         if key in environment:
             value, source = environment[key], "the environment"
-        elif key == "TABPY_PORT" and on_heroku and "PORT" in environment:
-            value, source = environment["PORT"], "the environment (PORT)"
+        elif on_heroku and (name := platform_names.ON_HEROKU.get(key)) in environment:
+            value, source = environment[name], f"the environment ({name})"
         elif key in in_file:
             value, source = in_file[key], str(file)
         else:
@@ -322,7 +349,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     settings = _with_defaults(given, on_heroku=on_heroku, explicit=frozenset(explicit))
     _refuse_not_built(settings, known)
     _refuse_https_on_heroku(settings)
-    warnings = _unknown({*in_file, *environment}, {*known})
+    warnings += _unknown({*in_file, *environment}, {*known})
     if settings.certificate_file is not None and not settings.speaks_https:
         warnings.append(
             "TABPY_CERTIFICATE_FILE is set, but TABPY_TRANSFER_PROTOCOL isn't 'https': what is "
@@ -363,7 +390,8 @@ def _with_defaults(
     likely = PRELOAD_ON_A_DYNO if on_heroku else Settings.preload
     defaults: dict[str, object] = {"preload": tuple(filter(_is_installed, likely))}
     if on_heroku:
-        defaults["evaluate_timeout"] = 25.0  # Heroku's router gives up after 30 s
+        # Heroku's router gives up after 30 s.
+        defaults["evaluate_timeout"] = defaults["query_timeout"] = 25.0
         defaults["trusted_proxies"] = "*"  # nobody else can reach a dyno
     settings = Settings(
         **{**defaults, **given},  # type: ignore[arg-type] # each parser has its field's type

@@ -13,6 +13,7 @@ from tabpy.tabpy_tools.rest import ResponseError
 from tabpy.tabpy_tools.schema import is_inferred, schema_of
 from tabpy.tabpy_tools.upload import Upload
 
+_OF_TABPY_2 = "Failed to decode input body"  # how it answers multipart/form-data
 _TIMEOUT = 300.0  # seconds, for a large archive and a slow import
 
 
@@ -52,7 +53,8 @@ def send(  # noqa: PLR0913 - what there is to say of a function
     """Deploy an archive as the endpoint `name`, in place of the one that was found.
 
     A schema that somebody wrote stays, where there is no new one. Warns of functions that the
-    server's Python can't load. Raises what `Connection.ask` raises.
+    server's Python can't load. Raises what `Connection.ask` raises, and RuntimeError for a server
+    of TabPy 2.
     """
     if archive.compiled:
         _warn_of_other_python(connection, archive)
@@ -74,11 +76,20 @@ def send(  # noqa: PLR0913 - what there is to say of a function
         "python": archive.python,
         "packages": archive.packages,
     }
-    answer = connection.ask(
-        *place(name, found),
-        body=Upload(metadata, archive.file, archive.size),
-        read_timeout=_TIMEOUT,
-    )
+    try:
+        answer = connection.ask(
+            *place(name, found),
+            body=Upload(metadata, archive.file, archive.size),
+            read_timeout=_TIMEOUT,
+        )
+    except ResponseError as error:
+        if error.message != _OF_TABPY_2:
+            raise
+        raise RuntimeError(
+            f"{connection.url} is a server of TabPy 2, which doesn't take what this client sends: "
+            "upgrade the server first, or deploy with its own client (pip install 'tabpy<3', in an "
+            "environment of its own)."
+        ) from error
     calculation = calculation_of(name, query_object.custom_query, schema or stored)
     return Deployment(
         name,

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from tabpy.tabpy_tools.unfit import UnfitError
 from tabpy.tabpy_tools.values import (
     OPTIONS,
     PLAIN,
-    UnfitError,
     converted,
     plain,
     prepared,

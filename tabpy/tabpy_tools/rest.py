@@ -27,7 +27,10 @@ class ResponseError(RuntimeError):
             reply = None
         if isinstance(reply, dict) and "message" in reply:
             self.message = str(reply["message"])
-            self.info = str(reply["info"]) if reply.get("info") else None
+            info = reply.get("info")
+            if isinstance(info, dict):  # of a function that failed
+                info = info.get("error")
+            self.info = str(info) if info else None
             self.printed = str(reply.get("printed", ""))
             self.trace = str(reply.get("trace", ""))
         elif response.is_redirect:

@@ -11,39 +11,31 @@ import enum
 import math
 import sys
 import uuid
-from collections.abc import Callable, Iterator, KeysView, Mapping, ValuesView
+from array import array
+from collections import deque
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    ValuesView,
+)
+from fractions import Fraction
+from pathlib import PurePath
 from typing import Any
 
 import orjson
+
+from tabpy.tabpy_tools.library_values import from_numpy, from_pandas
+from tabpy.tabpy_tools.unfit import UnfitError, an
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 DEPTH = 400  # lists in lists; Python's own limit is not far
 # What orjson makes of numpy's NaT, by its unit; of one among other values, since it is asked first
 # about whole columns (see `prepared`).
 NAT = (b'"1970-01-01T00:00:00"', b'"1677-09-21T00:12:43.145224"')
-BETTER = "numbers, strings, booleans, None, or lists of them"
-
-
-class UnfitError(Exception):
-    """A value has no form in JSON: `what` says which, or `cause` is what the value itself raised.
-
-    All else that this module raises is a mistake of its own.
-    """
-
-    def __init__(
-        self, what: str = "", better: str = BETTER, *, cause: BaseException | None = None
-    ) -> None:
-        super().__init__(what)
-        self._what = what
-        self._better = better
-        self._cause = cause
-
-    def reason(self, said: str = "The script returned", do: str = "return") -> BaseException:
-        """Return the exception for the value's author, who `said` it and should `do` another."""
-        return self._cause or TypeError(f"{said} {self._what}: {do} {self._better}.")
-
-    def __str__(self) -> str:
-        return str(self.reason())
 
 
 def quick(value: Any) -> bytes | None:
@@ -101,7 +93,7 @@ def prepared(value: Any, depth: int = 0) -> Any:
         return _ask(list, value)
     dtype = getattr(value, "dtype", None) if _library(value) == "numpy" else None
     if dtype is not None and dtype.kind in "mM":
-        return _ask(_from_numpy, value)
+        return _ask(from_numpy, value)
     return value
 
 
@@ -124,10 +116,10 @@ def _convert(value: Any) -> Any:
             return _ask(converter, value)
     library = _library(value)
     if library == "pandas":
-        return _ask(_from_pandas, value)
+        return _ask(from_pandas, value)
     if library == "numpy":
-        return _ask(_from_numpy, value)
-    raise UnfitError(f"{_an(type(value).__name__)}, which has no form in JSON")
+        return _ask(from_numpy, value)
+    raise UnfitError(f"{an(type(value).__name__)}, which has no form in JSON")
 
 
 def _ask(converter: Callable[[Any], Any], value: Any) -> Any:
@@ -147,45 +139,29 @@ def _library(value: Any) -> str:
 
 PLAIN = (str, int, float, bool, type(None))  # long lists of these are Tableau's columns
 EXACTLY_PLAIN = frozenset(PLAIN)
-LAZY = (Iterator, range, KeysView, ValuesView)
+LAZY = (Iterator, range, KeysView, ValuesView, ItemsView)
+
+
+def _ordered(value: Iterable[Any]) -> list[Any]:
+    """Return a set as a list, in the order of its elements if they have one."""
+    try:
+        return sorted(value)
+    except TypeError:
+        return list(value)
+
+
 CONVERTERS: Mapping[type | tuple[type, ...], Callable[[Any], Any]] = {
     decimal.Decimal: float,
     datetime.timedelta: lambda value: value.total_seconds(),
+    tuple: list,  # one with names, such as scipy's results: orjson takes only plain ones
+    float: float.__float__,  # a subclass
+    (bytes, bytearray, memoryview): lambda value: bytes(value).decode(),
+    (set, frozenset): _ordered,
+    (deque, array): list,
+    Fraction: float,
+    PurePath: str,
     LAZY: list,
 }
-
-
-def _from_pandas(value: Any) -> Any:
-    name = type(value).__name__
-    if name == "DataFrame":
-        if not value.columns.is_unique:
-            twice = value.columns[value.columns.duplicated()][0]
-            raise UnfitError(
-                f"a DataFrame with several columns {twice!r}, which has no form in JSON"
-            )
-        return {str(column): _from_pandas(value[column]) for column in value.columns}
-    if name in ("NAType", "NaTType"):
-        return None
-    if name == "Timestamp":
-        return value.isoformat()
-    if hasattr(value, "tolist"):  # Series, Index and the extension arrays
-        return value.tolist()
-    return str(value)  # Period, Interval, Timedelta: their text is what a person would write
-
-
-def _from_numpy(value: Any) -> Any:
-    if not hasattr(value, "dtype") or value.dtype.kind in "cV":
-        raise UnfitError(
-            f"numpy values of type {type(value).__name__}, which have no form in JSON",
-            "real numbers or strings",
-        )
-    if value.dtype.kind == "M":
-        return value.astype("M8[us]").tolist()  # microseconds: what Python's datetime can hold
-    if value.dtype.kind == "m":
-        return value.astype("m8[us]").tolist()
-    if value.dtype.char == "g":  # a long double's own list is of long doubles
-        return value.astype(float).tolist()
-    return value.tolist()
 
 
 Number = Callable[[float], float | None]
@@ -257,6 +233,8 @@ def _key(key: Any) -> str:
     """Return a dictionary's key as it is in JSON."""
     if isinstance(key, str):
         return str.__str__(key)  # as in `NATIVE`
+    if isinstance(key, bytes):
+        return str(_ask(bytes.decode, key))
     try:
         encoded = orjson.dumps({key: None}, option=OPTIONS)
     except orjson.JSONEncodeError:
@@ -267,9 +245,5 @@ def _key(key: Any) -> str:
 
 def _check_depth(value: Any, depth: int) -> None:
     if depth > DEPTH:
-        name = _an(type(value).__name__)
+        name = an(type(value).__name__)
         raise UnfitError(f"{name} that contains itself or is nested too deeply")
-
-
-def _an(name: str) -> str:
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

@@ -119,6 +119,19 @@ def test_half_a_user_is_no_user(settings: dict[str, Any], message: str) -> None:
     assert "fake" not in str(refused.value)
 
 
+@pytest.mark.parametrize("half", [{"password": "fake"}, {"username": "bob"}])
+def test_beside_a_file_that_somebody_named_half_a_user_is_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture, half: dict[str, Any]
+) -> None:  # differences 8: start scripts have such variables for tabpy-user
+    file = folder / "users.txt"
+    password_file.add(file, "ann", hash_password("ann", "fake", CHEAPEST))
+    found = resolve(pwd_file=file, explicit=frozenset({"TABPY_PWD_FILE"}), **half)
+    assert found.users == ("ann",)
+    [warning] = caplog.messages
+    assert "TABPY_USERNAME and TABPY_PASSWORD go together" in warning
+    assert "fake" not in warning
+
+
 # --- rights ---
 
 
@@ -269,4 +282,38 @@ def test_a_named_file_that_cannot_be_used_is_an_error(
 ) -> None:
     make(folder / "work" / "mine.txt")
     with pytest.raises(StartError, match=rf"^TABPY_PWD_FILE.*mine\.txt.*{message}"):
-        resolve(**ANN, **NAMED, pwd_file=Path("mine.txt"))
+        resolve(**NAMED, pwd_file=Path("mine.txt"), may_generate=True, may_open=True)
+
+
+def test_a_line_that_is_wrong_keeps_out_nobody_of_the_other_lines(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:  # differences 26: TabPy's own tabpy-user wrote such lines
+    file = folder / "work" / "mine.txt"
+    file.write_text(f"émile {PAOLO_PBKDF2}\ng:h {PAOLO_PBKDF2}\nann {PAOLO_PBKDF2[:-1]}\n")
+    hash_of_bob = hash_password("bob", "x", CHEAPEST)
+    with file.open("a") as lines:
+        lines.write(f"bob {hash_of_bob}\n")
+    found = resolve(**NAMED, pwd_file=Path("mine.txt"))
+    assert found.users == ("bob",)
+    assert admits(found, "bob", "x")
+    problems = [each for each in caplog.messages if "this doesn't count" in each]
+    assert [f"line {row}" in each for row, each in enumerate(problems, 1)] == [True] * 3
+    assert PAOLO_PBKDF2[:20] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_named"),
+    [
+        ({}, True),
+        ({"on_heroku": True}, False),
+        ({"explicit": frozenset({"TABPY_PWD_FILE"})}, False),
+    ],
+    ids=["anywhere", "on Heroku", "with a file that somebody named"],
+)
+def test_who_answered_y_to_tabpys_question_reads_which_flag_it_is_now(
+    folder: Path, settings: dict[str, Any], is_named: bool
+) -> None:  # differences 29: `echo y | tabpy`
+    (folder / "work" / "tabpypwd.txt").touch()
+    with pytest.raises(StartError) as refused:
+        resolve(**settings)
+    assert ("--disable-auth-warning" in str(refused.value)) is is_named

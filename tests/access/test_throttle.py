@@ -1,13 +1,12 @@
-"""How long an address has to wait after failures."""
+"""How long somebody who guesses at a name from an address has to wait."""
 
 import multiprocessing
 import sys
-from itertools import pairwise
 
 import pytest
 
 from tabpy.tabpy_server.access import throttle
-from tabpy.tabpy_server.access.throttle import FIRST_DELAY, FORGET, FREE, LAST_DELAY, Throttle
+from tabpy.tabpy_server.access.throttle import FORGET, FREE, MOST, PAUSE, Throttle
 
 
 class Clock:
@@ -25,78 +24,79 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def fail(throttled: Throttle, address: str, times: float) -> None:
-    """Book tries that aren't refunded, as long as they aren't refused."""
+NAME = "ann"
+ADDRESS = "192.0.2.1"
+
+
+def fail(throttled: Throttle, address: str, times: float, name: str = NAME) -> None:
+    """Book tries that aren't refunded."""
     for _ in range(int(times)):
-        throttled.book(address)
+        throttled.book(name, address)
 
 
 def failures(throttled: Throttle, address: str, clock: Clock) -> int:
-    offset, key = throttled._place(address)
+    offset, key = throttled._place(NAME, address)
     return round(throttled._read(offset, key, clock.now)[0])
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_few_failures_cost_nothing() -> None:
+def test_failures_that_people_and_workbooks_make_cost_nothing() -> None:
     throttled = Throttle()
-    assert [throttled.book("192.0.2.1") for _ in range(int(FREE))] == [0.0] * int(FREE)
-    assert throttled.book("192.0.2.1") == FIRST_DELAY
+    assert [throttled.book(NAME, ADDRESS) for _ in range(int(FREE))] == [0.0] * int(FREE)
 
 
-def test_each_further_failure_doubles_the_wait(clock: Clock) -> None:
+@pytest.mark.usefixtures("clock")
+def test_after_these_there_is_a_pause_between_one_try_and_the_next() -> None:
     throttled = Throttle()
-    fail(throttled, "192.0.2.1", FREE)
-    waits = []
-    for _ in range(4):
-        waits.append(throttled.book("192.0.2.1"))
-        clock.now += waits[-1]
-    assert waits[0] == FIRST_DELAY
-    for shorter, longer in pairwise(waits):
-        assert 1.5 * shorter < longer <= 2 * shorter
+    fail(throttled, ADDRESS, FREE)
+    assert [throttled.book(NAME, ADDRESS) for _ in range(4)] == [0, PAUSE, 2 * PAUSE, 3 * PAUSE]
 
 
-def test_tries_at_the_same_time_queue_up_as_if_each_had_failed_and_the_queue_has_an_end(
-    clock: Clock,
-) -> None:
+def test_who_comes_after_a_pause_does_not_wait(clock: Clock) -> None:
     throttled = Throttle()
-    fail(throttled, "192.0.2.1", FREE)
-    waits = [throttled.book("192.0.2.1") for _ in range(100)]
-    in_line = [wait for wait in waits if wait <= LAST_DELAY]
-    assert in_line == [FIRST_DELAY * (2**turn - 1) for turn in range(1, len(in_line) + 1)]
-    assert len(in_line) == 4
-    assert all(wait > LAST_DELAY for wait in waits[len(in_line) :])
-    assert failures(throttled, "192.0.2.1", clock) == FREE + len(in_line), (
-        "refused ones don't count"
-    )
+    fail(throttled, ADDRESS, FREE + 1)
+    clock.now += PAUSE
+    assert throttled.book(NAME, ADDRESS) == 0.0
+
+
+def test_a_guesser_gets_7200_tries_an_hour_beside_the_first_ones(clock: Clock) -> None:
+    throttled = Throttle()
+    start, tries = clock.now, 0
+    while clock.now < start + 3600:
+        clock.now += throttled.book(NAME, ADDRESS)
+        tries += 1
+    assert tries == pytest.approx(7200 + FREE, abs=2)
 
 
 def test_failures_are_forgotten(clock: Clock) -> None:
     throttled = Throttle()
-    for _ in range(100):
-        clock.now += throttled.book("192.0.2.1")
-    assert failures(throttled, "192.0.2.1", clock) > throttle.MOST - 1
-    clock.now += LAST_DELAY
-    assert throttled.book("192.0.2.1") == LAST_DELAY
-    clock.now += FORGET * throttle.MOST
-    assert throttled.book("192.0.2.1") == 0.0
+    fail(throttled, ADDRESS, 1000)
+    assert failures(throttled, ADDRESS, clock) == MOST
+    clock.now += FORGET * (MOST - FREE + 1)
+    fail(throttled, ADDRESS, 2)
+    assert throttled.book(NAME, ADDRESS) == PAUSE
+    clock.now += FORGET * MOST
+    assert [throttled.book(NAME, ADDRESS) for _ in range(int(FREE))] == [0.0] * int(FREE)
 
 
 def test_what_was_right_does_not_count(clock: Clock) -> None:
     throttled = Throttle()
     for _ in range(100):
-        assert throttled.book("192.0.2.1") == 0.0
-        throttled.refund("192.0.2.1")
-    fail(throttled, "192.0.2.1", 2)
-    throttled.refund("192.0.2.1")
-    assert failures(throttled, "192.0.2.1", clock) == 1
+        assert throttled.book(NAME, ADDRESS) == 0.0
+        throttled.refund(NAME, ADDRESS)
+    fail(throttled, ADDRESS, 2)
+    throttled.refund(NAME, ADDRESS)
+    assert failures(throttled, ADDRESS, clock) == 1
 
 
 @pytest.mark.usefixtures("clock")
-def test_other_addresses_do_not_wait() -> None:
+def test_neither_other_addresses_nor_other_names_wait() -> None:
     throttled = Throttle()
-    fail(throttled, "192.0.2.1", 100)
-    assert throttled.book("192.0.2.2") == 0.0
-    assert throttled.book("2001:db8::1") == 0.0
+    fail(throttled, ADDRESS, 100)
+    assert throttled.book(NAME, ADDRESS) > 0.0
+    assert throttled.book(NAME, "192.0.2.2") == 0.0
+    assert throttled.book(NAME, "2001:db8::1") == 0.0
+    assert throttled.book("bob", ADDRESS) == 0.0
 
 
 @pytest.mark.usefixtures("clock")
@@ -111,27 +111,25 @@ def test_other_addresses_do_not_wait() -> None:
 )
 def test_a_network_of_ipv6_is_one_address(address: str, same: str, other: str) -> None:
     throttled = Throttle()
-    fail(throttled, address, FREE)
-    assert throttled.book(same) > 0
-    assert throttled.book(other) == 0.0
+    fail(throttled, address, FREE + 1)
+    assert throttled.book(NAME, same) > 0
+    assert throttled.book(NAME, other) == 0.0
 
 
 @pytest.mark.usefixtures("clock")
-def test_an_address_that_lands_in_anothers_place_has_its_own_count(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_lands_in_anothers_place_has_its_own_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "SLOTS", 1)  # so they all do
     throttled = Throttle()
-    fail(throttled, "192.0.2.1", 100)
-    throttled.refund("192.0.2.2")  # changes nothing
-    assert throttled.book("192.0.2.1") > 0.0
-    assert throttled.book("192.0.2.2") == 0.0
-    assert throttled.book("192.0.2.1") == 0.0  # its count had to go
+    fail(throttled, ADDRESS, 100)
+    throttled.refund(NAME, "192.0.2.2")  # changes nothing
+    assert throttled.book(NAME, ADDRESS) > 0.0
+    assert throttled.book(NAME, "192.0.2.2") == 0.0
+    assert throttled.book(NAME, ADDRESS) == 0.0  # its count had to go
 
 
-def test_nobody_can_work_out_which_addresses_share_a_place() -> None:
+def test_nobody_can_work_out_which_ones_share_a_place() -> None:
     addresses = [f"192.0.2.{number}" for number in range(8)]
-    places = [[Throttle()._place(address) for address in addresses] for _ in range(2)]
+    places = [[Throttle()._place(NAME, address) for address in addresses] for _ in range(2)]
     assert places[0] != places[1]
 
 
@@ -141,8 +139,8 @@ def test_nobody_can_work_out_which_addresses_share_a_place() -> None:
 def test_processes_forked_later_share_the_count() -> None:
     throttled = Throttle()
     process = multiprocessing.get_context("fork").Process(
-        target=fail, args=(throttled, "192.0.2.1", FREE + 1)
+        target=fail, args=(throttled, ADDRESS, FREE + 1)
     )
     process.start()
     process.join()
-    assert throttled.book("192.0.2.1") > 0
+    assert throttled.book(NAME, ADDRESS) > 0

@@ -54,9 +54,20 @@ def test_they_are_those_of_the_file_and_those_beside_it(file: Path) -> None:
 def test_a_file_that_cannot_be_used_is_an_error_at_the_start(file: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Users(file.with_name("none.txt"), {})
-    file.write_text("ann no-hash\n")
+    file.write_text("ann no-hash\n", encoding="utf-16")
     with pytest.raises(PasswordFileError):
         Users(file, {})
+
+
+def test_a_line_that_is_wrong_at_the_start_does_not_count_and_is_named(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:  # differences 26
+    file.write_text(f"g:h {HASH}\nann {HASH}\n")
+    known = Users(file, {"bob": User(HASH)})
+    assert known.current() == {"ann": User(HASH), "bob": User(HASH)}
+    [problem] = known.problems
+    assert "line 1: a user name is printable ASCII without colons" in problem
+    assert problem in caplog.text
 
 
 def test_as_long_as_nothing_changes_it_is_the_same_object(file: Path, clock: Clock) -> None:

@@ -88,6 +88,7 @@ class House(Server):
                 "TMPDIR": str(self.own / "tmp"),
                 "PYTHONPATH": str(self.app),
                 "LD_LIBRARY_PATH": str(interpreter / "lib"),
+                "TABPY_ADDRESS": "0.0.0.0",  # so that [::1] is there to be taken
                 "TABPY_USERNAME": "carol",
                 "TABPY_PASSWORD": SECRET,
                 "TABPY_EVALUATE_TIMEOUT": "10",

@@ -92,6 +92,15 @@ def test_an_error_of_an_undebugged_function_has_neither(fake: FakeServer) -> Non
     assert (raised.value.printed, raised.value.trace) == ("", "")
 
 
+def test_the_text_of_a_function_that_failed_is_read_from_its_object(fake: FakeServer) -> None:
+    # differences, section 2
+    info = {"type": "QueryFailed", "uri": "f", "error": "KeyError : 'x'"}
+    fake.answers["POST /query/f"] = Answer({"message": "no", "info": info}, 500)
+    with pytest.raises(ResponseError) as raised:
+        Client(fake.url).query("f")
+    assert raised.value.info == "KeyError : 'x'"
+
+
 def test_on_a_server(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     client = server.client()
     assert client.evaluate("print(len(_arg1))\nreturn sum(_arg1)", [1, 2.5]) == 3.5

@@ -168,6 +168,17 @@ def test_the_servers_refusal_is_told(server: FakeServer, client: Client) -> None
         client.deploy("add", add)
 
 
+@pytest.mark.parametrize("way", ["POST /endpoints", "PUT /endpoints/add"])
+def test_a_server_of_tabpy_2_is_called_so(server: FakeServer, client: Client, way: str) -> None:
+    # differences 37
+    told = {"message": "Failed to decode input body", "info": "'utf-8' codec can't decode byte"}
+    server.answers[way] = Answer(told, 400)
+    if way.startswith("PUT"):
+        server.answers["GET /endpoints/add"] = Answer({"version": 1})
+    with pytest.raises(RuntimeError, match=r"is a server of TabPy 2, .* upgrade the server first"):
+        client.deploy("add", add, override=True)
+
+
 def test_the_servers_remark_is_shown_to_the_deployer(server: FakeServer, client: Client) -> None:
     remark = {"X-TabPy-Warning": "numpy is 2.3 there and 2.4 here"}
     server.answers["POST /endpoints"] = Answer({"add": {}}, 201, remark)

@@ -114,5 +114,5 @@ def test_a_description_that_does_not_match_is_refused(
 
 
 def test_a_value_without_json_form_is_refused() -> None:
-    with pytest.raises(TypeError, match="You gave a set, which has no form in JSON"):
-        generate_schema({1}, 1)
+    with pytest.raises(TypeError, match="You gave an object, which has no form in JSON"):
+        generate_schema(object(), 1)

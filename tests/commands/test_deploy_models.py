@@ -116,7 +116,7 @@ def piped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy_models, "_credentials", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(deploy_models, "ask_credentials", lambda: pytest.fail("asked"))
 
 
 class Terminal(io.StringIO):
@@ -214,7 +214,7 @@ class TestCredentials:
 
     def test_spaces_belong_to_the_password(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", io.StringIO(f"{USER}\r\n {PASSWORD} \r\n"))
-        assert deploy_models._credentials() == (USER, f" {PASSWORD} ")
+        assert deploy_models.ask_credentials() == (USER, f" {PASSWORD} ")
 
     @pytest.mark.parametrize("stdin", [None, io.StringIO(""), io.StringIO("paolo\n"), Terminal("")])
     def test_missing_ones_are_explained(
@@ -234,7 +234,7 @@ class TestCredentials:
         def interrupt() -> tuple[str, str]:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(deploy_models, "_credentials", interrupt)
+        monkeypatch.setattr(deploy_models, "ask_credentials", interrupt)
         assert main(["--url", server.url]) == 130
 
 
@@ -309,7 +309,7 @@ class TestServerUrl:
             ("[TabPy]\nTABPY_PORT = web", "TABPY_PORT .* not 'web'"),
             ("[TabPy]\nTABPY_PORT = 65536", "TABPY_PORT .* not '65536'"),
             ("[TabPy]\nTABPY_TRANSFER_PROTOCOL = ftp", "http or https, not 'ftp'"),
-            ("[Server]\n", r"no section \[TabPy\]"),
+            ("[tabpy]\n", r"no section \[TabPy\]"),
             ("TABPY_PORT = 1", "isn't a configuration file"),
             ("[TabPy]\nTABPY_PORT = %(NONE)s", "isn't a configuration file"),
             ("[TabPy]\nTABPY_PWD_FILE = %(NONE)s", "isn't a configuration file"),

@@ -128,6 +128,23 @@ def test_add_with_the_flags_of_tabpy(tmp_path: Path, password: str, flags: tuple
     assert is_users(tmp_path / "my.txt", "paolo", password)
 
 
+@pytest.mark.parametrize("piped", [False, True])
+def test_adding_somebody_again_with_the_same_password_is_no_failure(
+    file: Path, password: str, piped: bool
+) -> None:  # differences 9: `tabpy-user add … && tabpy` has to start a container a second time
+    given = () if piped else ("-p", password)
+    line = f"{password}\n" if piped else ""
+    first = run(file.parent, "add", "-u", "zoe", *given, piped=line)
+    before = file.read_bytes()
+    again = run(file.parent, "add", "-u", "Zoe", *given, piped=line)
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert "User Zoe is in tabpypwd.txt already, with this password.\n" in again.stderr
+    assert file.read_bytes() == before
+    assert run(file.parent, "add", "-u", "zoe", "-p", "other").returncode == 1
+    assert run(file.parent, "add", "-u", "zoe", "-p", password, "--may", "query").returncode == 1
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize("password", ["-p", "--help", "-u x", "päss:✓", " "])
 def test_a_given_password_may_be_anything(file: Path, password: str) -> None:
     done = run(file.parent, "update", "--username", "ann", "-p", password)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy import Engine, delete
 
 from tabpy.tabpy_server.errors import TabPyError
 from tabpy.tabpy_server.functions.announcements import Announcements
@@ -21,6 +22,7 @@ from tabpy.tabpy_server.functions.store.endpoint import (
     EndpointMetadata,
 )
 from tabpy.tabpy_server.functions.store.opened_archive import open_archive
+from tabpy.tabpy_server.functions.store.schema import endpoints, versions
 from tabpy.tabpy_server.functions.store.store import Store
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.workers.protocol import Reference, Task
@@ -73,6 +75,13 @@ class FakeRunner:
         if self.error is not None:
             raise self.error
         return orjson.dumps(self.reply)
+
+
+def remove_by_hand(engine: Engine, name: str) -> None:
+    """Remove an endpoint whatever points to it, as somebody may do in the database."""
+    with engine.begin() as connection:
+        connection.execute(delete(versions).where(versions.c.name == name))
+        connection.execute(delete(endpoints).where(endpoints.c.name == name))
 
 
 class FakeRenewer:

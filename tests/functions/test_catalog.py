@@ -32,6 +32,7 @@ from tests.functions.building import (
     add_model,
     catalog_of,
     put,
+    remove_by_hand,
     sha256,
 )
 from tests.functions.conftest import KEPT
@@ -188,11 +189,13 @@ def test_a_reference_has_what_a_worker_needs(
     assert path.read_bytes() == DATA
 
 
-def test_names_of_nothing(catalog: Catalog, store: StoreOfOthers, tmp_path: Path) -> None:
+def test_names_of_nothing(
+    catalog: Catalog, store: StoreOfOthers, engine: Engine, tmp_path: Path
+) -> None:
     add_model(store, tmp_path, "f")
     for alias, target in (("a", "f"), ("b", "f")):
         add_alias(store, alias, target)
-    store.delete("f")
+    remove_by_hand(engine, "f")
     add_model(store, tmp_path, "g")
     add_alias(store, "f", "g")
     store.delete("b")
@@ -206,11 +209,11 @@ def test_names_of_nothing(catalog: Catalog, store: StoreOfOthers, tmp_path: Path
 
 
 def test_an_alias_of_what_is_removed(
-    catalog: Catalog, store: StoreOfOthers, tmp_path: Path
+    catalog: Catalog, store: StoreOfOthers, engine: Engine, tmp_path: Path
 ) -> None:
     add_model(store, tmp_path, "f")
     add_alias(store, "a", "f")
-    store.delete("f")
+    remove_by_hand(engine, "f")
     with pytest.raises(UnknownFunctionError, match="'a' is an alias of 'f', which isn't there"):
         reference(catalog, "a")
 

@@ -81,7 +81,7 @@ def test_a_function_from_elsewhere_keeps_its_version(deployer: Deployer, archive
 
 FAILURES = [
     (NotLoadableError("f", "It needs x."), "It needs x."),
-    (JobTimeoutError(30.0, 0.0, 30.0), "It took too long. It was stopped after 30.0 s."),
+    (JobTimeoutError(30.0, 0.0, 30.0), "It took too long. It was stopped after 300.0 s."),
     (
         WorkerDiedError("ended with exit code 3"),
         "It ended its process. The process ended with exit code 3.",

@@ -5,12 +5,14 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from tabpy.tabpy_server import package_files
 from tabpy.tabpy_server.errors import (
     JobTimeoutError,
     NotLoadableError,
@@ -295,9 +297,11 @@ def test_a_state_folder_is_imported_once_and_what_was_removed_stays_so(
     ]
     assert "Taken over from state.ini: versioned, version 3" in caplog.messages
 
-    server.store.delete("Adds")
+    removed = {"plus", "Adds"}
+    for name in ("plus", "Adds"):
+        server.store.delete(name)
     caplog.clear()
-    assert server.restart() == {key: value for key, value in imported.items() if key != "Adds"}
+    assert server.restart() == {key: imported[key] for key in imported.keys() - removed}
     assert not any("Taken over" in each for each in caplog.messages)
     server.workers.unloadable = set()
     assert "mangled" in server.restart(), "what wasn't imported is tried again"
@@ -380,3 +384,36 @@ def test_what_is_there_serves_while_others_are_deployed(server: Server, tmp_path
     add_model(server.store, tmp_path, "old")
     assert asyncio.run(server.catalog.reference("old")).version == 1
     assert not server.catalog.settled.is_set()
+
+
+# --- installed over TabPy ---
+
+
+def test_what_tabpy_left_in_its_package_is_taken_over(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # differences 6
+    package = tmp_path / "tabpy_server"
+    shutil.copytree(TABPYS_STATE, package)
+    monkeypatch.setattr(package_files, "PACKAGE", package)
+    caplog.set_level("INFO")
+    serves = server.restart()
+    assert serves
+    assert f"TabPy left deployed functions in its package, {package}." in caplog.messages
+    caplog.clear()
+    assert server.restart() == serves
+    assert not any("its package" in each for each in caplog.messages)
+
+
+def test_a_state_folder_that_somebody_named_is_the_only_one(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # differences 6
+    package = tmp_path / "tabpy_server"
+    shutil.copytree(TABPYS_STATE, package)
+    monkeypatch.setattr(package_files, "PACKAGE", package)
+    server.settings = replace(server.settings, explicit=frozenset({"TABPY_STATE_PATH"}))
+    assert server.restart() == {}

@@ -63,7 +63,7 @@ def database(folder: Path, postgres: bool) -> Iterator[dict[str, str]]:
         return
     folder.mkdir()
     running = Postgres(folder)
-    yield {"DATABASE_URL": running.new_database()}
+    yield {"TABPY_DATABASE_URL": running.new_database()}
     running.stop()
 
 

@@ -101,7 +101,7 @@ def test_nothing_acknowledged_is_lost_whenever_all_is_killed(
         "TABPY_MODELS_PATH": str(tmp_path / "models"),
     }
     if home == "Postgres":
-        settings["DATABASE_URL"] = request.getfixturevalue("postgres").new_database()
+        settings["TABPY_DATABASE_URL"] = request.getfixturevalue("postgres").new_database()
     moments, deployer = random.Random(home), Deployer()
     for number in range(rounds):
         server = launch(settings)

@@ -214,7 +214,8 @@ def test_to_debug_a_function_sends_what_it_prints(server: Server) -> None:
     assert (reply.json["response"], reply.json["printed"]) == (2, "one\n")
     reply = debug("print('two')\n1 / 0")
     assert (reply.status, reply.json["printed"]) == (500, "two\n")
-    assert reply.json["info"].startswith("ZeroDivisionError : division by zero\n<string>, line 2")
+    told = reply.json["info"]["error"]
+    assert told.startswith("ZeroDivisionError : division by zero\n<string>, line 2")
     assert reply.json["trace"].startswith("Traceback (most recent call last):\n")
     assert reply.json["trace"].endswith("line 2\nZeroDivisionError: division by zero")
 
@@ -261,7 +262,8 @@ def test_whatever_a_function_does_the_next_one_answers(
 
 
 def test_a_function_that_takes_too_long_is_stopped(start: Start) -> None:
-    settings = {"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1", "TABPY_EVALUATE_TIMEOUT": "1"}
+    # differences 11
+    settings = {"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1", "TABPY_QUERY_TIMEOUT": "1"}
     server = start(settings)
     deploy(server, "run", run)
     status, message, info = server.query("run", "while True: pass").error
@@ -269,6 +271,15 @@ def test_a_function_that_takes_too_long_is_stopped(start: Start) -> None:
     assert "1.0 s" in message
     assert "stopped" in info
     assert server.query("run", "result = 1").json["response"] == 1
+
+
+def test_a_function_may_take_longer_than_a_script(start: Start) -> None:
+    # differences 11
+    settings = {"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1", "TABPY_EVALUATE_TIMEOUT": "0.3"}
+    server = start(settings)
+    deploy(server, "run", run)
+    assert server.query("run", "import time\ntime.sleep(0.6)\nresult = 1").json["response"] == 1
+    assert server.evaluate("import time\ntime.sleep(0.6)\nreturn 1").status == 408
 
 
 def test_a_function_leaves_nothing_for_the_next_caller(server: Server) -> None:

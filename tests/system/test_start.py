@@ -65,9 +65,12 @@ def config(folder: Path, text: str) -> list[str]:
         ({"TABPY_STATIC_PATH": "nosuch"}, ["TABPY_STATIC_PATH is 'nosuch'", "a folder"]),
         ({"TABPY_ADDRESS": "nowhere"}, ["TABPY_ADDRESS is 'nowhere'", "127.0.0.1"]),
         ({"FORWARDED_ALLOW_IPS": "zzz"}, ["FORWARDED_ALLOW_IPS is 'zzz'", "addresses"]),
-        ({"DATABASE_URL": "mysql://ann:fake@db/x"}, ["DATABASE_URL is not right", "postgres://"]),
-        ({"TABPY_USERNAME": "ann"}, ["TABPY_PASSWORD is not set"]),
-        ({"TABPY_PASSWORD": "fake"}, ["TABPY_USERNAME is not set"]),
+        (
+            {"TABPY_DATABASE_URL": "mysql://a:fake@db/x"},
+            ["TABPY_DATABASE_URL is not right", "postgres"],
+        ),
+        ({"TABPY_PWD_FILE": "-", "TABPY_USERNAME": "ann"}, ["TABPY_PASSWORD is not set"]),
+        ({"TABPY_PWD_FILE": "-", "TABPY_PASSWORD": "fake"}, ["TABPY_USERNAME is not set"]),
         ({"TABPY_USERNAME": "a:b", "TABPY_PASSWORD": "fake"}, ["TABPY_USERNAME", "colons"]),
     ],
 )
@@ -83,7 +86,7 @@ def test_a_wrong_setting_is_one_line_that_names_it(
     ("text", "part"),
     [
         (None, "there is no such file"),
-        ("[Other]\n", "has no section [TabPy]"),
+        ("[tabpy]\n", "has no section [TabPy]"),
         ("no section\n", "can't be read"),
         ("[TabPy]\nTABPY_PORT = none\n", "TABPY_PORT is 'none'"),
         ("[TabPy]\nTABPY_PORT = %(NO_SUCH)s\n", "has no NO_SUCH"),
@@ -244,6 +247,38 @@ def test_at_a_terminal_a_password_is_made_up_without_being_asked(start: Start) -
         server = start({"WEB_CONCURRENCY": "1"}, users={}, stdin=terminal)
         user, password = made_up_password(server.log)
         assert server.evaluate("return 1", user=user, password=password).json == 1
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
+def test_who_closes_the_terminal_ends_the_server_there(start: Start) -> None:
+    controller, terminal = pty.openpty()  # differences 38
+    try:
+        server = start({"WEB_CONCURRENCY": "1"}, stdin=terminal)
+        server.process.send_signal(signal.SIGHUP)
+        assert server.end()[0] == 0
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
+NOHUP = ["/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh", sys.executable, "-m", "tabpy"]
+
+
+@pytest.mark.parametrize("at_terminal", [False, True])
+def test_without_a_terminal_or_by_nohup_it_goes_on(start: Start, at_terminal: bool) -> None:
+    controller, terminal = pty.openpty()
+    try:
+        server = (
+            start({"WEB_CONCURRENCY": "1"}, stdin=terminal, command=NOHUP)
+            if at_terminal
+            else start({"WEB_CONCURRENCY": "1"})
+        )
+        before = server.tree()
+        server.process.send_signal(signal.SIGHUP)
+        assert server.evaluate("return 1").json == 1
+        assert set(before) <= set(server.tree())
     finally:
         os.close(controller)
         os.close(terminal)

@@ -158,7 +158,7 @@ def test_unknown_methods_are_405(server: Server, method: str, route: str) -> Non
 
 
 def test_another_encoding_than_gzip_is_415(server: Server) -> None:
-    status, message, info = post(server, ONE, **{"Content-Encoding": "br"}).error
+    status, message, info = post(server, b"\x8b\x02\x80", **{"Content-Encoding": "br"}).error
     assert (status, message) == (415, "Content-Encoding 'br' is not accepted.")
     assert info == "Accepted: identity, gzip."
 

@@ -63,7 +63,7 @@ def test_the_table_has_nothing_else() -> None:
             errors.TooManySignInsError(12.6),
             Answer(
                 429,
-                "Too many failed sign-ins from this address.",
+                "Too many failed sign-ins as this user from this address.",
                 "Wait 13 seconds, then try again with the right user name and password.",
                 {"Retry-After": "13"},
             ),

@@ -1,11 +1,14 @@
 """What becomes of an error in a handler: one form of reply, whatever it was."""
 
+import logging
 from collections.abc import Callable
+from http import HTTPStatus
 
 import pytest
 from tornado.web import HTTPError
 
 from tabpy.tabpy_server import errors
+from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tests.web.harness import SIGNED_IN, Web, request_text
 
@@ -64,7 +67,7 @@ def test_an_accident_is_logged_and_not_told(failing: Web, caplog: pytest.LogCapt
     reply = failing.request("POST", "/fail", headers={"X-Request-Id": "mine"})
     assert reply.error == (500, "Internal error", INTERNAL)
     assert reply.headers["X-Request-Id"] == "mine"
-    [record] = [each for each in caplog.records if each.levelname == "ERROR"]
+    record, _ = [each for each in caplog.records if each.levelname == "ERROR"]
     assert record.getMessage() == "failure"
     assert record.fields == {"request_id": "mine"}  # type: ignore[attr-defined]
     assert record.exc_info is not None
@@ -92,3 +95,47 @@ def test_of_a_reply_that_has_begun_only_the_body_can_say_it(
     head, _, rest = failing.run(exchange()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert rest == b"1\r\n \r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+
+@pytest.mark.parametrize(
+    ("error", "why", "level"),
+    [
+        (
+            errors.ScriptFailedError("ZeroDivisionError : a secret\nline 1: return 1/0"),
+            "ZeroDivisionError",
+            "WARNING",
+        ),
+        (errors.FunctionFailedError("x", "pkg.Own : a secret"), "pkg.Own", "WARNING"),
+        (errors.ScriptFailedError("a secret of 7 words"), "ScriptFailedError", "WARNING"),
+        (errors.JobTimeoutError(30.0, 0.0, 30.0), "JobTimeoutError", "WARNING"),
+        (errors.WrongCredentialsError(), "WrongCredentialsError", "WARNING"),
+        (errors.InvalidInputError("a secret", "a secret"), "InvalidInputError", "WARNING"),
+        (RefusedRequestError(Answer(413, "a secret", "")), HTTPStatus(413).phrase, "WARNING"),
+        (RefusedRequestError(Answer(301, "a secret", "")), "Moved Permanently", "INFO"),
+        (HTTPError(405, "a secret"), "Method Not Allowed", "WARNING"),
+        (errors.InternalError(), "InternalError", "ERROR"),
+        (errors.StoreUnavailableError(), "StoreUnavailableError", "ERROR"),
+        (KeyError("a secret"), "KeyError", "ERROR"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_requests_line_in_the_log_says_why_it_failed_and_no_data(
+    failing: Web, caplog: pytest.LogCaptureFixture, error: Exception, why: str, level: str
+) -> None:  # differences 30
+    FailingHandler.error = error
+    with caplog.at_level(logging.INFO):
+        failing.request("POST", "/fail")
+    [record] = [each for each in caplog.records if each.getMessage() == "request"]
+    assert record.fields["error"] == why  # type: ignore[attr-defined]
+    assert record.levelname == level
+    assert "secret" not in str(record.fields)  # type: ignore[attr-defined]
+
+
+def test_the_line_of_a_request_that_worked_says_no_reason(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        web.request("GET", "/info")
+    [record] = [each for each in caplog.records if each.getMessage() == "request"]
+    assert record.fields["error"] is None  # type: ignore[attr-defined]
+    assert record.levelname == "INFO"

@@ -86,6 +86,24 @@ def test_to_debug_a_failure_its_traceback_comes_along(
     assert told.json == {**plain.json, "printed": failure.printed, "trace": failure.trace}
 
 
+def test_clients_of_tabpys_read_what_failed_in_a_function_as_error(serve: Serve) -> None:
+    # differences, section 2
+    failed = Failure.of(FunctionFailedError("a b", "x : y"), Reply())
+    reply = serve(pool=FakePool(Outcome(failed, b""))).request("POST", "/query/a%20b", b"{}")
+    assert reply.status == 500
+    assert reply.json == {
+        "message": "Error querying function 'a b'",
+        "info": {"type": "QueryFailed", "uri": "a b", "error": "x : y"},
+    }
+
+
+def test_what_a_function_never_got_is_told_as_text(serve: Serve) -> None:
+    # differences, section 2
+    refused = Failure.of(InvalidInputError("no", "so"), Reply())
+    reply = serve(pool=FakePool(Outcome(refused, b""))).request("POST", "/query/f", b"{}")
+    assert (reply.status, reply.json["info"]) == (400, "so")
+
+
 @pytest.mark.parametrize("query", ["", "?debug=false", "?other=true", "?debug=true&debug=false"])
 @pytest.mark.parametrize(
     ("path", "outcome"),

@@ -18,9 +18,10 @@ def limits(serve: Serve, parts: InForce, **settings: object) -> Any:
 
 
 def test_it_says_what_a_script_may_take_and_touch(serve: Serve) -> None:
-    chosen = {"evaluate_timeout": 25.0, "script_memory_mb": 100.4}
+    chosen = {"evaluate_timeout": 25.0, "query_timeout": 60.0, "script_memory_mb": 100.4}
     assert limits(serve, ALL, script_isolation=Isolation.VIEWER, **chosen) == {
         "seconds": 25.0,
+        "query_seconds": 60.0,
         "memory_mb": 100,
         "isolation": "viewer",
         "network": True,

@@ -1,12 +1,24 @@
 """What is refused by its headers alone."""
 
 from collections.abc import Callable
+from gzip import compress
 
 import pytest
 
 from tabpy.tabpy_server.access.gate import OpenGate
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.server_info import Service
 from tests.web.harness import FakeGate, Web
+
+
+class LengthHandler(BaseHandler):
+    """Says how many bytes came."""
+
+    route = "/length"
+
+    def post(self) -> None:
+        self.write_json(sum(map(len, self.whole_body())))
+
 
 Serve = Callable[..., Web]
 
@@ -197,26 +209,72 @@ def test_credentials_are_asked_for_first(web: Web) -> None:
 # --- encodings ---
 
 
+PLAIN = b'\n {"script": "return 1"}'
+PACKED = b"\x8b\x0b\x80" + PLAIN + b"\x03"
+
+
 @pytest.mark.parametrize(
-    ("encoding", "gzip", "refused"),
+    ("encoding", "gzip", "body", "refused"),
     [
-        ("br", True, "Accepted: identity, gzip."),
-        ("gzip, br", True, "Accepted: identity, gzip."),
-        ("", True, "Accepted: identity, gzip."),
-        ("gzip", False, "Accepted: identity."),
-        ("GZIP", False, "Accepted: identity."),
-        ("gzip", True, None),
-        ("GZip", True, None),
-        ("identity", False, None),
+        ("br", True, PACKED, "Accepted: identity, gzip."),
+        ("gzip, br", True, PACKED, "Accepted: identity, gzip."),
+        ("", True, PACKED, "Accepted: identity, gzip."),
+        ("gzip", False, compress(PLAIN), "Accepted: identity."),
+        ("GZIP", False, compress(PLAIN), "Accepted: identity."),
+        ("GZIP", False, PLAIN, "Accepted: identity."),
+        ("gzip", True, compress(PLAIN), None),
+        ("GZip", True, compress(PLAIN), None),
+        ("identity", False, PLAIN, None),
+        # differences 33: what is plain whatever is said
+        ("utf-8", True, PLAIN, None),
+        ("br", False, PLAIN, None),
+        ("br", True, PLAIN.decode().encode("utf-8-sig"), None),
+        ("x", True, PLAIN.decode().encode("utf-16"), None),
+        ("br", True, b"", None),
     ],
 )
 def test_a_body_is_plain_or_gzip(
-    serve: Serve, encoding: str, gzip: bool, refused: str | None
+    serve: Serve, encoding: str, gzip: bool, body: bytes, refused: str | None
 ) -> None:
-    web = serve({"gzip_enable": gzip})
-    reply = web.request("GET", "/info", headers={"Content-Encoding": encoding})
+    web = serve({"gzip_enable": gzip}, routes={"/length": LengthHandler})
+    reply = web.request("POST", "/length", body, headers={"Content-Encoding": encoding})
     if refused is None:
-        assert reply.status == 200
+        plain = PLAIN if encoding.lower() == "gzip" else body
+        assert (reply.status, reply.json) == (200, len(plain))
     else:
         message = f"Content-Encoding '{encoding.lower()}' is not accepted."
         assert reply.error == (415, message, refused)
+
+
+# --- other names of this site ---
+
+
+@pytest.mark.parametrize(
+    ("headers", "trusted", "status"),
+    [
+        ({"X-Forwarded-Host": "public.example"}, "127.0.0.1", 200),
+        ({"X-Forwarded-Host": "foe.example, public.example"}, "127.0.0.1", 200),
+        ({"X-Forwarded-Host": "public.example"}, "", 403),
+        ({"X-Forwarded-Host": "other.example"}, "127.0.0.1", 403),
+        ({}, "127.0.0.1", 403),
+        ({"Sec-Fetch-Site": "same-origin"}, "", 200),
+        ({"Sec-Fetch-Site": "none"}, "", 403),
+        (
+            {"Sec-Fetch-Site": "cross-site", "X-Forwarded-Host": "public.example"},
+            "127.0.0.1",
+            403,
+        ),
+    ],
+)
+def test_the_page_works_behind_a_proxy_that_has_another_host(
+    serve: Serve, headers: dict[str, str], trusted: str, status: int
+) -> None:  # differences 32
+    web = serve(proxies=trusted)
+    sent = {"Host": "127.0.0.1:9004", "Origin": "https://public.example", **headers}
+    assert web.request("POST", "/info", headers=sent).status == (405 if status == 200 else 403)
+
+
+def test_what_a_proxy_was_called_by_opens_no_server_without_passwords(serve: Serve) -> None:
+    web = serve(gate=OpenGate())  # whose name a stranger's page may have taken
+    headers = {"Host": "foe.example", "X-Forwarded-Host": "localhost"}
+    assert web.request("GET", "/info", headers=headers, authorization=None).status == 403

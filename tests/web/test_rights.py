@@ -16,6 +16,7 @@ Serve = Callable[..., Web]
 NEEDED = {
     ("POST", "/evaluate"): EVALUATE,
     ("GET", "/query/x"): QUERY,
+    ("HEAD", "/query/x"): QUERY,
     ("POST", "/query/x"): QUERY,
     ("GET", "/configurations/endpoint_upload_destination"): DEPLOY,
     ("POST", "/endpoints/?"): DEPLOY,

@@ -51,7 +51,8 @@ def test_every_route_is_closed_unless_it_says_otherwise(
         for method in METHODS:
             reply = web.request(method, path, authorization=authorization)
             if handler.open_to_all:
-                assert reply.status == (200 if method == "GET" else 405), (method, path)
+                expected = 200 if method in ("GET", "HEAD") else 405
+                assert reply.status == expected, (method, path)
             else:
                 assert reply.status == 401, (method, path)
         # A preflight carries no credentials (https://fetch.spec.whatwg.org/#cors-protocol).
@@ -71,6 +72,25 @@ def test_all_routes_lie_under_the_prefix(serve: Serve) -> None:
     assert web.request("GET", f"{PREFIX}/info").status == 200
     assert web.request("GET", f"{PREFIX}/").status == 200
     assert web.request("GET", "/info").error == (404, "Not Found", "There is nothing at /info.")
+
+
+# --- HEAD ---
+
+
+@pytest.mark.parametrize("with_own_pages", [False, True])
+def test_head_is_answered_wherever_get_is_with_the_same_headers_and_no_body(
+    serve: Serve, own_pages: Path, with_own_pages: bool
+) -> None:  # differences 10: start scripts wait by `curl --head --fail`
+    settings: dict[str, object] = {"static_path": own_pages} if with_own_pages else {}
+    web = serve(settings, service=Service(prefix=PREFIX))
+    for path, _ in routes(settings):
+        get, head = (web.request(method, path) for method in ("GET", "HEAD"))
+        assert head.status == get.status, path
+        assert head.body == b""
+        if get.status == 200 and path != f"{PREFIX}/metrics":  # whose figures have changed
+            assert head.headers["Content-Length"] == get.headers["Content-Length"], path
+    assert web.request("HEAD", f"{PREFIX}/").status == 200
+    assert web.request("HEAD", f"{PREFIX}/evaluate").status == 405
 
 
 # --- files ---

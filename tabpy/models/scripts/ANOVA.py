@@ -32,3 +32,9 @@ def anova(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy warns where it answers NaN
         return float(stats.f_oneway(*groups).pvalue)
+
+
+if __name__ == "__main__":
+    from tabpy.models.utils.setup_utils import deploy_predeployed
+
+    deploy_predeployed("anova")

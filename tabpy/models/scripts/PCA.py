@@ -74,3 +74,9 @@ def PCA(
     result: np.ndarray = np.full(len(complete), None, dtype=object)
     result[complete] = scores[:, int(asked.pop()) - 1]
     return list(result)
+
+
+if __name__ == "__main__":
+    from tabpy.models.utils.setup_utils import deploy_predeployed
+
+    deploy_predeployed("PCA")

@@ -52,3 +52,9 @@ def SentimentAnalysis(
         else:
             raise TypeError(f"_arg1 must hold texts, and row {row} is {text!r:.40}")
     return scores
+
+
+if __name__ == "__main__":
+    from tabpy.models.utils.setup_utils import deploy_predeployed
+
+    deploy_predeployed("Sentiment Analysis")

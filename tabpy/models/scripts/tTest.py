@@ -55,3 +55,9 @@ def ttest(_arg1: list[float | None], _arg2: list[object]) -> float:
                 f"{len(first)} values of _arg1; it has {len(second)} values, {len(levels)} distinct"
             )
     return float(test.pvalue)
+
+
+if __name__ == "__main__":
+    from tabpy.models.utils.setup_utils import deploy_predeployed
+
+    deploy_predeployed("ttest")

@@ -45,12 +45,13 @@ def resolve(
     `may_generate`: somebody is there to see a generated password. `may_open`: the server may run
     without one, --disable-auth-warning. `confined`: scripts can't reach the server's files and
     processes.
-    Raises StartError when nobody could enter, for an unusable password file, and for OAuth that is
-    set wrongly.
+    Raises StartError when nobody could enter, for a password file that can't be read, and for
+    OAuth that is set wrongly.
     """
     file = find_password_file(settings)
     try:
-        users = Users(file, _from_environment(settings, environment))
+        passwords = _from_environment(settings, environment)
+        users = Users(file, _hashed(passwords, settings))
     except (password_file.PasswordFileError, OSError) as error:
         raise StartError(f"TABPY_PWD_FILE: {error}") from None
     names = users.current()
@@ -61,10 +62,13 @@ def resolve(
     if settings.oauth_enabled:
         tokens = oauth.tokens(settings, confined=confined)
         by_token = f"whoever has a token of {settings.oauth_issuer}"
-        return SignIn(TokenGate(tokens, Gate(users, Throttle())), (*names, by_token))
+        return SignIn(TokenGate(tokens, Gate(users, Throttle(), passwords)), (*names, by_token))
     if names:
-        return SignIn(Gate(users, Throttle()), tuple(names))
-    if may_open and not settings.on_heroku and "TABPY_PWD_FILE" not in settings.explicit:
+        return SignIn(Gate(users, Throttle(), passwords), tuple(names))
+    if users.problems:
+        raise StartError(f"TABPY_PWD_FILE: {users.problems[0]}")
+    can_be_open = not settings.on_heroku and "TABPY_PWD_FILE" not in settings.explicit
+    if may_open and can_be_open:
         logger.warning(
             "No password: whoever reaches port %d can run Python here. Without "
             "--disable-auth-warning the server would ask for one.",
@@ -74,11 +78,13 @@ def resolve(
     if may_generate and not settings.on_heroku:
         password = secrets.token_urlsafe(12)
         generated = {GENERATED_USER: User(password_hashes.hash_password(GENERATED_USER, password))}
-        return SignIn(Gate(Users(file, generated), Throttle()), (GENERATED_USER,), password)
+        gate = Gate(Users(file, generated), Throttle(), {GENERATED_USER: password})
+        return SignIn(gate, (GENERATED_USER,), password)
     where = f"`tabpy-user add -u NAME -f {settings.pwd_file or 'tabpypwd.txt'}`"
     raise StartError(
         f"There is no user, so nobody could sign in: add one with {where}, or set TABPY_USERNAME "
         "and TABPY_PASSWORD in the environment."
+        + (" To let everybody in: `tabpy --disable-auth-warning`." if can_be_open else "")
     )
 
 
@@ -104,36 +110,46 @@ def find_password_file(settings: Settings) -> Path | None:
     return None
 
 
-def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, User]:
-    """Return the user whom the settings name, hashed like those of the file."""
-    pairs = [("TABPY_USERNAME", settings.username, "TABPY_PASSWORD", settings.password)]
-    if settings.on_heroku and not settings.username and not settings.password:
+def _from_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the password of the user whom the settings name, by the name; empty for none."""
+    name_key, password_key = "TABPY_USERNAME", "TABPY_PASSWORD"
+    name, password = settings.username, settings.password
+    if settings.on_heroku and not name and not password:
         # TabPy's own app.json asked for these two.
         name, password = environment.get("USERNAME", ""), environment.get("PASSWORD", "")
-        if name and password:
-            logger.warning(
-                "USERNAME and PASSWORD are old names: set TABPY_USERNAME and "
-                "TABPY_PASSWORD instead."
-            )
-            pairs = [("USERNAME", name, "PASSWORD", password)]
-    users = {}
-    for name_key, name, password_key, password in pairs:
-        if bool(name) != bool(password):
-            missing = password_key if name else name_key
-            raise StartError(f"{missing} is not set: {name_key} and {password_key} go together.")
-        if name:
-            try:
-                encoded = password_hashes.hash_password(name, password)
-            except ValueError as error:
-                raise StartError(f"{name_key}, {password_key}: {error}") from None
-            users[name.lower()] = User(encoded, settings.rights)
-    if settings.rights != ALL and not users:
+        if not name or not password:
+            return {}
+        name_key, password_key = "USERNAME", "PASSWORD"
+        logger.warning(
+            "USERNAME and PASSWORD are old names: set TABPY_USERNAME and TABPY_PASSWORD instead."
+        )
+    if bool(name) != bool(password):
+        missing = password_key if name else name_key
+        half = f"{missing} is not set: {name_key} and {password_key} go together."
+        if settings.pwd_file is None or "TABPY_PWD_FILE" not in settings.explicit:
+            raise StartError(half)
+        # In scripts from before these settings, they are variables of somebody's own, from which
+        # tabpy-user makes the file.
+        logger.warning("%s There is no such user, then; those of TABPY_PWD_FILE may enter.", half)
+        return {}
+    return {name: password} if name else {}
+
+
+def _hashed(passwords: Mapping[str, str], settings: Settings) -> dict[str, User]:
+    """Return the user of the environment, with a hash like those of the file."""
+    if settings.rights != ALL and not passwords:
         raise StartError(
             f"TABPY_RIGHTS is '{written(settings.rights)}', but there is no user to have them: set "
             "TABPY_USERNAME and TABPY_PASSWORD too, or give a user of the password file rights "
             "with `tabpy-user update -u NAME --may RIGHTS`."
         )
-    return users
+    try:
+        return {
+            name.lower(): User(password_hashes.hash_password(name, password), settings.rights)
+            for name, password in passwords.items()
+        }
+    except ValueError as error:
+        raise StartError(f"TABPY_USERNAME, TABPY_PASSWORD: {error}") from None
 
 
 def _warn_of_weak_rights(users: Mapping[str, User]) -> None:

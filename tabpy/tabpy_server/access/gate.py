@@ -1,7 +1,8 @@
 """Who may enter: the rule, apart from HTTP.
 
 Verifying a password is slow on purpose and runs on threads, a few at a time. A credential that was
-right is remembered, so each request after the first costs microseconds.
+right is remembered, so each request after the first costs microseconds, and so is a wrong one: only
+who sends many different ones guesses. A wrong password never keeps a right one out.
 """
 
 import asyncio
@@ -15,18 +16,19 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.access import password_hashes
+from tabpy.tabpy_server.access.line import Line
 from tabpy.tabpy_server.access.password_file import User
 from tabpy.tabpy_server.access.password_hashes import fold
-from tabpy.tabpy_server.access.throttle import LAST_DELAY, Throttle, network_of
+from tabpy.tabpy_server.access.throttle import Throttle, network_of
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import (
     MissingRightError,
     MissingScopeError,
-    TooManySignInsError,
     UnexpectedCredentialsError,
     WrongCredentialsError,
 )
@@ -35,8 +37,9 @@ from tabpy.tabpy_server.rights import ALL, Rights
 logger = logging.getLogger(__name__)
 
 VERIFIERS = 2  # threads: argon2id takes 19 MiB each
-REMEMBERED = 1024  # credentials
+REMEMBERED = 1024  # credentials, of the right ones and of the wrong ones
 BASIC_METHOD = "basic-auth"  # TabPy's word for it
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -69,15 +72,24 @@ class Gate:
 
     required = True
 
-    def __init__(self, users: Users, throttle: Throttle) -> None:
+    def __init__(
+        self, users: Users, throttle: Throttle, passwords: Mapping[str, str] | None = None
+    ) -> None:
+        """`passwords`: those of users that the server was told in clear, by their names. They are
+        known from the start, as if they had signed in before."""
         self._users = users
         self._throttle = throttle
         self._secret = os.urandom(32)
         self._right: OrderedDict[bytes, Person] = OrderedDict()
-        self._right_under = users.current()
+        self._wrong: OrderedDict[bytes, None] = OrderedDict()
+        self._under = users.current()
+        self._told = {
+            fold(name): self._key(password) for name, password in (passwords or {}).items()
+        }
         self._threads: ThreadPoolExecutor | None = None
         # Weak, so that a lock lives as long as somebody holds it or waits for it.
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._same: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._lines: WeakValueDictionary[str, Line] = WeakValueDictionary()
 
     @property
     def has_users(self) -> bool:
@@ -92,9 +104,10 @@ class Gate:
     def remembered(self, header: str | None) -> Person | None:
         """Return the person of a header that has been right before; None for any other, at once."""
         users = self._users.current()
-        if users is not self._right_under:
-            self._right_under = users
+        if users is not self._under:
+            self._under = users
             self._right.clear()
+            self._wrong.clear()
         if header is None:
             return None
         key = self._key(header)
@@ -106,31 +119,33 @@ class Gate:
     async def admit(self, header: str | None, address: str) -> Person:
         """Return who it is.
 
-        Raises WrongCredentialsError, or TooManySignInsError after many failures from `address`.
+        Raises WrongCredentialsError, or TooManySignInsError for one of so many guesses at a name
+        from `address` that there was no time to look at it.
         """
         if person := self.remembered(header):
             return person
         credentials = parse_basic(header)
-        if credentials is None:
+        if header is None or credentials is None:
             raise WrongCredentialsError
-        # One after the other, so that people behind one address don't take each other, while they
-        # are verified, for failures; a second request of the same person finds them remembered.
-        async with self._turns.setdefault(network_of(address), asyncio.Lock()):
+        name, password = fold(credentials[0]), credentials[1]
+        if hmac.compare_digest(self._told.get(name, b""), self._key(password)):
+            return self._remember(header, name, self._users.current())
+        # A workbook sends its old password with each mark: that is one guess, and costs one.
+        async with self._same.setdefault(self._key(header), asyncio.Lock()):
             if person := self.remembered(header):
                 return person
-            delay = self._throttle.book(address)
-            if delay == 0.0:
-                return await self._verified(credentials, header, address)
-        if delay > LAST_DELAY:
-            raise TooManySignInsError(delay)
-        await asyncio.sleep(delay)
-        return await self._verified(credentials, header, address)
+            if self._key(header) in self._wrong:
+                raise _refused(address)
+            async with self._line(f"{network_of(address)} {name}"):
+                await asyncio.sleep(self._throttle.book(name, address))
+                async with self._line(network_of(address)):
+                    return await self._verified(name, password, header, address)
 
-    async def _verified(
-        self, credentials: tuple[str, str], header: str | None, address: str
-    ) -> Person:
+    def _line(self, whose: str) -> Line:
+        return self._lines.setdefault(whose, Line())
+
+    async def _verified(self, name: str, password: str, header: str, address: str) -> Person:
         """Return who it is, after taking back what was booked. Raises WrongCredentialsError."""
-        name, password = credentials
         users = self._users.current()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="password")
@@ -138,20 +153,33 @@ class Gate:
             self._threads, _verify, users, name, password
         )
         if not right:
-            logger.warning("Wrong credentials.", extra={"fields": {"address": address}})
-            raise WrongCredentialsError
-        self._throttle.refund(address)
-        assert header is not None
-        person = Person(fold(name), users[fold(name)].rights)
-        if users is self._right_under:  # else it may have been right under another file only
-            self._right[self._key(header)] = person
-        if len(self._right) > REMEMBERED:
-            self._right.popitem(last=False)
+            if users is self._under:  # else it may be right by now
+                _keep(self._wrong, self._key(header), None)
+            raise _refused(address)
+        self._throttle.refund(name, address)
+        return self._remember(header, name, users)
+
+    def _remember(self, header: str, name: str, users: Mapping[str, User]) -> Person:
+        """Return the person of a header that is right for `users`."""
+        person = Person(name, users[name].rights)
+        if users is self._under:  # else it may have been right under another file only
+            _keep(self._right, self._key(header), person)
         return person
 
-    def _key(self, header: str) -> bytes:
+    def _key(self, text: str) -> bytes:
         # Keyed, so what is in memory is neither a password nor something to guess it from.
-        return hmac.digest(self._secret, header.encode(), hashlib.sha256)
+        return hmac.digest(self._secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+
+def _keep(kept: OrderedDict[bytes, Kept], key: bytes, value: Kept) -> None:
+    kept[key] = value
+    if len(kept) > REMEMBERED:
+        kept.popitem(last=False)
+
+
+def _refused(address: str) -> WrongCredentialsError:
+    logger.warning("Wrong credentials.", extra={"fields": {"address": address}})
+    return WrongCredentialsError()
 
 
 def _verify(users: Mapping[str, User], name: str, password: str) -> bool:
@@ -173,12 +201,12 @@ class OpenGate:
         return None
 
     async def admit(self, header: str | None, address: str) -> Person:
-        """Let in whoever gives no credentials.
+        """Let in whoever gives no user name and password.
 
-        Raises UnexpectedCredentialsError for credentials, as TabPy does: somebody expects
-        protection.
+        Raises UnexpectedCredentialsError for these, as TabPy does: somebody expects protection.
+        Other headers are between the client and a gateway in front, which passes them on.
         """
-        if header is not None:
+        if parse_basic(header) is not None:
             raise UnexpectedCredentialsError
         return NOBODY
 

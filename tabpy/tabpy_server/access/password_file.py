@@ -89,8 +89,9 @@ def _lines(text: str) -> list[str]:
 def salvage(path: StrPath) -> tuple[dict[str, User], list[str]]:
     """Return the users on the lines that are right, and what is wrong with the others.
 
-    For a file that has changed under a running server: who was taken out is out, whatever else is
-    wrong. Raises PasswordFileError and OSError for a file that can't be read at all.
+    For the server: a line that it can't read keeps nobody else out, and who was taken out of a file
+    that changes is out, whatever else is wrong.
+    Raises PasswordFileError and OSError for a file that can't be read at all.
     """
     users: dict[str, _Line] = {}
     problems = []

@@ -20,13 +20,16 @@ class Users:
     def __init__(self, file: Path | None, beside_file: Mapping[str, User]) -> None:
         """Read the file, if there is one. `beside_file`: more users, by name.
 
-        Raises PasswordFileError or OSError for a file that can't be used.
+        Lines that are wrong don't count: they are logged, and kept in `problems`.
+        Raises PasswordFileError or OSError for a file that can't be read at all.
         """
         self._file = file
         self._beside_file = dict(beside_file)
         self._next_look = 0.0
         self._seen = self._signature()
-        self._current = self._read()
+        self._current, self.problems = self._read()
+        for problem in self.problems:
+            logger.error("In the password file, this doesn't count: %s", problem)
 
     def current(self) -> Mapping[str, User]:
         """Return the users by name: the same object for as long as nothing has changed.
@@ -43,17 +46,17 @@ class Users:
             return self._current
         self._seen = signature
         try:
-            users, problems = password_file.salvage(self._file) if self._file else ({}, [])
+            self._current, self.problems = self._read()
         except (password_file.PasswordFileError, OSError) as error:
-            users, problems = {}, [str(error)]
-        self._current = {**users, **self._beside_file}
-        for problem in problems:
+            self._current, self.problems = dict(self._beside_file), [str(error)]
+        for problem in self.problems:
             logger.error("In the changed password file, this doesn't count: %s", problem)
         logger.info("The password file has changed: %d users.", len(self._current))
         return self._current
 
-    def _read(self) -> Mapping[str, User]:
-        return {**(password_file.read(self._file) if self._file else {}), **self._beside_file}
+    def _read(self) -> tuple[Mapping[str, User], list[str]]:
+        users, problems = password_file.salvage(self._file) if self._file else ({}, [])
+        return {**users, **self._beside_file}, problems
 
     def _signature(self) -> tuple[int, int, int] | None:
         if self._file is None:

@@ -39,7 +39,7 @@ from tabpy.tabpy_server.workers.protocol import CheckArchive
 if TYPE_CHECKING:
     from tabpy.tabpy_server.functions.store.store import Store
 
-LOAD_TIMEOUT = 30.0  # seconds that loading an archive may take
+LOAD_TIMEOUT = 300.0  # seconds
 
 
 class DeployResult(NamedTuple):
@@ -64,8 +64,16 @@ class Deployer:
     StoreUnavailableError.
     """
 
-    def __init__(self, catalog: Catalog, runner: IsolatedRunner, renewal: Renewal) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        runner: IsolatedRunner,
+        renewal: Renewal,
+        load_timeout: float = LOAD_TIMEOUT,
+    ) -> None:
+        """`load_timeout`: seconds that loading an archive may take."""
         self._catalog = catalog
+        self._load_timeout = load_timeout
         self._runner = runner
         self._renewal = renewal
         self._turn = asyncio.Lock()
@@ -118,7 +126,7 @@ class Deployer:
             try:
                 await self._load_stored(name, endpoint.archive)
             except SENDERS_FAULT as error:
-                return {sha256: why_it_failed(error, LOAD_TIMEOUT)}
+                return {sha256: why_it_failed(error, self._load_timeout)}
             except InternalError:
                 return {sha256: "The server failed to load it: see its log."}
             return {sha256: ""}
@@ -133,10 +141,10 @@ class Deployer:
             packages=dict(archive.packages),
         )
         try:
-            await self._runner.run_isolated(task, LOAD_TIMEOUT)
+            await self._runner.run_isolated(task, self._load_timeout)
         except (JobTimeoutError, WorkerDiedError):
             # Perhaps because of what else went on: nobody hears of it before it happens twice.
-            await self._runner.run_isolated(task, LOAD_TIMEOUT)
+            await self._runner.run_isolated(task, self._load_timeout)
 
     @asynccontextmanager
     async def _turn_of(self, archive: OpenedArchive | None) -> AsyncIterator[None]:
@@ -176,7 +184,7 @@ class Deployer:
         try:
             found = await self._check(request, str(archive.path))
         except SENDERS_FAULT as error:
-            refusal = NotLoadableError(request.name, why_it_failed(error, LOAD_TIMEOUT))
+            refusal = NotLoadableError(request.name, why_it_failed(error, self._load_timeout))
             raise RefusedError(refusal.message, refusal.info) from None
         request = await _with_schema(request, found)
         archive.check_name()
@@ -199,7 +207,7 @@ class Deployer:
             async with self._turn:
                 found = await self._check(request, "")
         except SENDERS_FAULT as error:
-            why = why_it_failed(error, LOAD_TIMEOUT)
+            why = why_it_failed(error, self._load_timeout)
             raise InvalidInputError("'schema' can't be read.", why) from None
         return await _with_schema(request, found)
 
@@ -220,12 +228,12 @@ class Deployer:
         )
         body = [dumps(request.schema_text)] if request.schema_text else []
         try:
-            checked = await self._runner.run_isolated(task, LOAD_TIMEOUT, body)
+            checked = await self._runner.run_isolated(task, self._load_timeout, body)
         except WorkerDiedError as error:
             if error.how != ENDED:
                 raise
             # Nobody knows why: the fork server died with it, and another takes its place.
-            checked = await self._runner.run_isolated(task, LOAD_TIMEOUT, body)
+            checked = await self._runner.run_isolated(task, self._load_timeout, body)
         found: dict[str, Any] = loads(checked)
         return found
 

@@ -8,6 +8,7 @@ the requests to fork that came in between wait for it in the socket.
 import logging
 import signal
 import socket
+import sys
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -85,9 +86,16 @@ class ForkServerArbiter(Arbiter):
         super().start()
 
     def init_signals(self) -> None:
+        # Whoever closes the terminal means the server that runs there, unless by nohup.
+        ends = stands_at_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         super().init_signals()
         for name in REFUSED_SIGNALS:
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+            if not (ends and name == "SIGHUP"):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+    def handle_hup(self) -> None:
+        """End like at SIGTERM; gunicorn would reload."""
+        self.handle_term()
 
     def stop(self, graceful: bool = True) -> None:
         self.app.state.stop_flag.set(FINISH if graceful else STOP_AT_ONCE)
@@ -98,6 +106,11 @@ class ForkServerArbiter(Arbiter):
         if (certificate := self.app.state.certificate) is not None:
             certificate.look()  # for web processes that are forked later
         super().manage_workers()
+
+
+def stands_at_terminal() -> bool:
+    """Tell whether the server was started at a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 class ArbiterLogger(Logger):

@@ -18,7 +18,9 @@ def run(state: PreforkState, listener: socket.socket, environment: Mapping[str, 
     listener.listen(BACKLOG)
     listener.setblocking(False)
     launcher = SpawnLauncher(
-        state.settings.preload, state.settings.script_memory_mb, script_environment(environment)
+        state.settings.preload,
+        state.settings.script_memory_mb,
+        script_environment(environment, state.settings).variables,
     )
 
     async def serve() -> None:

@@ -25,6 +25,7 @@ from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.processes import descriptors
 from tabpy.tabpy_server.processes.acceptor import Acceptor
+from tabpy.tabpy_server.processes.listener import plain
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.tls.served import keep_up_to_date
 from tabpy.tabpy_server.web.connections import Connections
@@ -72,7 +73,7 @@ class WebProcess:
         )
         announcements = Announcements(state.announcements, settings.state_path / "coming", others)
         self._renewal = Renewal(catalog, pool, announcements)
-        deployer = Deployer(catalog, pool, self._renewal)
+        deployer = Deployer(catalog, pool, self._renewal, settings.query_timeout)
         self._startup = state.startup
         self._context = Context(
             settings=settings,
@@ -156,6 +157,8 @@ class WebProcess:
         drained.cancel()
 
     def _take(self, connection: socket.socket, address: Any) -> None:
+        if connection.family == socket.AF_INET6:
+            address = plain(address[0]), *address[1:]
         try:
             stream = self._connections.add(connection)
         except OSError:  # reset before its first byte

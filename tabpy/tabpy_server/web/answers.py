@@ -1,7 +1,12 @@
 """The one table from what went wrong to an HTTP answer: status, words and headers."""
 
+import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from tornado.web import HTTPError
 
 from tabpy.tabpy_server import errors
 from tabpy.tabpy_server.errors import TabPyError
@@ -109,6 +114,30 @@ def answer_to(error: Told) -> Answer:
         HEADERS[kind](error) if kind in HEADERS else {},
         CHALLENGES[kind](error) if kind in CHALLENGES else None,
     )
+
+
+# Errors that somebody who runs the server has to mend; the others are their sender's or author's.
+OURS = (
+    errors.InternalError,
+    errors.StoreUnavailableError,
+    errors.MetricsUnavailableError,
+    errors.KeysUnavailableError,
+)
+RAISED = re.compile("([A-Za-z_][A-Za-z0-9_.]{0,79}) :")  # how `info` begins after a failed script
+
+
+def why(error: BaseException | None, status: int) -> tuple[str, int]:
+    """Return what the log says of a request that failed, and its level: a class or what HTTP calls
+    the status, never anything that a client sent or a script works on."""
+    if isinstance(error, errors.ScriptFailedError | errors.FunctionFailedError):
+        found = RAISED.match(error.info)
+        return found[1] if found else type(error).__name__, logging.WARNING
+    if isinstance(error, TabPyError):
+        level = logging.ERROR if isinstance(error, OURS) else logging.WARNING
+        return type(error).__name__, level
+    if error is None or isinstance(error, RefusedRequestError | HTTPError):
+        return HTTPStatus(status).phrase, logging.WARNING if status >= 400 else logging.INFO
+    return type(error).__name__, logging.ERROR
 
 
 def answer_with(status: int, method: str, path: str) -> Answer:

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 REQUEST_ID_LIMIT = 200  # characters
+SCRIPTS_OWN = ("TabPy-User", "TabPy-Client")
 NUMBER = re.compile("0*([0-9]{1,18})")
 TOO_MANY_DIGITS = 10**18  # bytes: what a size of more digits counts as
 ENDLESS_PORT = re.compile(":[0-9]{100,}$")
 # RFC 9110, section 8.8.3. A W/ in front doesn't matter to If-None-Match.
 ETAG = re.compile('"[^"]*"')
+
+NOT_AT_ALL = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE)
 
 
 class RequestHeaders:
@@ -63,6 +66,11 @@ class RequestHeaders:
     def tableau_user(self) -> str | None:
         return self._headers.get("TabPy-User")
 
+    @property
+    def for_scripts(self) -> dict[str, str]:
+        """Return those that scripts may see: no credentials are among them."""
+        return {name: self._headers[name] for name in SCRIPTS_OWN if name in self._headers}
+
     def etag_matches(self, tag: str) -> bool:
         """Tell whether If-None-Match names `tag`, a strong ETag in its quotes, or any by `*`.
 
@@ -100,6 +108,15 @@ class RequestHeaders:
         """Return what the body is packed with, in lower case: `identity` if nothing is said."""
         return self._headers.get("Content-Encoding", "identity").lower()
 
+    @property
+    def accepts_gzip(self) -> bool:
+        """Tell whether the reply may be packed with gzip (RFC 9110, section 12.5.3)."""
+        for each in self._headers.get("Accept-Encoding", "").split(","):
+            name, _, weight = each.partition(";")
+            if name.strip().lower() in ("gzip", "x-gzip"):
+                return not NOT_AT_ALL.fullmatch(weight)
+        return False
+
     # What a proxy adds. Of several values the last is the nearest proxy's, those before it are
     # whatever it was told.
 
@@ -121,6 +138,11 @@ class RequestHeaders:
         """Return how the proxy was called: http or https."""
         protocol = self._headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
         return protocol if protocol in ("http", "https") else None
+
+    @property
+    def forwarded_host(self) -> str | None:
+        """Return the host and port that the proxy was called by."""
+        return self._headers.get("X-Forwarded-Host", "").rpartition(",")[2].strip() or None
 
 
 def site_of(origin: str) -> str | None:

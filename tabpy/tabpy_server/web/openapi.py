@@ -5,6 +5,7 @@ https://spec.openapis.org/oas/v3.1.1.html
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ MEANINGS: Mapping[int, str] = {
     408: "The time for it was over, and it was stopped",
     413: "The body is too large",
     415: "The body is packed in a way that isn't accepted",
-    429: "Many sign-ins from this address have failed",
+    429: "Too many guesses at this user's password, from this address, wait",
     500: "What ran for the request failed, or the server did; `message` says which",
     503: "It was not done, and may be tried again later",
 }
@@ -80,12 +81,18 @@ def operations(handler: type[BaseHandler]) -> Iterator[tuple[str, Operation]]:
     """
     for method in METHODS:
         function = getattr(handler, method)
-        if function is getattr(RequestHandler, method) and method != "options":
+        if function in (getattr(RequestHandler, method), BaseHandler.head):
             continue
         found = operation_of(function)
         if found is None:
             raise KeyError(f"{handler.__name__}.{method} doesn't say what it takes and answers.")
         yield method, found
+        if method == "get" and handler.head is BaseHandler.head:
+            yield "head", replace(found, replies=tuple(map(_without_body, found.replies)))
+
+
+def _without_body(reply: Reply) -> Reply:
+    return replace(reply, schema=None)
 
 
 def _path(pattern: str) -> str:

@@ -24,16 +24,18 @@ class TrustedProxies:
         # An address is a network of one. Bits behind the prefix are ignored: 10.0.0.5/8.
         self._networks = [ipaddress.ip_network(name, strict=False) for name in self._names - {"*"}]
 
-    def apply(self, request: HTTPServerRequest, headers: RequestHeaders) -> None:
-        """Set the request's `remote_ip` and `protocol` to the original ones.
+    def apply(self, request: HTTPServerRequest, headers: RequestHeaders) -> str | None:
+        """Set the request's `remote_ip` and `protocol` to the original ones. Return the host and
+        port that the proxy was called by; None if no proxy says so.
 
         Of several addresses the last is what the proxy saw; those before are the client's word.
         X-Real-Ip and X-Scheme are never read, since Heroku's router passes on a client's own.
         """
         if not self._trusts(request.remote_ip):
-            return
+            return None
         request.remote_ip = headers.forwarded_for or request.remote_ip
         request.protocol = headers.forwarded_protocol or request.protocol
+        return headers.forwarded_host
 
     def _trusts(self, caller: str | None) -> bool:
         if self._all or caller in self._names:  # most are: taking them apart would cost more

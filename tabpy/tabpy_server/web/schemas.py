@@ -36,6 +36,7 @@ def by_name(schema: Schema) -> Schema:
 LIMITS = record(
     {
         "seconds": {"type": "number"},
+        "query_seconds": {"type": "number"},
         "memory_mb": NUMBER,
         "isolation": {"enum": [each.value for each in Isolation]},
         "network": {"type": "boolean"},
@@ -56,7 +57,8 @@ PRINTED: Mapping[str, Schema] = {
 TRACE: Mapping[str, Schema] = {
     "trace": {"type": "string", "description": "To debug: the author's part of the traceback"}
 }
-ERROR = record({"message": TEXT, "info": TEXT}, {**PRINTED, **TRACE})
+FAILED_FUNCTION = record({"type": {"const": "QueryFailed"}, "uri": TEXT, "error": TEXT})
+ERROR = record({"message": TEXT, "info": {"anyOf": [TEXT, FAILED_FUNCTION]}}, {**PRINTED, **TRACE})
 NOTHING = record({})
 ALIVE = record({"status": {"const": "alive"}})
 

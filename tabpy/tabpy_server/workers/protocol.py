@@ -19,7 +19,7 @@ import re
 import signal
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 import orjson
@@ -136,23 +136,27 @@ class Hello:
 @dataclass(frozen=True)
 class Job:
     """Web process: do `task`, with the body. `model_memory`: bytes of models to keep loaded.
-    `want_printed`: tell what the script prints, and the traceback if it fails."""
+    `want_printed`: tell what the script prints, and the traceback if it fails. `headers`: those of
+    the request that a script may see."""
 
     task: Task
     change_token: str
     model_memory: int = 0
     want_printed: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reply:
     """Worker: done, the body is JSON. `etag` is of a function's answer. `recycle`: replace me.
-    `trouble`: the traceback of what failed after the job, in our own code."""
+    `trouble`: the traceback of what failed after the job, in our own code. `logged`: what the
+    script wrote to its log, each with a level of Python's."""
 
     etag: str = ""
     printed: str = ""
     recycle: bool = False
     trouble: str = ""
+    logged: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -166,11 +170,12 @@ class Failure:
     recycle: bool = False
     trouble: str = ""
     trace: str = ""
+    logged: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
     def of(cls, error: TabPyError, reply: Reply, trace: str = "") -> "Failure":
         """Return the message that carries `error`, the rest of `reply`, and `trace`."""
-        rest = (reply.printed, reply.recycle, reply.trouble, trace)
+        rest = (reply.printed, reply.recycle, reply.trouble, trace, reply.logged)
         facts = [_cut(str(fact)) for fact in error.args]
         return cls(type(error).__name__, facts, *rest)
 
@@ -256,6 +261,7 @@ TASKS: Mapping[str, type[Task]] = {
     "check": CheckArchive,
     "collect": Collect,
 }
+RARE = ("headers", "logged")  # fields that are mostly empty, and then left out
 TASK_NAMES: Mapping[type[Task], str] = {cls: name for name, cls in TASKS.items()}
 
 
@@ -264,6 +270,9 @@ def encode(message: Message, body_length: int = 0) -> bytes:
     meta = dict(vars(message))
     if isinstance(message, Job):
         meta["task"] = {"": TASK_NAMES[type(message.task)], **vars(message.task)}
+    for name in RARE:
+        if name in meta and not meta[name]:
+            del meta[name]
     try:
         encoded = orjson.dumps(meta)
     except orjson.JSONEncodeError:  # a lone surrogate in a name, or in what a script printed
@@ -274,7 +283,7 @@ def encode(message: Message, body_length: int = 0) -> bytes:
 def decode(kind: bytes, meta: bytes | bytearray | memoryview) -> Message:
     """Return the message of a frame. Raises ProtocolError for anything else."""
     try:
-        fields = json_codec.loads(meta)
+        fields = _fields(meta)
         cls = CLASSES[kind]
         if cls is Job:
             task = fields["task"]
@@ -282,6 +291,13 @@ def decode(kind: bytes, meta: bytes | bytearray | memoryview) -> Message:
         return _build(cls, fields)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ProtocolError(f"not a message: {type(error).__name__}") from None
+
+
+def _fields(meta: bytes | bytearray | memoryview) -> Any:
+    try:
+        return orjson.loads(meta)  # there are no integers over 64 bits to look for
+    except orjson.JSONDecodeError:  # lone surrogates
+        return json_codec.loads(meta)
 
 
 _Built = TypeVar("_Built")

@@ -152,6 +152,23 @@ def test_an_alias_leads_to_a_model(store: Store, tmp_path: Path, target: str, pr
     assert store.load()["a"].metadata.target == "f"
 
 
+def test_what_an_alias_points_to_is_not_removed(store: Store, tmp_path: Path) -> None:
+    # differences, section 2: as TabPy does
+    add_model(store, tmp_path, "f")
+    for alias in ("b", "a"):
+        add_alias(store, alias, "f")
+    with pytest.raises(RefusedError) as raised:
+        store.delete("f")
+    assert str(raised.value) == (
+        "Endpoint 'f' is used by 'a', 'b'. "
+        "An alias of it is there: remove that first, or give it another target."
+    )
+    assert set(store.load()) == {"f", "a", "b"}
+    for name in ("a", "b", "f"):
+        store.delete(name)
+    assert store.load() == {}
+
+
 def test_an_alias_has_no_versions(store: Store, tmp_path: Path) -> None:
     add_model(store, tmp_path, "f")
     alias = add_alias(store, "a", "f")

@@ -137,6 +137,9 @@ OTHERS = sorted(set(TabPyError.by_name) - {each.__name__ for each in protocol.FA
         Failure("__class__", []),
         Reply(etag='x"\r\nSet-Cookie: a=b'),
         Reply(etag="\u20ac"),
+        Reply(logged=[(20, 3)]),  # type: ignore[list-item]
+        Reply(logged=["x"]),  # type: ignore[list-item]
+        Reply(logged=[(True, "x")]),
         Reply(etag="x" * 1000),
     ],
     ids=lambda each: f"{type(each).__name__}-{getattr(each, 'error_name', '')}",

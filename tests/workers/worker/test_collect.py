@@ -61,9 +61,9 @@ def test_a_marked_function_becomes_an_archive_with_what_is_said_of_it(
 
 
 WRONG = {
-    "a": ("schema={'a': {1, 2}}", "its schema has no form in JSON: use dicts, lists, "),
+    "a": ("schema={'a': object()}", "its schema has no form in JSON: use dicts, lists, "),
     "b": ("description=object()", "its description has no form in JSON"),
-    "c": ("is_public={1}", "its is_public has no form in JSON"),
+    "c": ("is_public=object()", "its is_public has no form in JSON"),
     "d": ("schema=LOOP", "its schema has no form in JSON"),
     "e": (
         "schema={'a': LOCK}",

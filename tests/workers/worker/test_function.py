@@ -79,6 +79,7 @@ def test_an_async_function_that_fails_is_told_as_any_other(tabpy: TabPy) -> None
 
 
 def test_a_function_that_sorts_leaves_the_scripts_rows_alone(tabpy: TabPy) -> None:
+    # differences 1
     rows = [3, 1, 2]
     answer = tabpy.query("sort", rows)["response"]
     assert answer == [1, 2, 3]
@@ -88,6 +89,7 @@ def test_a_function_that_sorts_leaves_the_scripts_rows_alone(tabpy: TabPy) -> No
 
 
 def test_a_script_that_changes_an_answer_changes_it_for_itself(tabpy: TabPy) -> None:
+    # differences 2
     answer = tabpy.query("lookup")["response"]
     answer.append(9)
     assert tabpy.query("lookup")["response"] == [1, 2]
@@ -118,11 +120,11 @@ def test_a_number_that_is_none_stays_a_number(tabpy: TabPy) -> None:
 
 
 def test_an_argument_that_cannot_be_json_is_refused_by_its_type(tabpy: TabPy) -> None:
-    for arguments in ({"a": {1}}, {"a": [1, {1}]}):
+    for arguments in ({"a": object()}, {"a": [1, object()]}):
         with pytest.raises(TypeError) as raised:
             tabpy.query("echo", **arguments)
         assert str(raised.value) == (
-            "tabpy.query was given a set, which has no form in JSON: give it numbers, strings, "
+            "tabpy.query was given an object, which has no form in JSON: give it numbers, strings, "
             "booleans, None, or lists of them."
         )
     assert tabpy.crash is None
@@ -132,11 +134,13 @@ def test_an_answer_that_cannot_be_json_is_refused_as_over_http(
     web: WebProcess, tabpy: TabPy
 ) -> None:
     with pytest.raises(FunctionFailedError) as over_http:
-        function.query(b'{"data": ["{1}"]}', web.references["evaluate"], web.worker())
+        function.query(b'{"data": ["object()"]}', web.references["evaluate"], web.worker())
     with pytest.raises(FunctionError) as in_script:
-        tabpy.query("evaluate", "{1}")
+        tabpy.query("evaluate", "object()")
     error = over_http.value
-    assert error.info.startswith("TypeError : The script returned a set, which has no form in JSON")
+    assert error.info.startswith(
+        "TypeError : The script returned an object, which has no form in JSON"
+    )
     assert str(in_script.value) == f"{error.message}: {error.info}"
 
 
@@ -148,7 +152,24 @@ def test_what_is_answered(tabpy: TabPy) -> None:
     assert answers[0]["uuid"] != answers[1]["uuid"]
 
 
+def test_a_name_may_be_written_as_in_urls(web: WebProcess, tabpy: TabPy) -> None:
+    # differences 20
+    web.deploy("Sentiment Analysis", divide)
+    web.deploy("100%25", divide)
+    assert tabpy.query("Sentiment%20Analysis", 1, b=4)["model"] == "Sentiment Analysis"
+    assert tabpy.query("100%25", 1, b=4)["model"] == "100%25"
+    with pytest.raises(FunctionError, match="There is no function 'No%20such'"):
+        tabpy.query("No%20such")
+
+
 # --- failures ---
+
+
+def test_a_script_that_expects_tabpys_key_error_catches_ours(tabpy: TabPy) -> None:
+    # differences 19
+    with pytest.raises(KeyError) as raised:
+        tabpy.query("nosuch", 1)
+    assert str(raised.value) == "UnknownURI: There is no function 'nosuch' on this server."
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Running a script of Tableau's, and what its author is told when it fails."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,29 @@ def test_text_in_strings_is_left_alone(web: WebProcess) -> None:
     assert evaluate(web, text) == "one\n two\n\tthree\u2028"
 
 
+@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="3.12 has a limit that nobody can set")
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"return {' + '.join(['1'] * 1500)}",
+        "if _arg1 == 0:\n    return 1"
+        + "".join(f"\nelif _arg1 == {number}:\n    return {number}" for number in range(1, 1501)),
+        f"x = '1500'\nreturn int(x{'.strip().lower()' * 450})",
+    ],
+    ids=["terms", "branches", "calls"],
+)
+def test_generated_calculations_may_be_long(web: WebProcess, text: str) -> None:
+    # differences 24
+    assert evaluate(web, text, 1500) == 1500
+    assert sys.getrecursionlimit() < script.DEEPEST
+
+
 def test_a_script_calls_functions(web: WebProcess) -> None:
     assert evaluate(web, "return tabpy.query('double', _arg1)['response']", [1, 2]) == [2, 4]
 
 
 def test_one_scripts_variables_are_not_the_next_ones(web: WebProcess) -> None:
+    # differences 16
     evaluate(web, "global left\nleft = 1\n__builtins__['len'] = None")
     assert evaluate(web, "return ['left' in globals(), len([1])]") == [False, 1]
 
@@ -87,8 +106,8 @@ def test_one_scripts_variables_are_not_the_next_ones(web: WebProcess) -> None:
             "ZeroDivisionError : division by zero\nline 1: return (1 / each for each in [0])",
         ),
         (
-            "return {1}",
-            "TypeError : The script returned a set, which has no form in JSON: return numbers, "
+            "return object()",
+            "TypeError : The script returned an object, which has no form in JSON: return numbers, "
             "strings, booleans, None, or lists of them.",
         ),
         (
@@ -102,9 +121,10 @@ def test_one_scripts_variables_are_not_the_next_ones(web: WebProcess) -> None:
             "line 1: tabpy.query('nosuch')",
         ),
         (
-            "return tabpy.query('double', {1})",
-            "TypeError : tabpy.query was given a set, which has no form in JSON: give it numbers, "
-            "strings, booleans, None, or lists of them.\nline 1: return tabpy.query('double', {1})",
+            "return tabpy.query('double', object())",
+            "TypeError : tabpy.query was given an object, which has no form in JSON: give it "
+            "numbers, strings, booleans, None, or lists of them.\n"
+            "line 1: return tabpy.query('double', object())",
         ),
     ],
 )

@@ -21,14 +21,17 @@ logger = logging.getLogger(__name__)
 async def import_state_folder(catalog: Catalog, deployer: Deployer, settings: Settings) -> None:
     """Deploy what TabPy left in the state folder and what was not imported before, though it may
     have been removed since. What can't be had is a line in the log."""
-    if not (settings.state_path / "state.ini").is_file():
+    folder = settings.tabpy_state_path
+    if not (folder / "state.ini").is_file():
         return
-    found = await asyncio.to_thread(
-        state_folder.read, settings.state_path, settings.query_object_path
-    )
+    found = await asyncio.to_thread(state_folder.read, folder, settings.query_object_path)
     for problem in found.problems:
         logger.warning("Not taken over from state.ini: %s", problem)
     known = await catalog.run(lambda store: store.origins())
+    if folder != settings.state_path and any(
+        _origin(each) not in known for each in found.functions
+    ):
+        logger.info("TabPy left deployed functions in its package, %s.", folder)
     # Aliases last: their targets have to be there.
     for function in sorted(found.functions, key=lambda each: each.type == ALIAS):
         if _origin(function) not in known:

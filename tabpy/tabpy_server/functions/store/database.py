@@ -1,4 +1,4 @@
-"""Opens the store's database: SQLite in the state folder, or the Postgres of DATABASE_URL."""
+"""Opens the store's database: SQLite in the state folder, or the Postgres of TABPY_DATABASE_URL."""
 
 from pathlib import Path
 
@@ -29,12 +29,12 @@ def postgres_url(database_url: str) -> URL:
         url = make_url(database_url)
     except ArgumentError:
         raise StartError(
-            "DATABASE_URL is no URL: expected postgres://user:password@host/name."
+            "TABPY_DATABASE_URL is no URL: expected postgres://user:password@host/name."
         ) from None
     if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
         raise StartError(
-            f"DATABASE_URL names {url.drivername}: only postgres:// is supported. Unset it to keep "
-            "functions in TABPY_STATE_PATH."
+            f"TABPY_DATABASE_URL names {url.drivername}: only postgres:// is supported. Unset it "
+            "to keep functions in TABPY_STATE_PATH."
         )
     url = url.set(drivername="postgresql+psycopg")
     local = url.host in LOCAL and str(url.query.get("host", "/")).startswith("/")

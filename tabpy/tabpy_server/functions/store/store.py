@@ -164,9 +164,11 @@ class Store:
             return rows.find_endpoint(connection, name)
 
     def delete(self, name: str) -> None:
-        """Remove an endpoint with all its versions. Raises UnknownEndpointError."""
+        """Remove an endpoint with all its versions. Raises UnknownEndpointError, and RefusedError
+        for what an alias points to."""
         with self._changing() as connection:
             rows.find_endpoint(connection, name)
+            _check_unneeded(connection, name)
             connection.execute(delete(versions).where(versions.c.name == name))
             connection.execute(delete(endpoints).where(endpoints.c.name == name))
             archives.forget_unused(connection)
@@ -241,3 +243,16 @@ def _check_target(connection: Connection, name: str, metadata: EndpointMetadata)
     else:
         return
     raise RefusedError(f"'{name}' can't be an alias of '{target}'.", f"{problem}.")
+
+
+def _check_unneeded(connection: Connection, name: str) -> None:
+    aliases = sorted(
+        f"'{each.name}'"
+        for each in rows.all_endpoints(connection)
+        if each.metadata.type == ALIAS and each.metadata.target == name
+    )
+    if aliases:
+        raise RefusedError(
+            f"Endpoint '{name}' is used by {', '.join(aliases)}.",
+            "An alias of it is there: remove that first, or give it another target.",
+        )

@@ -18,6 +18,7 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 from tabpy.tabpy_server.access.gate import NOBODY
 from tabpy.tabpy_server.access.tokens import TOKEN_OWNER
 from tabpy.tabpy_server.json_codec import dumps
+from tabpy.tabpy_server.web import packing
 from tabpy.tabpy_server.web.answers import (
     BEARER,
     TOLD,
@@ -26,6 +27,7 @@ from tabpy.tabpy_server.web.answers import (
     Told,
     answer_to,
     answer_with,
+    why,
 )
 from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
@@ -76,6 +78,7 @@ class BaseHandler(RequestHandler):
         self.person = NOBODY
         self._started = time.monotonic()
         self._refusal: Told | None = None
+        self._why: tuple[str | None, int] = None, logging.INFO  # of a failure: its name and level
         self._under_way = False
         self._is_admitted = False
         self._stream = stream_of(self.request.connection)
@@ -102,7 +105,7 @@ class BaseHandler(RequestHandler):
     def prepare(self) -> Awaitable[None] | None:
         self.context.traffic.enter()
         self._under_way = True
-        self.context.proxies.apply(self.request, self.request_headers)
+        self._host_at_proxy = self.context.proxies.apply(self.request, self.request_headers)
         try:
             refusals.plain_http(self.request, self.request_headers, self.context)
             if self.open_to_all or self.request.method == "OPTIONS":  # preflights: no credentials
@@ -127,9 +130,11 @@ class BaseHandler(RequestHandler):
 
     def _check_request(self) -> None:
         refusals.other_names(self.request, self.context)
-        refusals.other_sites(self.request, self.request_headers, self.context)
-        refusals.missing_right(self.request.method or "", self.needed_rights, self.person)
-        refusals.unknown_encoding(self.request_headers, self.context)
+        hosts = [*filter(None, (self.request.host, self._host_at_proxy))]
+        refusals.other_sites(self.request, self.request_headers, self.context, hosts)
+        method = "GET" if self.request.method == "HEAD" else self.request.method or ""
+        refusals.missing_right(method, self.needed_rights, self.person)
+        refusals.gzip_where_it_is_off(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
         if self.is_body_in_memory:
             self._share.grow(self.request_headers.declared_size)
@@ -187,6 +192,8 @@ class BaseHandler(RequestHandler):
             self._discard()
             return
         try:  # again: the declared size may be missing, or that of the compressed body
+            if self._is_admitted and self.body_size == len(piece):
+                refusals.packed(self.request_headers, self.context, piece)
             refusals.too_large(self.body_size, self.body_limit)
             if self._is_admitted:  # what nobody had to sign in for has no use for a body
                 self.keep(piece)
@@ -197,7 +204,7 @@ class BaseHandler(RequestHandler):
         """Drop a piece of a refused body, and cut the connection if it has no end."""
         if self.body_size > DISCARD_FACTOR * self.body_limit and not self._finished:
             assert self._refusal is not None
-            self._answer(answer_to(self._refusal))
+            self._answer(answer_to(self._refusal), self._refusal)
 
     def keep(self, chunk: bytes) -> None:
         """Keep the body's next piece. An error raised here refuses the request."""
@@ -209,6 +216,10 @@ class BaseHandler(RequestHandler):
         if self._gunzip is not None:
             self._gunzip.finish()
         return self.body
+
+    def head(self, *parts: str) -> Awaitable[None] | None:
+        """Do as GET does; tornado leaves the body out."""
+        return self.get(*parts)
 
     @operation("Say which other sites may ask", Reply(200, "Nothing, but headers", NOTHING))
     def options(self, *_: str) -> None:
@@ -227,10 +238,27 @@ class BaseHandler(RequestHandler):
             self.set_header("Strict-Transport-Security", "max-age=31536000")
 
     def finish(self, chunk: "str | bytes | dict[str, Any] | None" = None) -> "Future[None]":
-        """End the reply; a stopping server closes the connection with it."""
+        """End the reply; a stopping server closes the connection with it. A large one is packed
+        first, if the client likes."""
         if self.context.traffic.draining and not self._headers_written:
             self.set_header("Connection", "close")
-        return super().finish(chunk)
+        if chunk is not None:
+            self.write(chunk)
+        if self._headers_written or sum(map(len, self._write_buffer)) < packing.LEAST:
+            return super().finish()
+        self.set_header("Vary", "Accept-Encoding")
+        accepted = self.context.settings.gzip_enable and self.request_headers.accepts_gzip
+        if not accepted or self.request.method == "HEAD":
+            return super().finish()
+        self._auto_finish = False  # which would be before it is packed
+        return asyncio.ensure_future(self._finish_packed())
+
+    async def _finish_packed(self) -> None:
+        body = b"".join(self._write_buffer)
+        self._write_buffer = [await asyncio.to_thread(packing.gzip, body)]
+        self.reply_size = len(body)
+        self.set_header("Content-Encoding", "gzip")
+        await super().finish()
 
     def write_json(self, value: Any, status: int = 200) -> None:
         self.write_json_bytes(dumps(value), status)
@@ -248,11 +276,13 @@ class BaseHandler(RequestHandler):
         """Answer what was raised; of what isn't meant for clients they only learn the status."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, TOLD):
-            self._answer(answer_to(error))
+            self._answer(answer_to(error), error)
         else:
-            self._answer(answer_with(status_code, self.request.method or "", self.request.path))
+            answer = answer_with(status_code, self.request.method or "", self.request.path)
+            self._answer(answer, error)
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: Answer, error: BaseException | None) -> None:
+        self._why = why(error, answer.status)
         if self._headers_written and not self._finished:
             # A long script's reply has begun: only its body can still say it.
             self.write_error(answer.status, answer=answer)
@@ -266,8 +296,12 @@ class BaseHandler(RequestHandler):
             self.set_header(header, text)
         if answer.challenge is not None:
             self.set_header("WWW-Authenticate", self._challenge(answer.challenge))
-        told = {"message": answer.message, "info": answer.info, **self.error_details}
+        told = {"message": answer.message, "info": self.info_of(answer), **self.error_details}
         self.write_json(told, answer.status)
+
+    def info_of(self, answer: Answer) -> object:
+        """Return an error's `info` as this route's clients know it."""
+        return answer.info
 
     def _challenge(self, said: Challenge) -> str:
         parameters = dict(said.parameters)
@@ -310,23 +344,28 @@ class BaseHandler(RequestHandler):
         """Write a line for this request; tornado calls this when the answer is complete."""
         self._log_line(self.get_status())
 
+    def _size_sent(self) -> int:
+        return self.reply_size or int(self._headers.get("Content-Length", 0))
+
     def _log_line(self, status: int) -> None:
         if not self._under_way:
             return
         method = self.request.method or ""
         known = method if method in self.SUPPORTED_METHODS else "other"
         self.context.counters.requests[self.route, known, status] += 1
+        error, level = self._why
         fields = {
             "request_id": self.request_id,
             "user": self.user_in_log,
             "method": method,
             "route": self.request.path,
             "status": status,
+            "error": error,
             "queued_ms": round(self.timing.queued_ms, 1),
             "run_ms": round(self.timing.run_ms, 1),
             "total_ms": round((time.monotonic() - self._started) * 1000, 1),
             "bytes_in": self.body_size,
-            "bytes_out": self.reply_size or int(self._headers.get("Content-Length", 0)),
+            "bytes_out": 0 if method == "HEAD" else self._size_sent(),
         }
         if self.context.settings.log_details:
             fields |= {
@@ -335,4 +374,4 @@ class BaseHandler(RequestHandler):
                 "client": self.request_headers.client,
                 "tableau_user": self.request_headers.tableau_user,
             }
-        logger.info("request", extra={"fields": fields})
+        logger.log(level, "request", extra={"fields": fields})

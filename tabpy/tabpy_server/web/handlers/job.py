@@ -57,6 +57,7 @@ class JobHandler(BaseHandler):
             owner=self.context.settings.script_isolation.owner(
                 self.user, self.request_headers.tableau_user
             ),
+            headers=self.request_headers.for_scripts,
         )
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None
@@ -72,6 +73,7 @@ class JobHandler(BaseHandler):
             if blanks is not None:
                 blanks.cancel()
         self._log_printed(outcome, function)
+        self._log_logged(outcome)
         if isinstance(outcome.message, Failure):
             if is_debug:
                 said = outcome.message
@@ -116,3 +118,10 @@ class JobHandler(BaseHandler):
                 "text": outcome.message.printed,
             }
             logger.log(self._print_level, "printed", extra={"fields": fields})
+
+    def _log_logged(self, outcome: Outcome) -> None:
+        """Write what the script wrote to its log, at the levels that it chose."""
+        for level, text in outcome.message.logged:
+            fields = {"request_id": self.request_id, "user": self.user, "text": text}
+            chosen = min(max(level // 10 * 10, logging.DEBUG), logging.ERROR)
+            logger.log(chosen, "logged", extra={"fields": fields})

@@ -14,6 +14,7 @@ class LimitsHandler(BaseHandler):
         self.write_json(
             {
                 "seconds": settings.evaluate_timeout,
+                "query_seconds": settings.query_timeout,
                 "memory_mb": round(settings.script_memory_mb),
                 "isolation": settings.script_isolation.value,
                 "network": settings.script_network or not confinement.seccomp,

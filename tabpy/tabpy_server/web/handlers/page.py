@@ -1,6 +1,7 @@
 """GET /: the page that shows a person what they have and what to type into Tableau."""
 
 import platform
+from collections.abc import Awaitable
 from importlib import metadata
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class PageHandler(BaseHandler):
             rights=self.person.rights,
             python_version=platform.python_version(),
             timeout=settings.evaluate_timeout,
+            query_timeout=settings.query_timeout,
             workers=settings.workers * settings.web_processes,
             isolation=settings.script_isolation.words,
             confinement=self.context.confinement.words,
@@ -54,9 +56,7 @@ FILE = operation(
     Reply(416, "There is no such part of it"),
     errors=(404,),
 )
-# tornado's own, which know conditions and ranges.
-FILE(StaticFileHandler.get)
-FILE(StaticFileHandler.head)
+FILE(StaticFileHandler.get)  # tornado's own, which knows conditions and ranges
 
 
 class FileHandler(BaseHandler, StaticFileHandler):
@@ -67,6 +67,10 @@ class FileHandler(BaseHandler, StaticFileHandler):
     def initialize(self, path: str, default_filename: str | None = None) -> None:  # type: ignore[override]
         BaseHandler.initialize(self)
         StaticFileHandler.initialize(self, path, default_filename)
+
+    @FILE
+    def head(self, *parts: str) -> Awaitable[None]:
+        return StaticFileHandler.head(self, *parts)  # which doesn't read the file
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
         """Return the file to send. Raises HTTPError 404 for none, and for the page's template."""

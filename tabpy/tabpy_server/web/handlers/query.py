@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from tabpy.tabpy_server.errors import NotLoadableError
 from tabpy.tabpy_server.rights import QUERY
+from tabpy.tabpy_server.web.answers import Answer
 from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
 from tabpy.tabpy_server.web.schemas import ARGUMENTS, JSON, RESPONSE
@@ -26,7 +27,7 @@ class QueryHandler(JobHandler):
     @CALL
     async def post(self, name: str) -> None:
         try:
-            reply, result = await self.run_job(self.context.settings.evaluate_timeout, name)
+            reply, result = await self.run_job(self.context.settings.query_timeout, name)
         except NotLoadableError:
             self.context.checkup.saw(name, loads=False)
             raise
@@ -41,6 +42,13 @@ class QueryHandler(JobHandler):
             self.finish()
             return
         self.write_json_bytes(result)
+
+    def info_of(self, answer: Answer) -> object:
+        """Return an object for a function that failed, as TabPy does, whose clients read `error`.
+        `type` and `uri` are TabPy's words."""
+        if answer.status != 500:
+            return answer.info
+        return {"type": "QueryFailed", "uri": self.path_args[0], "error": answer.info}
 
     @CALL
     async def get(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """Why a request is refused before its handler sees it: each function raises, or does nothing."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 
 from tornado.httputil import HTTPServerRequest
 
@@ -9,7 +10,10 @@ from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.headers import RequestHeaders, host_and_port, site_of
 
+# In UTF-8 with or without its mark, or in UTF-16: the worker reads it, and says what is wrong.
+JSON_OBJECT = re.compile(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*({|$)")
 ALLOWED_ORIGIN = "Access-Control-Allow-Origin"
+SAME_SITE = "same-origin"
 OTHER_SITES = ("cross-site", "same-site")  # a page of a sister domain is a stranger's as well
 
 
@@ -29,9 +33,17 @@ def plain_http(request: HTTPServerRequest, headers: RequestHeaders, context: Con
     raise RefusedRequestError(Answer(403, message, "Use https:// and port 443 (Require SSL: yes)."))
 
 
-def other_sites(request: HTTPServerRequest, headers: RequestHeaders, context: Context) -> None:
+def other_sites(
+    request: HTTPServerRequest,
+    headers: RequestHeaders,
+    context: Context,
+    hosts: Collection[str],
+) -> None:
     """Refuse what another site's page asks for: browsers send a signed-in person's credentials
-    along, and no page may run Python in that person's name.
+    along, and no page may run Python in that person's name. `hosts`: what this site is called.
+
+    No page can set Sec-Fetch-Site, so a browser that says same-origin there is believed: a proxy in
+    between may have another Host than the browser.
 
     Tableau sends no Origin. A browser sends none for what it only shows or follows: then it says
     itself where the page is. A link to the page, in somebody's wiki, is no other page's request.
@@ -39,7 +51,8 @@ def other_sites(request: HTTPServerRequest, headers: RequestHeaders, context: Co
     origin = headers.origin
     is_link = origin is None and request.method == "GET" and headers.opens_page
     is_elsewhere = headers.fetch_site in OTHER_SITES and not is_link
-    if not is_elsewhere and (origin is None or site_of(origin) == request.host):
+    is_here = origin is None or headers.fetch_site == SAME_SITE or site_of(origin) in hosts
+    if is_here and not is_elsewhere:
         return
     allowed = context.service.cors.get(ALLOWED_ORIGIN)
     # Everybody's pages, with a signed-in person's password: nobody means that.
@@ -79,17 +92,30 @@ def missing_right(method: str, needed: Mapping[str, str], person: Person) -> Non
         person.need(right)
 
 
-def unknown_encoding(headers: RequestHeaders, context: Context) -> None:
-    """Refuse a body that is packed in a way that isn't accepted here."""
-    accepted = ("identity", "gzip") if context.settings.gzip_enable else ("identity",)
-    if headers.encoding not in accepted:
-        raise RefusedRequestError(
-            Answer(
-                415,
-                f"Content-Encoding '{headers.encoding[:40]}' is not accepted.",
-                f"Accepted: {', '.join(accepted)}.",
-            )
+def gzip_where_it_is_off(headers: RequestHeaders, context: Context) -> None:
+    """Refuse a gzip body on a server that takes none."""
+    if headers.encoding == "gzip" and not context.settings.gzip_enable:
+        raise _not_accepted(headers, context)
+
+
+def packed(headers: RequestHeaders, context: Context, begin: bytes) -> None:
+    """Refuse a body that is packed in any other way. `begin`: what has come of it.
+
+    Some clients write a charset there, or the encoding of a reply: what begins like an object of
+    JSON isn't packed, whatever they say.
+    """
+    if headers.encoding not in ("identity", "gzip") and not JSON_OBJECT.match(begin):
+        raise _not_accepted(headers, context)
+
+
+def _not_accepted(headers: RequestHeaders, context: Context) -> RefusedRequestError:
+    return RefusedRequestError(
+        Answer(
+            415,
+            f"Content-Encoding '{headers.encoding[:40]}' is not accepted.",
+            f"Accepted: {'identity, gzip' if context.settings.gzip_enable else 'identity'}.",
         )
+    )
 
 
 def too_large(size: int, limit: int) -> None:

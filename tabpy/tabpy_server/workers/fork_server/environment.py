@@ -1,6 +1,11 @@
 """What scripts may see of the server's environment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from tabpy.tabpy_server.settings import Settings
 
 # What a script may see of the environment. Everything else may be somebody's secret, and a
 # variable of the server's own can't be hidden once a process has inherited it.
@@ -8,18 +13,58 @@ VISIBLE = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP",
     "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
     "LD_LIBRARY_PATH", "DYNO", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
-    "VIRTUAL_ENV", "SYSTEMROOT", "PATHEXT",
+    "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "VIRTUAL_ENV", "SYSTEMROOT", "PATHEXT",
 }  # fmt: skip
 VISIBLE_PREFIXES = ("LC_", "OPENBLAS_", "OMP_", "MKL_", "NUMEXPR_", "XDG_")
+PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}  # in any case
 # One thread a worker: the parallelism is in the workers, and a dyno has 256 threads in all.
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+OWN = "TABPY_"  # the server's, whoever asks for them
+TELLING = 8  # characters of a secret that isn't in another text by chance
 
 
-def script_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What scripts find in `os.environ`."""
-    visible = {
-        name: value
-        for name, value in environment.items()
-        if name in VISIBLE or name.startswith(VISIBLE_PREFIXES)
-    }
-    return THREADS | visible
+class ScriptEnvironment(NamedTuple):
+    """`variables`: what scripts find in `os.environ`. `withheld`: what TABPY_SCRIPT_ENV names and
+    scripts don't get all the same, since a secret of the server's own is in it."""
+
+    variables: dict[str, str]
+    withheld: list[str]
+
+
+def script_environment(environment: Mapping[str, str], settings: Settings) -> ScriptEnvironment:
+    """Return what scripts may see."""
+    secrets = [*_secrets(environment, settings)]
+    visible, withheld = dict(THREADS), []
+    for name, value in environment.items():
+        if name in VISIBLE or name.startswith(VISIBLE_PREFIXES) or name.upper() in PROXIES:
+            visible[name] = value
+        elif _is_named(name, settings.script_env):
+            if _tells(value, secrets):
+                withheld.append(name)
+            else:
+                visible[name] = value
+    return ScriptEnvironment(visible, sorted(withheld))
+
+
+def _is_named(name: str, patterns: tuple[str, ...]) -> bool:
+    own = name.upper().startswith(OWN)
+    return not own and any(fnmatchcase(name, each) for each in patterns)
+
+
+def _secrets(environment: Mapping[str, str], settings: Settings) -> Iterator[str]:
+    """Yield the server's own, whose copies may go by other names: Heroku has one for each
+    database."""
+    yield from filter(None, settings.secrets)
+    if settings.on_heroku:
+        yield from filter(None, [environment.get("PASSWORD")])  # TabPy's name for it there
+    for each in settings.secrets:
+        try:
+            in_url = urlsplit(each).password
+        except ValueError:  # no URL at all
+            continue
+        if in_url:
+            yield from {in_url, unquote(in_url)}
+
+
+def _tells(value: str, secrets: list[str]) -> bool:
+    return any(value == each or (len(each) >= TELLING and each in value) for each in secrets)

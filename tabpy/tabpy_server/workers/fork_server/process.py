@@ -4,10 +4,10 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tabpy.tabpy_server import own_python
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.workers.fork_server import script_folders
@@ -57,16 +57,14 @@ class ForkServerProcess:
         self._ready, ready = os.pipe()
         handed_over = (self._theirs.fileno(), ready, self.state.descriptor)
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module # nosec B603
-            [
-                sys.executable,
-                "-m",
+            own_python.command(
                 MODULE,
                 *map(str, handed_over),
                 str(self._memory_mb),
                 str(self._shelves_mb),
                 self._confining.argument(),
                 *self._preload,
-            ],
+            ),
             env=self._environment,
             pass_fds=handed_over,
             stdin=subprocess.DEVNULL,

@@ -21,7 +21,7 @@ from tabpy.tabpy_server.workers.fork_server.server import announce_death
 from tabpy.tabpy_server.workers.fork_server.shelf_process import TRACE_LIMIT
 from tabpy.tabpy_server.workers.protocol import FORK, REQUEST_LIMIT, Reference
 
-LOAD_TIMEOUT = 30.0  # seconds for all models together
+LOAD_TIMEOUT = 300.0  # seconds for all models together
 STEADY_SECONDS = 5.0  # a shelf that ends sooner isn't filled again
 UNASKED_SECONDS = 10.0  # after which nobody needs it
 LATE_SECONDS = 5.0  # in which it has to fork a worker, or end one; it's ended when twice as late

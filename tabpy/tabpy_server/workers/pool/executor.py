@@ -65,7 +65,11 @@ class Executor:
         InternalError for a failure of our own code there, which is logged.
         """
         question = protocol.Job(
-            task, self._functions.change_token, self._model_memory, job.want_printed
+            task,
+            self._functions.change_token,
+            self._model_memory,
+            job.want_printed,
+            job.headers,
         )
         if isinstance(task, Query | Load):
             worker.versions[task.reference.name] = task.reference.sha256
@@ -102,6 +106,8 @@ class Executor:
 
 def _is_right(message: Reply | Failure) -> bool:
     """Say whether a worker of ours can have meant it."""
+    if not all(map(_is_line, message.logged)):
+        return False
     if isinstance(message, Reply):
         return protocol.ETAG.fullmatch(message.etag) is not None
     try:
@@ -109,6 +115,11 @@ def _is_right(message: Reply | Failure) -> bool:
     except ProtocolError:
         return False
     return True
+
+
+def _is_line(logged: object) -> bool:
+    """Say whether it's a level and a text."""
+    return isinstance(logged, list | tuple) and [type(each) for each in logged] == [int, str]
 
 
 def _log(what: str, trace: str, job: Job) -> None:

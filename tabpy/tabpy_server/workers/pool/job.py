@@ -1,7 +1,7 @@
 """What a pool is asked to do, and what comes of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
@@ -13,7 +13,8 @@ class Job:
     `body` is the request's raw body in its pieces. `timeout` is in seconds and counts from when
     the job is handed to the pool: looking up the function and waiting for a worker are part of it.
     `want_printed`: the outcome tells what was printed, and a failure its traceback. `owner` is
-    whose it is: see `isolation`. `request_id` is for the log.
+    whose it is: see `isolation`. `request_id` is for the log. `headers` are those of the request
+    that a script may see.
     """
 
     body: Sequence[bytes]
@@ -22,6 +23,7 @@ class Job:
     want_printed: bool = False
     request_id: str = ""
     owner: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

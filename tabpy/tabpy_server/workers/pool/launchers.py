@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from tabpy.tabpy_server import own_python
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import FORK, REQUEST_LIMIT
 
@@ -68,7 +69,7 @@ class SpawnLauncher:
         self, modules: Sequence[str], memory_mb: float, environment: Mapping[str, str]
     ) -> None:
         """`environment`: what scripts find in `os.environ`."""
-        self._command = [sys.executable, "-m", SPAWNED, str(memory_mb), *modules]
+        self._command = own_python.command(SPAWNED, str(memory_mb), *modules)
         self._environment = environment
 
     def shelf_origin(self, key: str) -> str:

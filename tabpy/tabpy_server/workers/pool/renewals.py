@@ -15,7 +15,7 @@ from tabpy.tabpy_server.workers.pool.job import Job, Outcome
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import Load, Reference
 
-LOAD_SECONDS = 30.0  # that loading may take, as when it was deployed
+LOAD_SECONDS = 300.0  # that loading may take
 
 
 @dataclass

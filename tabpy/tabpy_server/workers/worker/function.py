@@ -1,11 +1,11 @@
 """The script worker: calling a deployed function, from a request or from a script."""
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
-
-import orjson
+from urllib.parse import unquote
 
 from tabpy.tabpy_server.errors import (
     FunctionFailedError,
@@ -13,24 +13,41 @@ from tabpy.tabpy_server.errors import (
     TabPyError,
     UnknownFunctionError,
 )
-from tabpy.tabpy_server.json_codec import json_type, loads
+from tabpy.tabpy_server.json_codec import dumps, json_type, loads
 from tabpy.tabpy_server.workers.protocol import Reference
 from tabpy.tabpy_server.workers.worker import account, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError
+from tabpy.tabpy_server.workers.worker.request import Headers, Request
 
 Answer = TypeVar("Answer")
 
 
-class FunctionError(Exception):
-    """`tabpy.query` in a script: the function is not there, or it failed; the text says why."""
+class FunctionError(KeyError):
+    """`tabpy.query` in a script: the function is not there, or it failed; the text says why.
+
+    It is a KeyError since TabPy's scripts had one, of "response", and may expect it.
+    """
+
+    __str__ = Exception.__str__
 
 
 class TabPy:
     """What a script knows as `tabpy`."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, request: Request | None = None) -> None:
         self._models = models
+        self._request = request or Request()
         self.crash: Exception | None = None  # what our own code raised, whoever may have caught it
+
+    @property
+    def headers(self) -> Headers:
+        """What Tableau says of its user: `TabPy-User` and `TabPy-Client`, if it does."""
+        return self._request.headers
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Write to the server's log, under the request's id."""
+        return self._request.logger()
 
     def query(self, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Call a deployed function, right here: `{"response", "version", "model", "uuid"}`.
@@ -64,7 +81,16 @@ class TabPy:
     def _find(self, name: str) -> Model:
         if not isinstance(name, str):
             raise UnknownFunctionError(f"There is no function '{name}' on this server.")
-        return self._models.find(name)
+        try:
+            return self._models.find(name)
+        except UnknownFunctionError as unknown:
+            plain = unquote(name)  # TabPy put the name into a URL as it was
+            if plain == name:
+                raise
+            try:
+                return self._models.find(plain)
+            except UnknownFunctionError:
+                raise unknown from None
 
 
 def query(body: bytes | memoryview, reference: Reference, models: Models) -> tuple[bytes, str]:
@@ -77,7 +103,7 @@ def query(body: bytes | memoryview, reference: Reference, models: Models) -> tup
     response = _call(model, args, kwargs, results.encode)
     tag = hashlib.blake2b(response, digest_size=16).hexdigest()
     rest = {"version": model.version, "model": model.name, "uuid": str(uuid.uuid4())}
-    return b'{"response":' + response + b"," + orjson.dumps(rest)[1:], tag
+    return b'{"response":' + response + b"," + dumps(rest)[1:], tag
 
 
 def _call(

@@ -38,6 +38,7 @@ from tabpy.tabpy_server.workers.worker.connection import Connection
 from tabpy.tabpy_server.workers.worker.memory import Memory
 from tabpy.tabpy_server.workers.worker.models import Key, Model, Models
 from tabpy.tabpy_server.workers.worker.output import Printed
+from tabpy.tabpy_server.workers.worker.request import Request
 from tabpy.tabpy_server.workers.worker.surroundings import Surroundings, ignore_signals
 
 LARGE = 1_000_000  # bytes of a job's body after which freed memory is handed back to the system
@@ -93,26 +94,27 @@ class Worker:
         self._printed.start()
         error: TabPyError | None = None
         etag, result = "", b""
+        request = Request(job.headers)
         try:
             self._models.start(job.change_token, job.model_memory)
-            etag, result = self._surroundings.run(self._run, job.task, body)
+            etag, result = self._surroundings.run(self._run, job.task, body, request)
         except TabPyError as raised:
             error = raised
         self._models.finish()
         printed = self._printed.text() if job.want_printed else ""
         recycle, trouble = self._clean_up()
         if error is None:
-            return Reply(etag, printed, recycle, trouble), result
+            return Reply(etag, printed, recycle, trouble, request.lines), result
         recycle = recycle or error.out_of_memory
         trace = error.trace if job.want_printed else ""
         error = self._memory.explain(error)
-        return Failure.of(error, Reply("", printed, recycle, trouble), trace), b""
+        return Failure.of(error, Reply("", printed, recycle, trouble, request.lines), trace), b""
 
-    def _run(self, task: protocol.Task, body: memoryview) -> tuple[str, bytes]:
+    def _run(self, task: protocol.Task, body: memoryview, request: Request) -> tuple[str, bytes]:
         """Return the reply's etag and body. Raises TabPyError."""
         match task:
             case Evaluate():
-                return "", script.evaluate(body, self._models)
+                return "", script.evaluate(body, self._models, request)
             case Query(reference):
                 answer, etag = function.query(body, reference, self._models)
                 return f"{etag}-{reference.version}", answer

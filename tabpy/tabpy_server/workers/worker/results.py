@@ -6,18 +6,20 @@ NaN and infinities become null: the bare tokens break Tableau.
 import json
 from typing import Any
 
-from tabpy.tabpy_tools.values import UnfitError, converted, finite, plain, prepared, quick
+from tabpy.tabpy_server.json_codec import in_ascii
+from tabpy.tabpy_tools.unfit import UnfitError
+from tabpy.tabpy_tools.values import converted, finite, plain, prepared, quick
 
 __all__ = ["UnfitError", "encode", "plain"]
 
 
 def encode(value: Any) -> bytes:
-    """Return UTF-8 JSON. Raises UnfitError for what has no place there."""
+    """Return JSON in ASCII. Raises UnfitError for what has no place there."""
     try:
         value = prepared(value)
         encoded = quick(value)
         if encoded is None:
             encoded = json.dumps(converted(value, finite), allow_nan=False).encode()
+        return in_ascii(encoded)
     except (MemoryError, RecursionError) as error:
         raise UnfitError(cause=error) from None
-    return encoded

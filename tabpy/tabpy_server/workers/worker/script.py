@@ -9,34 +9,42 @@ import __future__
 
 import ast
 import builtins
+import sys
 import types
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabpy.tabpy_server.errors import InvalidInputError, ScriptFailedError
 from tabpy.tabpy_server.json_codec import json_type, loads
-from tabpy.tabpy_server.workers.worker import account, function, results
+from tabpy.tabpy_server.workers.worker import account, free_names, function, results
 from tabpy.tabpy_server.workers.worker.failures import FILENAME
 from tabpy.tabpy_server.workers.worker.models import Models
+from tabpy.tabpy_server.workers.worker.request import Request
 
 FUNCTION = "_user_script"
+# Python's limit while a script is parsed: generated calculations have a thousand terms. Python 3.11
+# needs it for them, and has stack enough for it; 3.12 keeps to a limit of its own.
+DEEPEST = 5000
 SHOWN = 1000  # characters of the names in a message
 
 
-def evaluate(body: bytes | memoryview, models: Models) -> bytes:
-    """Run the script in a body of Tableau's form; return its result as JSON.
+def evaluate(body: bytes | memoryview, models: Models, sent_with: Request | None = None) -> bytes:
+    """Run the script in a body of Tableau's form; return its result as JSON. `sent_with`: what else
+    it may know of its request.
 
     Raises InvalidInputError, and ScriptFailedError for whatever the script raised.
     """
     script, arguments = _parse(body)
-    code = _compiled(script, len(arguments))
+    compiled = _compiled(script, len(arguments))
     values = [arguments[name] for name in _names(len(arguments))]
     variables: dict[str, Any] = {"__name__": "script", "__builtins__": builtins.__dict__.copy()}
-    tabpy = function.TabPy(models)
+    tabpy = function.TabPy(models, sent_with)
     try:
-        exec(code, variables)  # noqa: S102 - what this server is for # nosec B102
+        if compiled.free_names:
+            variables.update(free_names.load(compiled.free_names))
+        exec(compiled.code, variables)  # noqa: S102 - what this server is for # nosec B102
         returned = variables[FUNCTION](tabpy, *values)
     except BaseException as error:  # noqa: BLE001 - the border: a script may raise anything
         raise tabpy.crash or _failed(error, script) from None
@@ -103,7 +111,14 @@ def _names(count: int) -> tuple[str, ...]:
     return tuple(f"_arg{number}" for number in range(1, count + 1))
 
 
-def _compiled(script: str, argument_count: int) -> types.CodeType:
+class _Compiled(NamedTuple):
+    """The module that defines the function, and the names that it uses without importing them."""
+
+    code: types.CodeType
+    free_names: tuple[str, ...]
+
+
+def _compiled(script: str, argument_count: int) -> _Compiled:
     """Compile the script. Raises ScriptFailedError for what is no Python, or too much of it."""
     try:
         return _compile(script, argument_count)
@@ -112,8 +127,17 @@ def _compiled(script: str, argument_count: int) -> types.CodeType:
 
 
 @lru_cache(maxsize=256)
-def _compile(script: str, argument_count: int) -> types.CodeType:
-    """Return the module that defines the function; kept, since a dashboard sends it many times."""
+def _compile(script: str, argument_count: int) -> _Compiled:
+    """Compile it once, since a dashboard sends it many times."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, DEEPEST))
+    try:
+        return _make(script, argument_count)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _make(script: str, argument_count: int) -> _Compiled:
     tree = _syntax_tree(script)
     future = _take_future_imports(tree)
     parameters = ", ".join(("tabpy", *_names(argument_count)))
@@ -121,7 +145,7 @@ def _compile(script: str, argument_count: int) -> types.CodeType:
     if tree.body:
         module.body[0].body = tree.body  # type: ignore[attr-defined]
     code: types.CodeType = compile(module, FILENAME, "exec", flags=future, dont_inherit=True)
-    return code
+    return _Compiled(code, free_names.used_by(code))
 
 
 def _syntax_tree(script: str) -> ast.Module:

@@ -1,0 +1,1 @@
+"""TabPy's helpers for programs that deploy a function of their own."""

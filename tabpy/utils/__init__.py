@@ -1,0 +1,1 @@
+"""Names of TabPy's that people's programs use."""
