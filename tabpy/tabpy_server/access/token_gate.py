@@ -19,7 +19,7 @@ from tabpy.tabpy_server.errors import WrongTokenError
 
 logger = logging.getLogger(__name__)
 
-TOKEN_METHOD = "oauth-jwt"  # noqa: S105 - TabPy's word for it
+TOKEN_METHOD = "oauth-jwt"  # noqa: S105 - TabPy's word for it # nosec B105
 
 
 class TokenGate:

@@ -21,7 +21,7 @@ LONG = 8192
 LONGEST_SUBJECT = 255  # characters (OpenID Connect Core, section 2)
 # In front of the subject. No user of the password file has a colon in the name, nor can Basic carry
 # one, so no token makes anybody such a user.
-TOKEN_OWNER = "oauth:"  # noqa: S105 - no password
+TOKEN_OWNER = "oauth:"  # noqa: S105 - no password # nosec B105
 WRONG = "The token isn't valid"
 
 
