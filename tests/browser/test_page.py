@@ -95,10 +95,10 @@ def test_the_example_runs(page: Page) -> None:
 
 def test_a_script_of_ones_own_runs_by_keyboard(page: Page) -> None:
     big = 9_007_199_254_740_993  # JavaScript would round it
-    page.fill("#script", "return [str(_arg1), '<b>ä</b>']")
+    page.fill("#script", r"return [str(_arg1), '<b>ä</b> 🔑', r'\u00e4']")
     page.fill("#data", json.dumps({"_arg1": big}))
     page.press("#data", "Control+Enter")
-    expect(page.locator("#result")).to_have_text(f'["{big}","<b>ä</b>"]')
+    expect(page.locator("#result")).to_have_text(rf'["{big}","<b>ä</b> 🔑","\\u00e4"]')
 
 
 def test_an_error_is_shown_at_the_line_that_failed(page: Page) -> None:

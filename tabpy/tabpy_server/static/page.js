@@ -69,10 +69,18 @@ function takenApart(text) {
   return { response, printed: JSON.parse(reply).printed };
 }
 
+/** Writes letters where JSON that is ASCII has their numbers; it still means the same. */
+function withLetters(json) {
+  return json.replace(/\\(u[0-9a-f]{4}|.)/gi, (escape, what) => {
+    const code = what.length > 1 ? parseInt(what.slice(1), 16) : 0;
+    return code >= 0xa0 ? String.fromCharCode(code) : escape;
+  });
+}
+
 function showReply(text, data) {
   const { response, printed } = takenApart(text);
   show("verdict", verdict(JSON.parse(response), data));
-  show("result", response);
+  show("result", withLetters(response));
   show("printed", printed);
 }
 
