@@ -129,17 +129,24 @@ def _attempt(act: Callable[[Job], Outcome], job: Job) -> Outcome:
 
 
 def _deployer(client: Client, *, override: bool) -> Callable[[Job], Outcome]:
+    from tabpy.tabpy_tools.deploying import NameTakenError
+
     def deploy(job: Job) -> Outcome:
         mark = job.mark
-        deployment = client.deploy(
-            mark.name,
-            job.function,
-            mark.description,
-            mark.schema,
-            override,
-            mark.is_public,
-            requirements=mark.requirements,
-        )
+        try:
+            deployment = client.deploy(
+                mark.name,
+                job.function,
+                mark.description,
+                mark.schema,
+                override,
+                mark.is_public,
+                requirements=mark.requirements,
+            )
+        except NameTakenError:
+            raise ValueError(
+                f"There is an endpoint {mark.name!r} already: give --override to replace it."
+            ) from None
         return Outcome(
             mark.name,
             str(job.file.path),

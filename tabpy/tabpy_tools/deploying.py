@@ -17,10 +17,19 @@ _OF_TABPY_2 = "Failed to decode input body"  # how it answers multipart/form-dat
 _TIMEOUT = 300.0  # seconds, for a large archive and a slow import
 
 
+class NameTakenError(RuntimeError):
+    """There is an endpoint of this name, and nobody has said that it is to be replaced."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is an endpoint {name!r} already: deploy with override=True to replace it."
+        )
+
+
 def replaceable(connection: Connection, name: str, override: bool) -> dict[str, Any] | None:
     """Return the endpoint of that name, None where there is none.
 
-    Raises RuntimeError for one that isn't to be replaced.
+    Raises NameTakenError for one that isn't to be replaced.
     """
     try:
         found: dict[str, Any] = connection.call("GET", "endpoints", name)
@@ -29,9 +38,7 @@ def replaceable(connection: Connection, name: str, override: bool) -> dict[str, 
             raise
         return None
     if not override:
-        raise RuntimeError(
-            f"There is an endpoint {name!r} already: deploy with override=True to replace it."
-        )
+        raise NameTakenError(name)
     return found
 
 

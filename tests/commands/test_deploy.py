@@ -133,7 +133,8 @@ class TestDeploying:
         fake.answers["GET /endpoints/Price%20it"] = Answer({"version": 1})
         fake.answers["PUT /endpoints/Price%20it"] = Answer({"Price it": {"version": 2}})
         assert main(["models"]) == 1
-        assert "failed: There is an endpoint 'Price it' already" in capsys.readouterr().out
+        complaint = "There is an endpoint 'Price it' already: give --override to replace it."
+        assert complaint in capsys.readouterr().out
         assert sent(fake) == []
         assert main(["models", "--override"]) == 0
         assert "deployed, version 2" in capsys.readouterr().out
