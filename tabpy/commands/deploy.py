@@ -227,9 +227,10 @@ def _sign_in(client: Client, name: str | None) -> None:
     except ResponseError as error:
         if error.status_code != requests.codes.unauthorized:
             raise
-        who = f"user {name!r} with this password" if name else "you"
         raise ValueError(
-            f"{client.url} doesn't know {who}: give --user and TABPY_PASSWORD."
+            f"{client.url} refuses user {name!r} with this password: one of the two is wrong."
+            if name
+            else f"{client.url} doesn't know you: give --user and TABPY_PASSWORD."
         ) from None
 
 

@@ -368,7 +368,10 @@ class TestSigningIn:
         monkeypatch.setenv("TABPY_PASSWORD", "hush")
         assert main(["models", "--user", "ann"]) == 1
         shown = capsys.readouterr()
-        assert "doesn't know user 'ann' with this password" in shown.err
+        assert shown.err == (
+            f"tabpy-deploy: {fake.url} refuses user 'ann' with this password: one of the two is "
+            "wrong.\n"
+        )
         assert shown.out == ""
 
 
