@@ -45,6 +45,7 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
     Code from modules that aren't installed packages goes into the archive, since the server won't
     have them; what can't be pickled in such a module and isn't needed stays behind. Warns of what
     the server won't have: modules whose import runs with the function, and files that it names.
+    Warns of open files, too, since all that is in them travels.
     Raises TypeError that names what can't be pickled.
     """
     installation = Installation()
@@ -62,6 +63,12 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
                 f"{title_of(query_object)} names {path!r}, a file of this machine that "
                 "the server doesn't have: read it before, into a variable that the function uses, "
                 "and what was read is deployed along."
+            )
+        for path in sorted(pickler.open_files):
+            warn(
+                f"{title_of(query_object)} takes the open file {path!r} along, and all that is in "
+                "it is deployed: read before what the function needs of it, into a variable that "
+                "the function uses, and only that is deployed along."
             )
         size = file.tell()
         file.seek(0)

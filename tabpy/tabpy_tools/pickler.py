@@ -10,7 +10,7 @@ import cloudpickle
 from tabpy.tabpy_tools import reducers
 from tabpy.tabpy_tools.function_text import PYTHON, bytecode, rebuilt
 from tabpy.tabpy_tools.generated_classes import portable
-from tabpy.tabpy_tools.local_files import named_in
+from tabpy.tabpy_tools.local_files import named_in, opened
 from tabpy.tabpy_tools.text_search import TextSearch
 from tabpy.tabpy_tools.unpicklable import MACHINERY
 
@@ -19,8 +19,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
     """cloudpickle's, which sends functions as text, and notes what it meets.
 
     `modules` and `imported_inside` are the top-level modules of what it has met, and those that
-    functions import when they run; `local_files` what they name of this machine. `compiled` names
-    the functions that went as bytecode.
+    functions import when they run; `local_files` what they name of this machine, and `open_files`
+    those whose content went along. `compiled` names the functions that went as bytecode.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -28,6 +28,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
         self.modules: set[str] = set()
         self.imported_inside: set[str] = set()
         self.local_files: set[str] = set()
+        self.open_files: set[str] = set()
         self.compiled: set[str] = set()
         self.texts = TextSearch()
 
@@ -39,6 +40,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
             return self._code(obj)
         if isinstance(obj, type | types.FunctionType | types.BuiltinFunctionType):
             self._note(obj.__module__)
+        if (name := opened(obj)) is not None:
+            self.open_files.add(name)
         if (own := reducers.reduced(obj)) is not None:
             return own
         if (own := reducers.compiled(obj)) is not None:
