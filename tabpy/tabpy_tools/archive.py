@@ -28,7 +28,8 @@ class Archive:
 
     `packages` maps distributions to the versions here; it knows those whose functions, classes or
     modules were met on the way, or are imported inside a function. `compiled` names the functions
-    that only this minor version of Python can load, since their text isn't known.
+    that only this minor version of Python can load, since their text isn't known; `changed_files`
+    are those in which it probably was.
     """
 
     file: IO[bytes]
@@ -36,6 +37,7 @@ class Archive:
     python: str
     packages: dict[str, str]
     compiled: list[str]
+    changed_files: list[str]
 
 
 @contextmanager
@@ -74,7 +76,14 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
         file.seek(0)
         packages = installation.versions(pickler.modules | pickler.imported_inside)
         code = {name: version for name, version in packages.items() if name not in _MACHINERY}
-        yield Archive(file, size, platform.python_version(), code, sorted(pickler.compiled))
+        yield Archive(
+            file,
+            size,
+            platform.python_version(),
+            code,
+            sorted(pickler.compiled),
+            sorted(pickler.changed_files),
+        )
 
 
 @contextmanager

@@ -115,10 +115,16 @@ def _warn_of_other_python(connection: Connection, archive: Archive) -> None:
         return
     theirs, ours = (".".join(each.split(".")[:2]) for each in (python, archive.python))
     if theirs != ours:
+        files = ", ".join(archive.changed_files)
+        advice = (
+            f"What stands in {files} now is something else: if you have changed it since it was "
+            "imported, import it anew, and deploy again."
+            if files
+            else "Define it in a file or a notebook's cell, and deploy it before you change that."
+        )
         warn(
             f"No text is known that makes {', '.join(archive.compiled)}, so only a server with "
-            f"Python {ours} can load it, and this one runs {theirs}. Define it in a file or a "
-            "notebook's cell, and deploy it before you change it there."
+            f"Python {ours} can load it, and this one runs {theirs}. {advice}"
         )
 
 

@@ -11,7 +11,7 @@ from tabpy.tabpy_tools import reducers
 from tabpy.tabpy_tools.function_text import PYTHON, bytecode, rebuilt
 from tabpy.tabpy_tools.generated_classes import portable
 from tabpy.tabpy_tools.local_files import named_in, opened
-from tabpy.tabpy_tools.text_search import TextSearch
+from tabpy.tabpy_tools.text_search import TextSearch, file_of
 from tabpy.tabpy_tools.unpicklable import MACHINERY
 
 
@@ -20,7 +20,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
 
     `modules` and `imported_inside` are the top-level modules of what it has met, and those that
     functions import when they run; `local_files` what they name of this machine, and `open_files`
-    those whose content went along. `compiled` names the functions that went as bytecode.
+    those whose content went along. `compiled` names the functions that went as bytecode,
+    and `changed_files` the files that aren't any more what some of them were made of.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -30,6 +31,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
         self.local_files: set[str] = set()
         self.open_files: set[str] = set()
         self.compiled: set[str] = set()
+        self.changed_files: set[str] = set()
         self.texts = TextSearch()
 
     def reducer_override(self, obj: Any) -> Any:
@@ -67,6 +69,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
         if (text := self.texts.text_of(code)) is not None:
             return rebuilt, tuple(text)
         self.compiled.add(code.co_name)
+        if (file := file_of(code)) is not None:
+            self.changed_files.add(file)
         _, arguments = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
         return bytecode, (PYTHON, code.co_name, *arguments)
 
