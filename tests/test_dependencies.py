@@ -69,6 +69,8 @@ def optional(file: Path) -> set[str]:
     """What a function may import when it's called, as its caller has it."""
     if "models" in file.parts:  # the predeployed functions
         return names_of(EXTRAS["models"] + EXTRAS["science"])
+    if "access" in file.parts:  # tokens, where they are taken
+        return {*names_of(EXTRAS["oauth"]), "cryptography"}
     return names_of(EXTRAS["science"]) if "tabpy_tools" in file.parts else set()
 
 

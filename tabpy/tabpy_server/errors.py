@@ -45,6 +45,24 @@ class WrongCredentialsError(TabPyError):
     message, info = "Invalid credentials provided.", "Unauthorized request."
 
 
+class WrongTokenError(TabPyError):
+    """No bearer token where nothing else is taken, or a wrong one: `reason` says what is wrong with
+    it, "" if there was none."""
+
+    message, info = WrongCredentialsError.message, WrongCredentialsError.info
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class KeysUnavailableError(TabPyError):
+    """A token that nobody can check at the moment: the issuer doesn't give its keys."""
+
+    message = "The token can't be checked now."
+    info = "The keys of its issuer can't be fetched. Try again later."
+
+
 class TooManySignInsError(TabPyError):
     """More sign-ins than can be looked at; the next may be tried in `wait` seconds."""
 
@@ -75,6 +93,20 @@ class MissingRightError(TabPyError):
             f"This needs the right '{right}'; '{user}' has {', '.join(rights)}. Whoever runs the "
             f"server can give it: tabpy-user update -u {user} --may {','.join([*rights, right])}, "
             "or TABPY_RIGHTS for the user of TABPY_USERNAME."
+        )
+
+
+class MissingScopeError(TabPyError):
+    """A token that is right and doesn't have the `scope` for this."""
+
+    message = "Token is missing a required endpoint scope."
+
+    def __init__(self, right: str, scope: str) -> None:
+        super().__init__(right, scope)
+        self.scope = scope
+        self.info = (
+            f"Forbidden request. To {right} here, a token needs the scope '{scope}': ask for it "
+            "where you get the token."
         )
 
 

@@ -128,6 +128,11 @@ def modules(value: str) -> tuple[str, ...]:
     return names
 
 
+def words(value: str) -> tuple[str, ...]:
+    """Read words with commas or blanks between them; empty: none."""
+    return tuple(dict.fromkeys(value.replace(",", " ").split()))
+
+
 def rights(value: str) -> Rights:
     """Read what a user may do, with commas; empty: everything."""
     try:

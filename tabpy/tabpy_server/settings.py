@@ -147,6 +147,43 @@ class Settings:
     gzip_enable: bool = setting("TABPY_GZIP_ENABLE", values.flag, True, "gzip in requests")
     arrow_enable: bool = setting("TABPY_ARROW_ENABLE", values.flag, False, "Arrow Flight for Prep")
     oauth_enabled: bool = setting("TABPY_OAUTH_ENABLED", values.flag, False, "JWT bearer tokens")
+    oauth_issuer: str = setting("TABPY_OAUTH_ISSUER", values.text, "", "who makes the tokens")
+    oauth_jwks_uri: str = setting(
+        "TABPY_OAUTH_JWKS_URI", values.text, "", "where the issuer's public keys are"
+    )
+    oauth_audience: str = setting(
+        "TABPY_OAUTH_AUDIENCE", values.text, "", "whom a token has to be made for"
+    )
+    oauth_required_scopes: tuple[str, ...] = setting(
+        "TABPY_OAUTH_REQUIRED_SCOPES", values.words, (), "scopes that each token has to have"
+    )
+    oauth_query_scope: str = setting(
+        "TABPY_OAUTH_QUERY_SCOPE", values.text, "tabpy:query", "the scope of the right to query"
+    )
+    oauth_evaluate_scope: str = setting(
+        "TABPY_OAUTH_EVALUATE_SCOPE",
+        values.text,
+        "tabpy:evaluate",
+        "the scope of the right to evaluate",
+    )
+    oauth_deploy_scope: str = setting(
+        "TABPY_OAUTH_DEPLOY_SCOPE", values.text, "tabpy:deploy", "the scope of the right to deploy"
+    )
+    oauth_enforce_endpoint_scopes: bool = setting(
+        "TABPY_OAUTH_ENFORCE_ENDPOINT_SCOPES",
+        values.flag,
+        False,
+        "whether tokens have only the rights of their scopes",
+    )
+    oauth_allow_nonpublic_jwks: bool = setting(
+        "TABPY_OAUTH_ALLOW_NONPUBLIC_JWKS",
+        values.flag,
+        False,
+        "whether the keys may be at an address of a private network",
+    )
+    oauth_log_user: bool = setting(
+        "TABPY_OAUTH_LOG_USER", values.flag, False, "the subjects of tokens, in the log"
+    )
     preload: tuple[str, ...] = setting(
         "TABPY_PRELOAD",
         values.modules,
@@ -278,13 +315,9 @@ class Loaded:
 # Starting without it would be less protection than somebody asked for.
 NOT_BUILT = {
     "TABPY_ARROW_ENABLE": (False, "Prep works without Arrow"),
-    "TABPY_OAUTH_ENABLED": (False, "Basic authentication is what Tableau uses"),
 }
 WITH_BLANKS = ("TABPY_PASSWORD", "TABPY_KEY_PASSWORD")  # those around them are a part of them
-DEPENDENT = (
-    "TABPY_ARROWFLIGHT_PORT",
-    "TABPY_OAUTH_",
-)  # without effect unless one above is on
+DEPENDENT = ("TABPY_ARROWFLIGHT_PORT",)  # without effect unless one above is on
 CLIENTS = ("TABPY_URL", "TABPY_TOKEN")  # the client's variables, on a machine that has both
 
 

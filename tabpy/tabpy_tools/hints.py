@@ -154,6 +154,6 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     for options in ways:
         try:
             return inspect.signature(function, **options)
-        except Exception:  # noqa: BLE001, S112 - evaluating a hint runs what stands there
+        except Exception:  # noqa: BLE001, S112 # nosec B112 - a hint may raise anything
             continue
     return None

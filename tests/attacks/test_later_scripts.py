@@ -157,6 +157,7 @@ return 1
         "import _thread\n_thread.start_new_thread(lambda: time.sleep(60), ())",
         "import sys\nreturn len(sys._current_frames())",
         1,
+        is_race=True,  # a look at idle workers may come first, and replace this one
     ),
     poison(
         "C12",

@@ -333,6 +333,12 @@ def test_the_default_one_is_left_to_who_needs_it(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def test_only_the_servers_user_may_look_into_the_state_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "share" / "state"
+    state_path.make_folders(Settings(state_path=folder))
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (folder, *folder.iterdir())} == {0o700}
+
+
 def test_a_state_path_that_cannot_be_had_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "state"

@@ -51,6 +51,7 @@ class FakeGate:
     remembers: bool = True
     required: bool = True
     rights: Rights = ALL
+    methods: Mapping[str, object] = MappingProxyType({"basic-auth": {}})
 
     def remembered(self, header: str | None) -> Person | None:
         return Person(USER, self.rights) if self.remembers and header == SIGNED_IN else None

@@ -11,6 +11,7 @@ from tabpy.tabpy_server.web.answers import (
     INFOS,
     STATUSES,
     Answer,
+    Challenge,
     RefusedRequestError,
     answer_to,
     answer_with,
@@ -39,7 +40,24 @@ def test_the_table_has_nothing_else() -> None:
         (errors.InvalidInputError("no", "so"), Answer(400, "no", "so")),
         (
             errors.WrongCredentialsError(),
-            Answer(401, "Invalid credentials provided.", "Unauthorized request."),
+            Answer(
+                401,
+                "Invalid credentials provided.",
+                "Unauthorized request.",
+                challenge=Challenge("Basic"),
+            ),
+        ),
+        (
+            errors.WrongTokenError("The token has expired"),
+            Answer(
+                401,
+                "Invalid credentials provided.",
+                "Unauthorized request.",
+                challenge=Challenge(
+                    "Bearer",
+                    {"error": "invalid_token", "error_description": "The token has expired"},
+                ),
+            ),
         ),
         (
             errors.TooManySignInsError(12.6),

@@ -115,6 +115,7 @@ def test_of_a_reply_that_has_begun_only_the_body_can_say_it(
         (HTTPError(405, "a secret"), "Method Not Allowed", "WARNING"),
         (errors.InternalError(), "InternalError", "ERROR"),
         (errors.StoreUnavailableError(), "StoreUnavailableError", "ERROR"),
+        (errors.KeysUnavailableError(), "KeysUnavailableError", "ERROR"),
         (KeyError("a secret"), "KeyError", "ERROR"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -96,7 +96,7 @@ def test_every_method_says_what_it_does() -> None:
         for _, found in operations(route.handler):
             assert found.summary
             assert found.replies
-        described = document([route], prefix="", name="", passwords=True)["paths"]
+        described = document([route], prefix="", name="", methods=["basic-auth"])["paths"]
         for methods in described.values():
             ids += [each["operationId"] for key, each in methods.items() if key != "parameters"]
     assert len(ids) == len(set(ids))
@@ -107,7 +107,7 @@ def test_one_that_does_not_is_named() -> None:
         def get(self) -> None: ...
 
     with pytest.raises(KeyError, match=r"Silent\.get doesn't say"):
-        document([Route("/x", Silent, {})], prefix="", name="", passwords=True)
+        document([Route("/x", Silent, {})], prefix="", name="", methods=["basic-auth"])
 
 
 def test_a_path_has_its_parts_as_parameters() -> None:
@@ -115,7 +115,9 @@ def test_a_path_has_its_parts_as_parameters() -> None:
         @operation("Do", Reply(200, "Done"), errors=(404,))
         def get(self) -> None: ...
 
-    described = document([Route("/a/([^/]+)/b/?", Named, {})], prefix="", name="", passwords=True)
+    described = document(
+        [Route("/a/([^/]+)/b/?", Named, {})], prefix="", name="", methods=["basic-auth"]
+    )
     assert described["paths"]["/a/{name}/b"]["parameters"] == [
         {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
     ]

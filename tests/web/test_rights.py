@@ -18,6 +18,8 @@ NEEDED = {
     ("GET", "/query/x"): QUERY,
     ("HEAD", "/query/x"): QUERY,
     ("POST", "/query/x"): QUERY,
+    ("GET", "/configurations/endpoint_upload_destination"): DEPLOY,
+    ("HEAD", "/configurations/endpoint_upload_destination"): DEPLOY,
     ("POST", "/endpoints/?"): DEPLOY,
     ("PUT", "/endpoints/x"): DEPLOY,
     ("DELETE", "/endpoints/x"): DEPLOY,

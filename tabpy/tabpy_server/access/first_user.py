@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabpy.tabpy_server.access import password_file, password_hashes
+from tabpy.tabpy_server.access import oauth, password_file, password_hashes
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.password_file import User
 from tabpy.tabpy_server.access.throttle import Throttle
+from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.package_files import checkout
@@ -23,10 +24,10 @@ GENERATED_USER = "tabpy"
 
 @dataclass(frozen=True)
 class SignIn:
-    """How to enter this run: `gate` lets in `users`, or everybody if there are none. `password` is
-    the one generated for this run, if it was, which has to be shown once."""
+    """How to enter this run: `gate` lets in `users`, as a person reads it, or everybody if there
+    are none. `password` is the one generated for this run, if it was: it has to be shown once."""
 
-    gate: Gate | OpenGate
+    gate: Gate | OpenGate | TokenGate
     users: tuple[str, ...] = ()
     password: str | None = None
 
@@ -44,7 +45,8 @@ def resolve(
     `may_generate`: somebody is there to see a generated password. `may_open`: the server may run
     without one, --disable-auth-warning. `confined`: scripts can't reach the server's files and
     processes.
-    Raises StartError when nobody could enter, or for a password file that can't be read.
+    Raises StartError when nobody could enter, for a password file that can't be read, and for
+    OAuth that is set wrongly.
     """
     file = find_password_file(settings)
     try:
@@ -57,6 +59,11 @@ def resolve(
         _warn_of_old_hashes(names)
         if not confined:
             _warn_of_weak_rights(names)
+    if settings.oauth_enabled:
+        tokens = oauth.tokens(settings, confined=confined)
+        by_token = f"whoever has a token of {settings.oauth_issuer}"
+        return SignIn(TokenGate(tokens, Gate(users, Throttle(), passwords)), (*names, by_token))
+    if names:
         return SignIn(Gate(users, Throttle(), passwords), tuple(names))
     if users.problems:
         raise StartError(f"TABPY_PWD_FILE: {users.problems[0]}")

@@ -26,22 +26,42 @@ from tabpy.tabpy_server.access.password_file import User
 from tabpy.tabpy_server.access.password_hashes import fold
 from tabpy.tabpy_server.access.throttle import Throttle, network_of
 from tabpy.tabpy_server.access.users import Users
-from tabpy.tabpy_server.errors import UnexpectedCredentialsError, WrongCredentialsError
+from tabpy.tabpy_server.errors import (
+    MissingRightError,
+    MissingScopeError,
+    UnexpectedCredentialsError,
+    WrongCredentialsError,
+)
 from tabpy.tabpy_server.rights import ALL, Rights
 
 logger = logging.getLogger(__name__)
 
 VERIFIERS = 2  # threads: argon2id takes 19 MiB each
 REMEMBERED = 1024  # credentials, of the right ones and of the wrong ones
+BASIC_METHOD = "basic-auth"  # TabPy's word for it
 Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
 class Person:
-    """Who sends a request, and what they may do; on an open server nobody has a name."""
+    """Who sends a request, and what they may do; on an open server nobody has a name.
+
+    `scopes`: for somebody with a token, the scope that gives each right. `is_logged`: whether the
+    log may have the name.
+    """
 
     name: str | None
     rights: Rights
+    scopes: Mapping[str, str] | None = None
+    is_logged: bool = True
+
+    def need(self, right: str) -> None:
+        """Raise MissingRightError or MissingScopeError unless they have `right`."""
+        if right in self.rights:
+            return
+        if self.scopes is not None:
+            raise MissingScopeError(right, self.scopes[right])
+        raise MissingRightError(self.name or "", right, list(self.rights))
 
 
 NOBODY = Person(None, ALL)
@@ -70,6 +90,16 @@ class Gate:
         # Weak, so that a lock lives as long as somebody holds it or waits for it.
         self._same: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._lines: WeakValueDictionary[str, Line] = WeakValueDictionary()
+
+    @property
+    def has_users(self) -> bool:
+        """Tell whether anybody could sign in by a password."""
+        return bool(self._users.current())
+
+    @property
+    def methods(self) -> Mapping[str, object]:
+        """Return how to sign in, as `/info` says it."""
+        return {BASIC_METHOD: {}}
 
     def remembered(self, header: str | None) -> Person | None:
         """Return the person of a header that has been right before; None for any other, at once."""
@@ -164,6 +194,7 @@ class OpenGate:
     """Lets everybody in: the operator asked for it with --disable-auth-warning."""
 
     required = False
+    methods: Mapping[str, object] = {}
 
     def remembered(self, header: str | None) -> Person | None:
         """Return None: nobody is known here."""

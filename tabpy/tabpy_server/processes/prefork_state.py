@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.startup import Startup
 from tabpy.tabpy_server.processes.stop_flag import StopFlag
@@ -16,7 +17,7 @@ from tabpy.tabpy_server.web.server_info import Service
 class PreforkState:
     settings: Settings
     service: Service
-    gate: Gate | OpenGate
+    gate: Gate | OpenGate | TokenGate
     confinement: InForce
     certificate: ServedCertificate | None = None
     change_token: ChangeToken = field(default_factory=ChangeToken)

@@ -27,6 +27,8 @@ def check(chosen: Settings) -> None:
 def make_folders(chosen: Settings) -> None:
     """Make the folders that workers load functions from: they can be given to workers only if they
     are there. Where they can't be made, nothing can be deployed either."""
-    for name in OF_THE_STATE:
-        with contextlib.suppress(OSError):
-            (chosen.state_path / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(OSError):
+        # By itself: folders that are made on the way to another one are open to everybody.
+        chosen.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in OF_THE_STATE:
+            (chosen.state_path / name).mkdir(exist_ok=True, mode=0o700)

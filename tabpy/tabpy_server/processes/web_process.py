@@ -10,6 +10,8 @@ from tornado.httpserver import HTTPServer
 
 from tabpy import __version__
 from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.functions.announcements import Announcements
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
@@ -130,8 +132,9 @@ class WebProcess:
         )
         watching = loop.create_task(self._connections.watch())
         certifying = loop.create_task(keep_up_to_date(context.certificate))
+        fetching = loop.create_task(_keep_keys(context.gate))
         await stop.wait()
-        for task in (starting, sharing, tidying, renewing, checking, certifying):
+        for task in (starting, sharing, tidying, renewing, checking, certifying, fetching):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()
@@ -162,6 +165,12 @@ class WebProcess:
             connection.close()
             return
         self._server.handle_stream(stream, address)
+
+
+async def _keep_keys(gate: Gate | OpenGate | TokenGate) -> None:
+    """Have the keys of tokens at hand, where tokens are taken."""
+    if isinstance(gate, TokenGate):
+        await gate.keys.keep()
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -13,13 +13,22 @@ from tabpy.tabpy_server.errors import TabPyError
 
 
 @dataclass(frozen=True)
+class Challenge:
+    """How to sign in: a scheme, and what WWW-Authenticate says of the last try (RFC 6750, 3)."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What a refused request gets: `{"message", "info"}` as JSON, and `headers` with it."""
+    """What a refused request gets: `{"message", "info"}` as JSON, `headers` and a `challenge`."""
 
     status: int
     message: str
     info: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    challenge: Challenge | None = None
 
 
 class RefusedRequestError(Exception):
@@ -37,7 +46,10 @@ Told = TabPyError | RefusedRequestError
 STATUSES: Mapping[type[TabPyError], int] = {
     errors.InvalidInputError: 400,
     errors.WrongCredentialsError: 401,
+    errors.WrongTokenError: 401,
+    errors.KeysUnavailableError: 503,
     errors.MissingRightError: 403,
+    errors.MissingScopeError: 403,
     errors.TooManySignInsError: 429,
     errors.UnexpectedCredentialsError: 406,  # as TabPy answers
     errors.ScriptFailedError: 500,
@@ -60,12 +72,24 @@ STATUSES: Mapping[type[TabPyError], int] = {
     errors.MetricsUnavailableError: 503,
 }
 HEADERS: Mapping[type[TabPyError], Callable[..., Mapping[str, str]]] = {
+    errors.KeysUnavailableError: lambda _: {"Retry-After": "5"},
     errors.TooManySignInsError: lambda error: {"Retry-After": f"{error.wait:.0f}"},
     errors.FunctionNotReadyError: lambda _: {"Retry-After": "5"},
     errors.AllBusyError: lambda _: {"Retry-After": "5"},
     errors.QueueFullError: lambda _: {"Retry-After": "5"},
     errors.DrainingError: lambda _: {"Retry-After": "2"},
     errors.StoreUnavailableError: lambda _: {"Retry-After": "5"},
+}
+BASIC, BEARER = "Basic", "Bearer"
+CHALLENGES: Mapping[type[TabPyError], Callable[..., Challenge]] = {
+    errors.WrongCredentialsError: lambda _: Challenge(BASIC),
+    errors.WrongTokenError: lambda error: Challenge(
+        BEARER,
+        {"error": "invalid_token", "error_description": error.reason} if error.reason else {},
+    ),
+    errors.MissingScopeError: lambda error: Challenge(
+        BEARER, {"error": "insufficient_scope", "scope": error.scope}
+    ),
 }
 # What only HTTP clients have a use for.
 INFOS: Mapping[type[TabPyError], Callable[..., str]] = {
@@ -88,11 +112,17 @@ def answer_to(error: Told) -> Answer:
         error.message,
         INFOS[kind](error) if kind in INFOS else error.info,
         HEADERS[kind](error) if kind in HEADERS else {},
+        CHALLENGES[kind](error) if kind in CHALLENGES else None,
     )
 
 
 # Errors that somebody who runs the server has to mend; the others are their sender's or author's.
-OURS = (errors.InternalError, errors.StoreUnavailableError, errors.MetricsUnavailableError)
+OURS = (
+    errors.InternalError,
+    errors.StoreUnavailableError,
+    errors.MetricsUnavailableError,
+    errors.KeysUnavailableError,
+)
 RAISED = re.compile("([A-Za-z_][A-Za-z0-9_.]{0,79}) :")  # how `info` begins after a failed script
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
+from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
@@ -30,7 +31,7 @@ class Context:
     settings: Settings
     service: Service
     confinement: InForce
-    gate: Gate | OpenGate
+    gate: Gate | OpenGate | TokenGate
     proxies: TrustedProxies
     catalog: Catalog
     pool: Pool
@@ -103,7 +104,7 @@ class Context:
     def info(self) -> dict[str, Any]:
         """Return what `GET /info` answers."""
         return self.service.info(
-            authentication=self.gate.required,
+            methods=self.gate.methods,
             evaluate=self.settings.evaluate_enable,
             gzip=self.settings.gzip_enable,
         )

@@ -4,7 +4,7 @@ https://spec.openapis.org/oas/v3.1.1.html
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -17,7 +17,10 @@ from tabpy.tabpy_server.web.operation import Body, Operation, Reply, operation_o
 from tabpy.tabpy_server.web.schemas import ERROR, JSON, TEXT
 
 METHODS = [method.lower() for method in BaseHandler.SUPPORTED_METHODS]
-BASIC = "basic"
+SCHEMES: Mapping[str, tuple[str, Mapping[str, str]]] = {  # by TabPy's words for them
+    "basic-auth": ("basic", {"type": "http", "scheme": "basic"}),
+    "oauth-jwt": ("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
+}
 # What every route may answer, and those that need credentials.
 ALWAYS = (301, 400, 403, 413, 500)
 SIGNED_IN = (401, 415, 429, 503)
@@ -48,18 +51,25 @@ class Route(NamedTuple):
     arguments: dict[str, Any]
 
 
-def document(routes: Sequence[Route], *, prefix: str, name: str, passwords: bool) -> dict[str, Any]:
-    """Return the description of `routes`, which lie below `prefix` on the service `name`."""
+def document(
+    routes: Sequence[Route], *, prefix: str, name: str, methods: Iterable[str]
+) -> dict[str, Any]:
+    """Return the description of `routes`, which lie below `prefix` on the service `name`.
+
+    `methods`: how to sign in, as `/info` calls it; none on an open server.
+    """
+    schemes = dict(SCHEMES[each] for each in methods)
+    closed = bool(schemes)
     return {
         "openapi": "3.1.0",
         "info": {"title": name, "version": __version__},
         "servers": [{"url": prefix or "/"}],
-        "security": [{BASIC: []}] if passwords else [],
-        "paths": {_path(route.pattern): _methods(route, passwords) for route in routes},
+        "security": [{scheme: []} for scheme in schemes],
+        "paths": {_path(route.pattern): _methods(route, closed) for route in routes},
         "components": {
             "schemas": {"Error": ERROR},
             "responses": {str(status): _error(status) for status in MEANINGS},
-            "securitySchemes": {BASIC: {"type": "http", "scheme": "basic"}},
+            "securitySchemes": schemes or dict([SCHEMES["basic-auth"]]),
         },
     }
 
@@ -91,7 +101,7 @@ def _path(pattern: str) -> str:
     return re.sub(r"\(\.[*+]\)", "{path}", named).removesuffix("/?")
 
 
-def _methods(route: Route, passwords: bool) -> dict[str, Any]:
+def _methods(route: Route, closed: bool) -> dict[str, Any]:
     path = _path(route.pattern)
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": TEXT}
@@ -103,7 +113,7 @@ def _methods(route: Route, passwords: bool) -> dict[str, Any]:
         described[method] = _operation(method, path, found)
         errors = {*ALWAYS, *found.errors}
         if is_closed:
-            errors |= {*(SIGNED_IN if passwords else OPEN)}
+            errors |= {*(SIGNED_IN if closed else OPEN)}
         else:
             described[method]["security"] = []
         described[method]["responses"] |= {

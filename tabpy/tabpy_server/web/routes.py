@@ -8,7 +8,7 @@ from tornado.web import Application, RequestHandler
 from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.web.application import CarefulApplication
 from tabpy.tabpy_server.web.context import Context
-from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.handlers.base import OAUTH_RESOURCE, BaseHandler
 from tabpy.tabpy_server.web.handlers.description import DescriptionHandler
 from tabpy.tabpy_server.web.handlers.endpoints import (
     EndpointHandler,
@@ -21,6 +21,7 @@ from tabpy.tabpy_server.web.handlers.endpoints import (
 from tabpy.tabpy_server.web.handlers.evaluate import EvaluateHandler
 from tabpy.tabpy_server.web.handlers.limits import LimitsHandler
 from tabpy.tabpy_server.web.handlers.metrics import MetricsHandler
+from tabpy.tabpy_server.web.handlers.oauth_resource import OAuthResourceHandler
 from tabpy.tabpy_server.web.handlers.packages import ConstraintsHandler, PackagesHandler
 from tabpy.tabpy_server.web.handlers.page import FileHandler, PageHandler
 from tabpy.tabpy_server.web.handlers.query import QueryHandler
@@ -48,6 +49,8 @@ def make_routes(context: Context) -> list[Route]:
         ("/healthz", HealthHandler, {}),
         ("/openapi.json", DescriptionHandler, {}),
     ]
+    if context.settings.oauth_enabled:
+        routes.append((OAUTH_RESOURCE, OAuthResourceHandler, {}))
     if context.settings.static_path.samefile(OUR_PAGE):
         routes += [("/", PageHandler, {}), ("/static/(.+)", FileHandler, {"path": static})]
     else:  # pages of somebody's own, served as they are

@@ -62,6 +62,24 @@ ERROR = record({"message": TEXT, "info": {"anyOf": [TEXT, FAILED_FUNCTION]}}, {*
 NOTHING = record({})
 ALIVE = record({"status": {"const": "alive"}})
 
+SCOPES: Schema = {"type": "array", "items": TEXT}
+OAUTH_METHOD = record(
+    {
+        "required_scopes": SCOPES,
+        "endpoint_scopes": SCOPES,
+        "endpoint_scopes_enforced": {"type": "boolean"},
+    }
+)
+OAUTH_METADATA = record(
+    {
+        "resource": TEXT,
+        "resource_name": TEXT,
+        "authorization_servers": {"type": "array", "items": TEXT},
+        "scopes_supported": SCOPES,
+        "bearer_methods_supported": {"type": "array", "items": TEXT},
+    }
+)
+
 INFO = record(
     {
         "description": TEXT,
@@ -83,7 +101,13 @@ INFO = record(
                                 "authentication": record(
                                     {
                                         "required": {"type": "boolean"},
-                                        "methods": record({"basic-auth": {"type": "object"}}),
+                                        "methods": record(
+                                            {},
+                                            {
+                                                "basic-auth": {"type": "object"},
+                                                "oauth-jwt": OAUTH_METHOD,
+                                            },
+                                        ),
                                     }
                                 )
                             },

@@ -30,22 +30,21 @@ class Service:
     prefix: str = ""
     cors: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def challenge(self) -> str:
-        """Return the WWW-Authenticate header of a 401 (RFC 7617), which names the service."""
-        realm = header_text(self.name).replace("\\", "\\\\").replace('"', "'")
-        return f'Basic realm="{realm}"'
+    def challenge(self, scheme: str, **parameters: str) -> str:
+        """Return a WWW-Authenticate header (RFC 7617, RFC 6750), which names the service."""
+        named = {"realm": self.name, **parameters}
+        return f"{scheme} " + ", ".join(f'{key}="{_quoted(text)}"' for key, text in named.items())
 
-    def info(self, *, authentication: bool, evaluate: bool, gzip: bool) -> dict[str, Any]:
-        """Return what `GET /info` answers. That `authentication` is there makes Tableau ask for a
-        password, so it must not be where none is needed."""
+    def info(self, *, methods: Mapping[str, object], evaluate: bool, gzip: bool) -> dict[str, Any]:
+        """Return what `GET /info` answers; `methods`: how to sign in. That `authentication` is
+        there makes Tableau ask for a password, so it must not be where none is needed."""
         features: dict[str, Any] = {
             "evaluate_enabled": evaluate,
             "gzip_enabled": gzip,
             "arrow_enabled": False,
         }
-        if authentication:
-            features["authentication"] = {"required": True, "methods": {"basic-auth": {}}}
+        if methods:
+            features["authentication"] = {"required": True, "methods": dict(methods)}
         return {
             "description": self.description,
             "creation_time": self.creation_time,
@@ -54,6 +53,10 @@ class Service:
             "name": self.name,
             "versions": {"v1": {"features": features}},
         }
+
+
+def _quoted(text: str) -> str:
+    return header_text(text).replace("\\", "\\\\").replace('"', "'")
 
 
 def read(state_path: Path) -> Service:

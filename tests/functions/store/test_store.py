@@ -43,6 +43,15 @@ def stored(engine: Engine) -> set[str]:
     return parts
 
 
+def test_only_the_servers_user_can_read_it(tmp_path: Path) -> None:
+    engine = open_engine("", tmp_path / "state")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE functions (archive)"))
+        files = [*(tmp_path / "state").iterdir()]
+        assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
+    engine.dispose()
+
+
 # --- endpoints and versions ---
 
 

@@ -139,7 +139,7 @@ def test_an_answer_that_cannot_be_json_is_refused_as_over_http(
         tabpy.query("evaluate", "object()")
     error = over_http.value
     assert error.info.startswith(
-        "TypeError : The script returned an object, which has no form in JSON"
+        "TypeError : The function returned an object, which has no form in JSON"
     )
     assert str(in_script.value) == f"{error.message}: {error.info}"
 

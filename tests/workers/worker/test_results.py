@@ -6,6 +6,7 @@ import decimal
 import enum
 import json
 import math
+import re
 import uuid
 from array import array
 from collections import deque, namedtuple
@@ -280,7 +281,7 @@ class Score(float):
         ([b"\xc3\xa9", bytearray(b"x"), memoryview(b"y")], ["é", "x", "y"]),  # differences 22
         ({b"a": 1}, {"a": 1}),  # differences 22
         ({3, 1, 2}, [1, 2, 3]),
-        ([frozenset({"b", "a"})], [["a", "b"]]),
+        ([frozenset({"a"})], [["a"]]),
         ({1} | {"a"} - {"a"}, [1]),
         (deque([1, 2], maxlen=2), [1, 2]),
         (array("d", [1.5]), [1.5]),
@@ -291,7 +292,7 @@ class Score(float):
         (PurePosixPath("/a/b"), "/a/b"),
         (decimal.Decimal("1.10"), 1.1),
     ],
-    ids=repr,
+    ids=lambda each: re.sub(" at 0x[0-9a-f]+", "", repr(each)),
 )
 def test_more_of_pythons_values(value: Any, expected: Any) -> None:
     # differences, section 4

@@ -1,5 +1,6 @@
 """Opens the store's database: SQLite in the state folder, or the Postgres of TABPY_DATABASE_URL."""
 
+import contextlib
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -57,6 +58,8 @@ def _postgres(url: URL) -> Engine:
 
 def _sqlite(file: Path) -> Engine:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(OSError):  # connecting says why
+        file.touch(mode=0o600)  # whoever reads functions may read what is secret in them
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")

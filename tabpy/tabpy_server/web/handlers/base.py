@@ -16,9 +16,19 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from tabpy.tabpy_server.access.gate import NOBODY
+from tabpy.tabpy_server.access.tokens import TOKEN_OWNER
 from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.web import packing
-from tabpy.tabpy_server.web.answers import TOLD, Answer, Told, answer_to, answer_with, why
+from tabpy.tabpy_server.web.answers import (
+    BEARER,
+    TOLD,
+    Answer,
+    Challenge,
+    Told,
+    answer_to,
+    answer_with,
+    why,
+)
 from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
@@ -31,6 +41,7 @@ from tabpy.tabpy_server.workers.pool.job import Timing
 logger = logging.getLogger("tabpy.request")
 
 DISCARD_FACTOR = 4  # times the limit: so much of a refused body is read, to be able to say why
+OAUTH_RESOURCE = "/.well-known/oauth-protected-resource"  # RFC 9728
 CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log only
 
 
@@ -83,6 +94,11 @@ class BaseHandler(RequestHandler):
     def user(self) -> str | None:
         """Return the name of who has signed in; None on an open server."""
         return self.person.name
+
+    @property
+    def user_in_log(self) -> str | None:
+        """Return how the log calls them; of who has a token it may not have the name."""
+        return self.person.name if self.person.is_logged else TOKEN_OWNER
 
     # On the way in
 
@@ -278,14 +294,25 @@ class BaseHandler(RequestHandler):
         answer: Answer = kwargs["answer"]
         for header, text in answer.headers.items():
             self.set_header(header, text)
-        if answer.status == 401:
-            self.set_header("WWW-Authenticate", self.context.service.challenge)
+        if answer.challenge is not None:
+            self.set_header("WWW-Authenticate", self._challenge(answer.challenge))
         told = {"message": answer.message, "info": self.info_of(answer), **self.error_details}
         self.write_json(told, answer.status)
 
     def info_of(self, answer: Answer) -> object:
         """Return an error's `info` as this route's clients know it."""
         return answer.info
+
+    def _challenge(self, said: Challenge) -> str:
+        parameters = dict(said.parameters)
+        if said.scheme == BEARER:
+            parameters["resource_metadata"] = self.own_url + OAUTH_RESOURCE  # RFC 9728, 5.1
+        return self.context.service.challenge(said.scheme, **parameters)
+
+    @property
+    def own_url(self) -> str:
+        """Return what the caller has to put in front of every route."""
+        return f"{self.request.protocol}://{self.request.host}{self.context.service.prefix}"
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log accidents; errors that clients are told are none."""
@@ -329,7 +356,7 @@ class BaseHandler(RequestHandler):
         error, level = self._why
         fields = {
             "request_id": self.request_id,
-            "user": self.user,
+            "user": self.user_in_log,
             "method": method,
             "route": self.request.path,
             "status": status,

@@ -23,6 +23,6 @@ class DescriptionHandler(BaseHandler):
                 self._routes,
                 prefix=service.prefix,
                 name=service.name,
-                passwords=self.context.gate.required,
+                methods=self.context.gate.methods,
             )
         )

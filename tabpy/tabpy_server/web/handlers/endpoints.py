@@ -166,6 +166,7 @@ class UploadDestinationHandler(BaseHandler):
     """For TabPy's client on the same machine, which writes archives there itself."""
 
     route = "/configurations/endpoint_upload_destination"
+    needed_rights: ClassVar[Mapping[str, str]] = {"GET": DEPLOY}
 
     @operation("Say where programs here may put archives", Reply(200, "The folder", DESTINATION))
     def get(self) -> None:

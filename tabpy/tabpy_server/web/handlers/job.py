@@ -113,7 +113,7 @@ class JobHandler(BaseHandler):
         if outcome.message.printed:
             fields = {
                 "request_id": self.request_id,
-                "user": self.user,
+                "user": self.user_in_log,
                 "function": function,
                 "text": outcome.message.printed,
             }

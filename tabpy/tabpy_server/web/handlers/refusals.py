@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from tornado.httputil import HTTPServerRequest
 
 from tabpy.tabpy_server.access.gate import Person
-from tabpy.tabpy_server.errors import MissingRightError
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.headers import RequestHeaders, host_and_port, site_of
@@ -89,8 +88,8 @@ def other_names(request: HTTPServerRequest, context: Context) -> None:
 def missing_right(method: str, needed: Mapping[str, str], person: Person) -> None:
     """Refuse a method that needs a right which `person` doesn't have."""
     right = needed.get(method)
-    if right is not None and right not in person.rights:
-        raise MissingRightError(person.name or "", right, list(person.rights))
+    if right is not None:
+        person.need(right)
 
 
 def gzip_where_it_is_off(headers: RequestHeaders, context: Context) -> None:

@@ -116,7 +116,7 @@ def _call(
     try:
         return convert(returned)
     except results.UnfitError as error:
-        raise _failed(model, error.reason()) from None
+        raise _failed(model, error.reason("The function returned")) from None
 
 
 def _awaited(returned: Any) -> Any:
