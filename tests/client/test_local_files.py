@@ -10,7 +10,7 @@ import pytest
 
 from tabpy.tabpy_tools.archive import archived
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
-from tabpy.tabpy_tools.local_files import named_in
+from tabpy.tabpy_tools.local_files import named_in, opened
 
 RATES = "rates.csv"
 PATH = Path("rates.csv")
@@ -132,10 +132,5 @@ def test_a_standard_stream_is_no_open_file(folder: Path, monkeypatch: pytest.Mon
         monkeypatch.undo()
 
 
-def test_a_text_in_memory_is_refused_as_ever() -> None:
-    memory = io.TextIOWrapper(io.BytesIO())
-    with (
-        pytest.raises(TypeError, match="the variable 'memory'"),
-        archived(CustomQueryObject(lambda: (memory.read(), 1))),
-    ):
-        pass
+def test_a_text_in_memory_is_no_open_file() -> None:
+    assert opened(io.TextIOWrapper(io.BytesIO())) is None
