@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
@@ -30,40 +31,70 @@ Exit code: 0 all deployed, 1 something not, 2 wrong usage and nothing deployed, 
 """
 
 
+@dataclass
+class _Run:
+    """What became of each function so far, and what ended it all, if something did.
+
+    `server` is None where none was asked.
+    """
+
+    server: str | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None and not any(each.error for each in self.outcomes)
+
+    def told(self) -> str:
+        """Return it as a JSON document; `error` is there only where something ended it all."""
+        what = {"server": self.server, "ok": self.ok}
+        if self.error is not None:
+            what["error"] = self.error
+        return json.dumps({**what, "functions": [each.told() for each in self.outcomes]})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Deploy what `argv`, without the program's name, says.
 
-    Progress goes to standard output, with --json to standard error; so does what prevents any
-    deploying.
+    Progress goes to standard output, with --json to standard error. What prevents any deploying
+    goes to standard error, with --json also into the document.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
+    run = _Run()
     try:
         # What the files print themselves is no part of a document.
         with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
-            server, outcomes = _run(arguments)
+            _deploy(arguments, run)
     except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return 130
+        run.error, code = "Interrupted.", 130
+        print(f"\n{run.error}", file=sys.stderr)
     except UsageError as error:
-        parser.error(str(error))
+        run.error, code = str(error), 2
     except (ValueError, ResponseError, requests.RequestException) as error:
-        print(f"tabpy-deploy: {_one_line(error)}", file=sys.stderr)
-        return 1
-    failed = any(each.error for each in outcomes)
+        run.error, code = _one_line(error), 1
+        print(f"tabpy-deploy: {run.error}", file=sys.stderr)
+    else:
+        code = 0 if run.ok else 1
     if arguments.json:
-        told = {"server": server, "ok": not failed}
-        print(json.dumps({**told, "functions": [each.told() for each in outcomes]}))
-    return 1 if failed else 0
+        print(run.told(), flush=True)
+    if code == 2:
+        parser.error(str(run.error))
+    return code
 
 
-def _run(arguments: argparse.Namespace) -> tuple[str | None, list[Outcome]]:
-    """Return the server, None where none was to be asked, and what became of each function."""
+def _deploy(arguments: argparse.Namespace, run: _Run) -> None:
+    """Deploy what the command says, and note in `run` how it goes."""
     # What can be wrong with the command is looked at first, before a file trains its model.
     files = [files_of(each) for each in arguments.target]
     requirements = _requirements(arguments.requirements)
-    client = None if arguments.dry_run else _client(arguments)
-    jobs, outcomes = collect(
+    client = None
+    if not arguments.dry_run:
+        client = Client(_address(arguments), ca_certificates=arguments.ca_certificates)
+        run.server = client.url
+        _sign_in(client, arguments.user)
+    jobs, broken = collect(
         files,
         name=arguments.name,
         description=arguments.description,
@@ -71,18 +102,18 @@ def _run(arguments: argparse.Namespace) -> tuple[str | None, list[Outcome]]:
         requirements=requirements,
         also_unmarked=arguments.all,
     )
-    for outcome in outcomes:
+    run.outcomes += broken
+    for outcome in broken:
         print(f"{outcome.file}: {outcome.error}")
     act = Job.pack if client is None else _deployer(client, override=arguments.override)
     for number, job in enumerate(jobs, start=1):
         print(f"{number}/{len(jobs)} {job.mark.name} ({job.file.path}) ... ", end="", flush=True)
         outcome = _attempt(act, job)
-        outcomes.append(outcome)
+        run.outcomes.append(outcome)
         print("\n    ".join([outcome.summary, *outcome.remarks]), flush=True)
-    done = sum(not each.error for each in outcomes)
+    done = sum(not each.error for each in run.outcomes)
     what = "can be deployed" if client is None else f"deployed to {client.url}"
-    print(f"{done} of {len(outcomes)} {what}.")
-    return None if client is None else client.url, outcomes
+    print(f"{done} of {len(run.outcomes)} {what}.")
 
 
 def _attempt(act: Callable[[Job], Outcome], job: Job) -> Outcome:
@@ -98,17 +129,24 @@ def _attempt(act: Callable[[Job], Outcome], job: Job) -> Outcome:
 
 
 def _deployer(client: Client, *, override: bool) -> Callable[[Job], Outcome]:
+    from tabpy.tabpy_tools.deploying import NameTakenError
+
     def deploy(job: Job) -> Outcome:
         mark = job.mark
-        deployment = client.deploy(
-            mark.name,
-            job.function,
-            mark.description,
-            mark.schema,
-            override,
-            mark.is_public,
-            requirements=mark.requirements,
-        )
+        try:
+            deployment = client.deploy(
+                mark.name,
+                job.function,
+                mark.description,
+                mark.schema,
+                override,
+                mark.is_public,
+                requirements=mark.requirements,
+            )
+        except NameTakenError:
+            raise ValueError(
+                f"There is an endpoint {mark.name!r} already: give --override to replace it."
+            ) from None
         return Outcome(
             mark.name,
             str(job.file.path),
@@ -162,34 +200,38 @@ def _requirements(path: Path | None) -> tuple[str, ...]:
     return tuple(str(each) for each in wanted.requirements)
 
 
-def _client(arguments: argparse.Namespace) -> Client:
-    """Return a client that the server knows. Raises UsageError where no server is named."""
-    environ = os.environ
-    given = arguments.url or environ.get("TABPY_URL")
+def _address(arguments: argparse.Namespace) -> str:
+    """Return the server's address. Raises UsageError where none is named."""
+    given = arguments.url or os.environ.get("TABPY_URL")
     if not given:
         raise UsageError("which server? Give --url, or set TABPY_URL")
     try:
-        url = base_url(given)
+        return base_url(given)
     except ValueError as error:
         raise UsageError(f"{'--url' if arguments.url else 'TABPY_URL'}: {error}") from None
-    client = Client(url, ca_certificates=arguments.ca_certificates)
-    name, token = arguments.user, environ.get("TABPY_TOKEN")
+
+
+def _sign_in(client: Client, name: str | None) -> None:
+    """Have the server know the client. Raises ValueError where it doesn't."""
+    environ = os.environ
+    token = environ.get("TABPY_TOKEN")
     if name is None and not token:
         name = environ.get("TABPY_USERNAME") or None
     if name is None and token and not environ.get("TABPY_URL"):
         client.set_token(token)
     elif name is not None:
-        client.set_credentials(name, sign_in.password_of(name, url, environ) or _password(name))
+        password = sign_in.password_of(name, client.url, environ) or _password(name)
+        client.set_credentials(name, password)
     try:
         client.get_status()
     except ResponseError as error:
         if error.status_code != requests.codes.unauthorized:
             raise
-        who = f"user {name!r} with this password" if name else "you"
         raise ValueError(
-            f"{client.url} doesn't know {who}: give --user and TABPY_PASSWORD."
+            f"{client.url} refuses user {name!r} with this password: one of the two is wrong."
+            if name
+            else f"{client.url} doesn't know you: give --user and TABPY_PASSWORD."
         ) from None
-    return client
 
 
 def _password(name: str) -> str:

@@ -16,6 +16,7 @@ import tabpy.models.scripts
 from tabpy.models import PREDEPLOYED, Predeployed
 from tabpy.tabpy_server import config_file
 from tabpy.tabpy_server.package_files import DEFAULT_CONFIG
+from tabpy.tabpy_tools import sign_in
 from tabpy.tabpy_tools.client import Client
 from tabpy.tabpy_tools.connection import Connection
 from tabpy.tabpy_tools.rest import ResponseError
@@ -29,8 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _arguments(sys.argv[1:] if argv is None else argv)
     try:
-        url = arguments.url or server_url(arguments.config, os.environ)
-        return _deploy_all(signed_in(url, arguments.ca_certificates), url.rstrip("/"))
+        url = arguments.url or (not arguments.config and os.environ.get("TABPY_URL"))
+        url = url or server_url(arguments.config, os.environ)
+        client = signed_in(url, arguments.ca_certificates, lambda: _credentials(url, os.environ))
+        return _deploy_all(client, url.rstrip("/"))
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
@@ -107,8 +110,10 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tabpy-deploy-models",
         description=f"Deploys {', '.join(model.name for model in PREDEPLOYED)} to a server.",
-        epilog="Where the server wants credentials they are asked for, or read as two lines of "
-        "standard input: user name and password.",
+        epilog="The server is that of --url, of the configuration file, of TABPY_URL, or the one "
+        "of this machine. Credentials that it wants are TABPY_USERNAME and TABPY_PASSWORD, or that "
+        "user's in ~/.netrc; else they are asked for, or read as two lines of standard input: user "
+        "name and password.",
     )
     parser.add_argument(
         "config",
@@ -154,6 +159,13 @@ def ask_credentials() -> tuple[str, str]:
             "two lines of standard input."
         )
     return user, password
+
+
+def _credentials(url: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return those that the environment has for this server, or ask. Raises ValueError for none."""
+    user = environ.get("TABPY_USERNAME")
+    password = sign_in.password_of(user, url, environ) if user else None
+    return (user, password) if user and password else ask_credentials()
 
 
 def _deploy_all(client: Client, url: str) -> int:

@@ -28,7 +28,8 @@ class Archive:
 
     `packages` maps distributions to the versions here; it knows those whose functions, classes or
     modules were met on the way, or are imported inside a function. `compiled` names the functions
-    that only this minor version of Python can load, since their text isn't known.
+    that only this minor version of Python can load, since their text isn't known; `changed_files`
+    are those in which it probably was.
     """
 
     file: IO[bytes]
@@ -36,6 +37,7 @@ class Archive:
     python: str
     packages: dict[str, str]
     compiled: list[str]
+    changed_files: list[str]
 
 
 @contextmanager
@@ -45,6 +47,7 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
     Code from modules that aren't installed packages goes into the archive, since the server won't
     have them; what can't be pickled in such a module and isn't needed stays behind. Warns of what
     the server won't have: modules whose import runs with the function, and files that it names.
+    Warns of open files, too, since all that is in them travels.
     Raises TypeError that names what can't be pickled.
     """
     installation = Installation()
@@ -63,11 +66,24 @@ def archived(query_object: CustomQueryObject) -> Iterator[Archive]:
                 "the server doesn't have: read it before, into a variable that the function uses, "
                 "and what was read is deployed along."
             )
+        for path in sorted(pickler.open_files):
+            warn(
+                f"{title_of(query_object)} takes the open file {path!r} along, and all that is in "
+                "it is deployed: read before what the function needs of it, into a variable that "
+                "the function uses, and only that is deployed along."
+            )
         size = file.tell()
         file.seek(0)
         packages = installation.versions(pickler.modules | pickler.imported_inside)
         code = {name: version for name, version in packages.items() if name not in _MACHINERY}
-        yield Archive(file, size, platform.python_version(), code, sorted(pickler.compiled))
+        yield Archive(
+            file,
+            size,
+            platform.python_version(),
+            code,
+            sorted(pickler.compiled),
+            sorted(pickler.changed_files),
+        )
 
 
 @contextmanager

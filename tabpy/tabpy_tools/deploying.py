@@ -17,10 +17,19 @@ _OF_TABPY_2 = "Failed to decode input body"  # how it answers multipart/form-dat
 _TIMEOUT = 300.0  # seconds, for a large archive and a slow import
 
 
+class NameTakenError(RuntimeError):
+    """There is an endpoint of this name, and nobody has said that it is to be replaced."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is an endpoint {name!r} already: deploy with override=True to replace it."
+        )
+
+
 def replaceable(connection: Connection, name: str, override: bool) -> dict[str, Any] | None:
     """Return the endpoint of that name, None where there is none.
 
-    Raises RuntimeError for one that isn't to be replaced.
+    Raises NameTakenError for one that isn't to be replaced.
     """
     try:
         found: dict[str, Any] = connection.call("GET", "endpoints", name)
@@ -29,9 +38,7 @@ def replaceable(connection: Connection, name: str, override: bool) -> dict[str, 
             raise
         return None
     if not override:
-        raise RuntimeError(
-            f"There is an endpoint {name!r} already: deploy with override=True to replace it."
-        )
+        raise NameTakenError(name)
     return found
 
 
@@ -108,10 +115,16 @@ def _warn_of_other_python(connection: Connection, archive: Archive) -> None:
         return
     theirs, ours = (".".join(each.split(".")[:2]) for each in (python, archive.python))
     if theirs != ours:
+        files = ", ".join(archive.changed_files)
+        advice = (
+            f"What stands in {files} now is something else: if you have changed it since it was "
+            "imported, import it anew, and deploy again."
+            if files
+            else "Define it in a file or a notebook's cell, and deploy it before you change that."
+        )
         warn(
             f"No text is known that makes {', '.join(archive.compiled)}, so only a server with "
-            f"Python {ours} can load it, and this one runs {theirs}. Define it in a file or a "
-            "notebook's cell, and deploy it before you change it there."
+            f"Python {ours} can load it, and this one runs {theirs}. {advice}"
         )
 
 

@@ -1,6 +1,8 @@
-"""Which files of this machine a function names: a server has none of them."""
+"""Which files of this machine a function names, which a server doesn't have, or has open."""
 
+import io
 import os
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import PurePath
@@ -17,6 +19,17 @@ def named_in(function: types.FunctionType) -> set[str]:
     values = (*_constants(function.__code__), *defaults, *referred(function).values())
     paths = {str(each) for each in values if isinstance(each, str | PurePath)}
     return {each for each in paths if _is_file(each)}
+
+
+def opened(obj: object) -> str | None:
+    """Return the name of an open file whose content cloudpickle takes along, None for the rest.
+
+    It takes all of a text file's; binary ones it refuses, and standard streams go by their names.
+    """
+    if type(obj) is not io.TextIOWrapper or obj in (sys.stdout, sys.stderr):
+        return None
+    name = getattr(obj, "name", None)  # one around bytes in memory has none
+    return None if name is None else str(name)
 
 
 def _constants(code: types.CodeType) -> Iterator[object]:

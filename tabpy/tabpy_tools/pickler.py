@@ -10,8 +10,8 @@ import cloudpickle
 from tabpy.tabpy_tools import reducers
 from tabpy.tabpy_tools.function_text import PYTHON, bytecode, rebuilt
 from tabpy.tabpy_tools.generated_classes import portable
-from tabpy.tabpy_tools.local_files import named_in
-from tabpy.tabpy_tools.text_search import TextSearch
+from tabpy.tabpy_tools.local_files import named_in, opened
+from tabpy.tabpy_tools.text_search import TextSearch, file_of
 from tabpy.tabpy_tools.unpicklable import MACHINERY
 
 
@@ -19,8 +19,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
     """cloudpickle's, which sends functions as text, and notes what it meets.
 
     `modules` and `imported_inside` are the top-level modules of what it has met, and those that
-    functions import when they run; `local_files` what they name of this machine. `compiled` names
-    the functions that went as bytecode.
+    functions import when they run; `local_files` what they name of this machine, and `open_files`
+    those whose content went along. `compiled` names the functions that went as bytecode,
+    and `changed_files` the files that aren't any more what some of them were made of.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -28,7 +29,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
         self.modules: set[str] = set()
         self.imported_inside: set[str] = set()
         self.local_files: set[str] = set()
+        self.open_files: set[str] = set()
         self.compiled: set[str] = set()
+        self.changed_files: set[str] = set()
         self.texts = TextSearch()
 
     def reducer_override(self, obj: Any) -> Any:
@@ -39,6 +42,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
             return self._code(obj)
         if isinstance(obj, type | types.FunctionType | types.BuiltinFunctionType):
             self._note(obj.__module__)
+        if (name := opened(obj)) is not None:
+            self.open_files.add(name)
         if (own := reducers.reduced(obj)) is not None:
             return own
         if (own := reducers.compiled(obj)) is not None:
@@ -64,6 +69,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle publish
         if (text := self.texts.text_of(code)) is not None:
             return rebuilt, tuple(text)
         self.compiled.add(code.co_name)
+        if (file := file_of(code)) is not None:
+            self.changed_files.add(file)
         _, arguments = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
         return bytecode, (PYTHON, code.co_name, *arguments)
 

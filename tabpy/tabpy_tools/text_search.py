@@ -6,6 +6,7 @@ So an edited file, a stale cell or a function that was changed since can't be se
 import ast
 import bisect
 import linecache
+import os
 import re
 import sys
 import types
@@ -23,6 +24,15 @@ _PARTS = (
     "co_posonlyargcount", "co_kwonlyargcount", "co_stacksize", "co_name", "co_firstlineno",
     "co_qualname", "co_exceptiontable",  # these two from Python 3.11 on
 )  # fmt: skip
+
+
+def file_of(code: types.CodeType) -> str | None:
+    """Return the name of the file that the code says it is from, None where there is no such file.
+
+    Where no text of it compiles to the code, it has probably changed since it was imported.
+    """
+    there = os.path.isfile(code.co_filename)  # noqa: PTH113 - the name may be any text
+    return _place(code.co_filename) if there else None
 
 
 class TextSearch:

@@ -386,6 +386,21 @@ def made_by_exec() -> Callable[..., Any]:
     return function
 
 
+def test_whose_file_has_changed_is_told_to_import_it_anew(
+    server: FakeServer, client: Client, local_module: Callable[[str, str], ModuleType]
+) -> None:
+    module = local_module("changed_of_ours", "def f(x):\n    return x\n")
+    Path(str(module.__file__)).write_text("def f(x):\n    return x + 1\n")
+    server.answers["GET /packages"] = Answer({"python": "3.2.1", "packages": {}})
+    with pytest.warns(UserWarning, match="makes f, so only") as said:
+        client.deploy("f", module.f)
+    (only,) = (str(each.message) for each in said)
+    assert only.endswith(
+        "this one runs 3.2. What stands in changed_of_ours.py now is something else: if you have "
+        "changed it since it was imported, import it anew, and deploy again."
+    )
+
+
 def test_a_function_without_text_is_warned_of_where_the_server_has_another_python(
     server: FakeServer, client: Client
 ) -> None:

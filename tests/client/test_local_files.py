@@ -1,5 +1,6 @@
 """A function that names a file of its author's machine is found before it is deployed."""
 
+import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from tabpy.tabpy_tools.archive import archived
 from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
-from tabpy.tabpy_tools.local_files import named_in
+from tabpy.tabpy_tools.local_files import named_in, opened
 
 RATES = "rates.csv"
 PATH = Path("rates.csv")
@@ -105,3 +106,31 @@ def test_who_names_none_is_not_warned() -> None:
         warnings.simplefilter("error")
         with archived(CustomQueryObject(lambda: "LICENSE")):
             pass
+
+
+def test_who_takes_an_open_file_along_is_warned(folder: Path) -> None:
+    (folder / "secret.txt").write_text("hush")
+    with (
+        open("secret.txt") as secret,  # noqa: PTH123
+        pytest.warns(UserWarning, match="open file") as said,
+        archived(CustomQueryObject(lambda: secret.read(4))) as archive,
+    ):
+        assert b"hush" in archive.file.read()
+    assert [str(each.message) for each in said] == [
+        "<lambda> takes the open file 'secret.txt' along, and all that is in it is deployed: read "
+        "before what the function needs of it, into a variable that the function uses, and only "
+        "that is deployed along."
+    ]
+
+
+def test_a_standard_stream_is_no_open_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (folder / "log.txt").open("w") as stream, warnings.catch_warnings():
+        monkeypatch.setattr("sys.stderr", stream)
+        warnings.simplefilter("error")
+        with archived(CustomQueryObject(lambda: stream.write(""))):
+            pass
+        monkeypatch.undo()
+
+
+def test_a_text_in_memory_is_no_open_file() -> None:
+    assert opened(io.TextIOWrapper(io.BytesIO())) is None

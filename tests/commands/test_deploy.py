@@ -133,7 +133,8 @@ class TestDeploying:
         fake.answers["GET /endpoints/Price%20it"] = Answer({"version": 1})
         fake.answers["PUT /endpoints/Price%20it"] = Answer({"Price it": {"version": 2}})
         assert main(["models"]) == 1
-        assert "failed: There is an endpoint 'Price it' already" in capsys.readouterr().out
+        complaint = "There is an endpoint 'Price it' already: give --override to replace it."
+        assert complaint in capsys.readouterr().out
         assert sent(fake) == []
         assert main(["models", "--override"]) == 0
         assert "deployed, version 2" in capsys.readouterr().out
@@ -198,6 +199,35 @@ class TestDeploying:
         }
         assert "importing the shop" in shown.err
         assert "2/2 Price it" in shown.err
+
+    def test_what_ends_it_all_is_in_the_document_too(
+        self, fake: FakeServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        fake.answers["GET /status"] = Answer({"message": "no", "info": "no"}, 401)
+        assert main(["models", "--json"]) == 1
+        unknown = json.loads(capsys.readouterr().out)
+        assert (unknown["server"], unknown["ok"]) == (fake.url, False)
+        assert "doesn't know you" in unknown["error"]
+        assert main(["models", "--json", "--url", "http://127.0.0.1:1"]) == 1
+        shown = capsys.readouterr()
+        absent = json.loads(shown.out)
+        assert (absent["server"], absent["ok"]) == ("http://127.0.0.1:1", False)
+        assert absent["error"].startswith("Nothing listens at http://127.0.0.1:1")
+        assert absent["functions"] == []
+        assert "Nothing listens" in shown.err
+
+    def test_wrong_usage_and_an_interrupt_give_a_document_too(
+        self, fake: FakeServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(["nowhere.py", "--json"])
+        assert ended.value.code == 2
+        wrong = json.loads(capsys.readouterr().out)
+        assert wrong == {"server": None, "ok": False, "error": wrong["error"], "functions": []}
+        assert "nowhere.py is no Python file" in wrong["error"]
+        write("models/a_of_mine.py", "raise KeyboardInterrupt")
+        assert main(["models", "--json"]) == 130
+        assert json.loads(capsys.readouterr().out)["error"] == "Interrupted."
 
 
 class TestUsage:
@@ -338,7 +368,10 @@ class TestSigningIn:
         monkeypatch.setenv("TABPY_PASSWORD", "hush")
         assert main(["models", "--user", "ann"]) == 1
         shown = capsys.readouterr()
-        assert "doesn't know user 'ann' with this password" in shown.err
+        assert shown.err == (
+            f"tabpy-deploy: {fake.url} refuses user 'ann' with this password: one of the two is "
+            "wrong.\n"
+        )
         assert shown.out == ""
 
 

@@ -99,6 +99,14 @@ def _installed_packages_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_server_and_no_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the environment nor in .netrc."""
+    for name in ("TABPY_URL", "TABPY_USERNAME", "TABPY_PASSWORD", "TABPY_TOKEN", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
     with FakeServer() as server:
@@ -198,6 +206,26 @@ class TestCredentials:
         shown = capfd.readouterr()
         assert PASSWORD not in shown.out + shown.err
 
+    @pytest.mark.usefixtures("never_asked")
+    def test_server_and_user_are_the_environments(
+        self, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TABPY_URL", server.url)
+        monkeypatch.setenv("TABPY_USERNAME", USER)
+        monkeypatch.setenv("TABPY_PASSWORD", PASSWORD)
+        assert main([]) == 0
+        assert list(server.endpoints) == ALL
+
+    @pytest.mark.usefixtures("piped")
+    def test_the_environments_password_goes_to_no_other_server(
+        self, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TABPY_URL", "http://localhost:1")
+        monkeypatch.setenv("TABPY_USERNAME", "of another server")
+        monkeypatch.setenv("TABPY_PASSWORD", "hush")
+        assert main(["--url", server.url]) == 0
+        assert list(server.endpoints) == ALL
+
     def test_wrong_password_stops_before_deploying(
         self,
         server: FakeServer,
@@ -271,6 +299,7 @@ class TestServer:
         monkeypatch.delenv("TABPY_PORT", raising=False)
         config = tmp_path / "tabpy.conf"
         config.write_text(f"[TabPy]\nTABPY_PORT = {server.server_port}\n")
+        monkeypatch.setenv("TABPY_URL", "http://localhost:1")  # the file is nearer
         assert main([str(config)]) == 0
         assert list(server.endpoints) == ALL
 
