@@ -16,7 +16,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -51,7 +51,7 @@ class FakeGate:
     remembers: bool = True
     required: bool = True
     rights: Rights = ALL
-    methods: Mapping[str, object] = MappingProxyType({"basic-auth": {}})
+    methods: Mapping[str, object] = field(default_factory=lambda: {"basic-auth": {}})
 
     def remembered(self, header: str | None) -> Person | None:
         return Person(USER, self.rights) if self.remembers and header == SIGNED_IN else None

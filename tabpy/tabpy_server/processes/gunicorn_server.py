@@ -119,6 +119,19 @@ class ArbiterLogger(Logger):
     def setup(self, cfg: Any) -> None:
         self.error_log = logging.getLogger("gunicorn")
         self.error_log.setLevel(max(logging.getLogger().level, logging.INFO))
+        self._is_https = cfg.is_ssl
+
+    def info(self, msg: str, *arguments: object, **options: Any) -> None:
+        """Log it; gunicorn calls each IPv6 address one of http."""
+        if self._is_https:
+            arguments = tuple(_as_https(each) for each in arguments)
+        super().info(msg, *arguments, **options)
 
     def access(self, *_: object) -> None:
         pass
+
+
+def _as_https(argument: object) -> object:
+    if isinstance(argument, str) and argument.startswith("http://["):
+        return argument.replace("http://", "https://", 1)
+    return argument
