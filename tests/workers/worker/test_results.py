@@ -10,7 +10,7 @@ import re
 import uuid
 from array import array
 from collections import deque, namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
@@ -420,3 +420,12 @@ def test_what_has_no_form_is_refused_between_them_too() -> None:
     for value in (object(), [1, {len}], {"a": 1j}):
         with pytest.raises(UnfitError, match="no form in JSON"):
             results.plain(value)
+
+
+@pytest.mark.parametrize("wrap", [lambda text: text, lambda text: [1, text]], ids=["bare", "list"])
+def test_a_huge_text_is_left_to_an_encoder_that_can_run_out_of_memory(
+    wrap: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "HUGE_TEXT", 10)
+    monkeypatch.setattr(results, "quick", lambda _: pytest.fail("orjson would end the process"))
+    assert json.loads(results.encode(wrap("ä" * 11))) == wrap("ä" * 11)

@@ -13,13 +13,25 @@ from tabpy.tabpy_tools.values import converted, finite, plain, prepared, quick
 __all__ = ["UnfitError", "encode", "plain"]
 
 
+# orjson reserves eight times a text's length, and ends the process where it can't have that. The
+# standard library's encoder is slower, and raises MemoryError.
+HUGE_TEXT = 1 << 24  # characters
+FEW = 1000  # elements: looking at each of a column would take longer than encoding it
+
+
 def encode(value: Any) -> bytes:
     """Return JSON in ASCII. Raises UnfitError for what has no place there."""
     try:
         value = prepared(value)
-        encoded = quick(value)
+        encoded = None if _has_huge_text(value) else quick(value)
         if encoded is None:
             encoded = json.dumps(converted(value, finite), allow_nan=False).encode()
         return in_ascii(encoded)
     except (MemoryError, RecursionError) as error:
         raise UnfitError(cause=error) from None
+
+
+def _has_huge_text(value: Any) -> bool:
+    """Say whether a value is a huge text, or a short list with one."""
+    elements = value if isinstance(value, list) and len(value) <= FEW else [value]
+    return any(isinstance(each, str) and len(each) > HUGE_TEXT for each in elements)
