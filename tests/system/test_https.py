@@ -87,7 +87,7 @@ def load(server: SecureServer, stop: threading.Event, problems: list[object]) ->
     return count
 
 
-# The server answers these, too, and a client with OpenSSL 3.0 gets all answers of a server with 3.5.
+# The server answers these, too: a client with OpenSSL 3.0 gets all answers of one with 3.5.
 @pytest.mark.skipif(
     ssl.OPENSSL_VERSION_INFO >= (3, 5),
     reason="of this test's requests one in a hundred ends early in a client with OpenSSL 3.5",
