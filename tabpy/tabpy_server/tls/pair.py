@@ -93,6 +93,10 @@ def _context(settings: Settings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion[settings.minimum_tls_version]
     context.options |= ssl.OP_NO_RENEGOTIATION  # a client could have us compute for ever
+    # Each web process could only read its own. And OpenSSL 3.5 calls a handshake done whose client
+    # has gone before the tickets came, but leaves that error in its queue, where the next call on
+    # another connection finds it: Python doesn't empty the queue before a call, and ends that one.
+    context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
     context.sslsocket_class = ServerSocket
     return context
