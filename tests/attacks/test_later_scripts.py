@@ -154,10 +154,10 @@ return 1
     poison(
         "C11",
         "a hidden thread",
-        "import _thread\n_thread.start_new_thread(lambda: time.sleep(60), ())",
+        "import _thread\nruns = _thread.allocate_lock()\nruns.acquire()\n"
+        "_thread.start_new_thread(lambda: (runs.release(), time.sleep(60)), ())\nruns.acquire()",
         "import sys\nreturn len(sys._current_frames())",
         1,
-        is_race=True,  # a look at idle workers may come first, and replace this one
     ),
     poison(
         "C12",
