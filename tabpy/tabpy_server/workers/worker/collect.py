@@ -4,18 +4,16 @@ Importing somebody's module runs it, so this happens in a worker that is thrown 
 """
 
 import hashlib
-import importlib.util
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from tabpy.tabpy_server.workers.protocol import Collect
 from tabpy.tabpy_server.workers.worker import results
 from tabpy.tabpy_tools.endpoint import EndpointMark
+from tabpy.tabpy_tools.source_file import SourceFile
 
 
 def collect(task: Collect) -> bytes:
@@ -28,37 +26,21 @@ def collect(task: Collect) -> bytes:
     functions: list[dict[str, Any]] = []
     problems: list[str] = []
     archives = Path(tempfile.mkdtemp())
-    sys.path.insert(0, task.models)  # the modules there may import each other
-    for file in sorted(Path(task.models).glob("*.py")):
+    for path in sorted(Path(task.models).glob("*.py")):
+        file = SourceFile(path)
         try:
-            marked = list(_marked(_imported(file)))
+            file.load()
         except BaseException as error:  # noqa: BLE001 - somebody's module can raise anything
-            problems.append(f"models/{file.name}: {type(error).__name__}: {error}")
+            problems.append(f"models/{path.name}: {type(error).__name__}: {error}")
             continue
-        for function, mark in marked:
-            try:
-                functions.append(_archived(function, mark, file, archives))
-            except BaseException as error:  # noqa: BLE001 - and so can what is pickled
-                where = f"models/{file.name}: {mark.name}"
-                problems.append(f"{where}: {type(error).__name__}: {error}")
+        with file.present():
+            for function, mark in file.marked():
+                try:
+                    functions.append(_archived(function, mark, path, archives))
+                except BaseException as error:  # noqa: BLE001 - and so can what is pickled
+                    where = f"models/{path.name}: {mark.name}"
+                    problems.append(f"{where}: {type(error).__name__}: {error}")
     return results.encode({"functions": functions, "problems": problems})
-
-
-def _imported(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _marked(module: ModuleType) -> Iterator[tuple[Callable[..., Any], EndpointMark]]:
-    for function in vars(module).values():
-        mark = getattr(function, "__tabpy_endpoint__", None)
-        if isinstance(mark, EndpointMark) and function.__module__ == module.__name__:
-            yield function, mark
 
 
 def _archived(
