@@ -15,6 +15,7 @@ import requests
 
 from tabpy.check import packages
 from tabpy.commands.deploy_jobs import Job, Outcome, UsageError, collect, files_of
+from tabpy.commands.one_line import one_line
 from tabpy.tabpy_tools import sign_in
 from tabpy.tabpy_tools.address import base_url
 from tabpy.tabpy_tools.client import Client
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         run.error, code = str(error), 2
     except (ValueError, ResponseError, requests.RequestException) as error:
-        run.error, code = _one_line(error), 1
+        run.error, code = one_line(error), 1
         print(f"tabpy-deploy: {run.error}", file=sys.stderr)
     else:
         code = 0 if run.ok else 1
@@ -123,7 +124,7 @@ def _attempt(act: Callable[[Job], Outcome], job: Job) -> Outcome:
         try:
             outcome = act(job)
         except Exception as error:  # noqa: BLE001 - pickling runs objects' own code
-            outcome = Outcome(job.mark.name, str(job.file.path), error=_one_line(error))
+            outcome = Outcome(job.mark.name, str(job.file.path), error=one_line(error))
     outcome.remarks = [str(each.message) for each in remarks]
     return outcome
 
@@ -247,10 +248,6 @@ def _password(name: str) -> str:
             f"No password of {name}: set TABPY_PASSWORD, or give it as a line of standard input."
         )
     return given
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import cloudpickle
 import requests
 
 import tabpy.models.scripts
+from tabpy.commands.one_line import one_line
 from tabpy.models import PREDEPLOYED, Predeployed
 from tabpy.tabpy_server import config_file
 from tabpy.tabpy_server.package_files import DEFAULT_CONFIG
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nInterrupted.", file=sys.stderr)
         return 130
     except (ValueError, ResponseError, requests.RequestException) as error:
-        print(f"tabpy-deploy-models: {_one_line(error)}", file=sys.stderr)
+        print(f"tabpy-deploy-models: {one_line(error)}", file=sys.stderr)
         return 1
 
 
@@ -56,7 +57,7 @@ def server_url(config: Path | None, environ: Mapping[str, str]) -> str:
     except configparser.NoSectionError as error:
         raise ValueError(f"{path} has no section [{error.section}].") from None
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} isn't a configuration file: {_one_line(error)}") from None
+        raise ValueError(f"{path} isn't a configuration file: {one_line(error)}") from None
     port, protocol = (
         environ.get(key) or in_file.get(key) or default
         for key, default in (("TABPY_PORT", "9004"), ("TABPY_TRANSFER_PROTOCOL", "http"))
@@ -179,7 +180,7 @@ def _deploy_all(client: Client, url: str) -> int:
                 deploy(client, each)
             version = client.get_endpoints()[name]["version"]
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-            print(f"failed: {_one_line(error)}")
+            print(f"failed: {one_line(error)}")
             failed.append(name)
         else:
             print(f"deployed, version {version}")
@@ -189,10 +190,6 @@ def _deploy_all(client: Client, url: str) -> int:
     if failed:
         print(f"Not deployed: {', '.join(failed)}.")
     return 1 if failed else 0
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +40,12 @@ def locked(): return lock.locked()
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _installed_packages_read_once() -> Iterator[None]:
-    """The client looks through all of them for each function, a quarter of a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metadata, "packages_distributions", cache(metadata.packages_distributions))
-        yield
+pytestmark = pytest.mark.usefixtures("packages_read_once")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(nobody: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with a file in `models/`; no server and no user anywhere."""
-    for name in ("TABPY_URL", "TABPY_USERNAME", "TABPY_PASSWORD", "TABPY_TOKEN", "NETRC"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models").mkdir()

@@ -6,9 +6,7 @@ import io
 import json
 import secrets
 from collections.abc import Iterator
-from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import metadata
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -91,20 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _installed_packages_read_once() -> Iterator[None]:
-    """The client looks through all of them for each function, a quarter of a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metadata, "packages_distributions", cache(metadata.packages_distributions))
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _no_server_and_no_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither in the environment nor in .netrc."""
-    for name in ("TABPY_URL", "TABPY_USERNAME", "TABPY_PASSWORD", "TABPY_TOKEN", "NETRC"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("packages_read_once", "nobody")
 
 
 @pytest.fixture

@@ -14,10 +14,26 @@ KEPT = 2  # versions
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def sqlite(tmp_path: Path) -> Iterator[Engine]:
     made = open_engine("", tmp_path / "state")
     # No test cuts the power.
     event.listen(made, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF").close())
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def engine(sqlite: Engine) -> Engine:
+    return sqlite
+
+
+@pytest.fixture(params=["SQLite", "Postgres"])
+def each_engine(request: pytest.FixtureRequest, sqlite: Engine) -> Iterator[Engine]:
+    """For the tests of a module whose `engine` it is."""
+    if request.param == "SQLite":
+        yield sqlite
+        return
+    made = open_engine(request.getfixturevalue("postgres").new_database(), Path())
     yield made
     made.dispose()
 

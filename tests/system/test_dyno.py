@@ -142,7 +142,7 @@ def test_many_at_a_time_stay_within_its_memory(dyno: Dyno) -> None:
             )
         )
 
-    assert {reply.status for reply in replies} == {200}
+    assert [reply.error for reply in replies if reply.status != 200] == []
     if dyno.memory.enforced:
         assert dyno.memory.kills() == 0
     elif os.geteuid() != 0:

@@ -1,35 +1,20 @@
 """What is known of archives outlives a server, in each environment for itself."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
 from tabpy.tabpy_server.functions.store import checks
-from tabpy.tabpy_server.functions.store.database import open_engine
 from tabpy.tabpy_server.functions.store.store import Store
 from tests.functions.building import add_model, put, sha256
-from tests.functions.conftest import KEPT
 
 HERE, THERE = "this Python", "another"
 
 
-@pytest.fixture(params=["SQLite", "Postgres"])
-def engine(request: pytest.FixtureRequest, engine: Engine) -> Iterator[Engine]:
-    if request.param == "SQLite":
-        yield engine
-        return
-    made = open_engine(request.getfixturevalue("postgres").new_database(), Path())
-    yield made
-    made.dispose()
-
-
 @pytest.fixture
-def store(engine: Engine) -> Store:
-    made = Store(engine, KEPT)
-    made.migrate()
-    return made
+def engine(each_engine: Engine) -> Engine:
+    return each_engine
 
 
 def test_each_environment_has_its_own(store: Store, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,32 +11,18 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tabpy.tabpy_server.errors import InvalidInputError
-from tabpy.tabpy_server.functions.store.database import open_engine
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS, ArchiveInfo, EndpointMetadata
 from tabpy.tabpy_server.functions.store.rows import LEFT_OUT, LIMIT
 from tabpy.tabpy_server.functions.store.store import Store
 from tests.functions.building import DATA, add_alias, add_model, put, sha256
-from tests.functions.conftest import KEPT
 
 TOO_LARGE = "x" * LIMIT
 HUGE = "x" * (8 << 20)
 
 
-@pytest.fixture(params=["SQLite", "Postgres"])
-def engine(request: pytest.FixtureRequest, engine: Engine) -> Iterator[Engine]:
-    if request.param == "SQLite":
-        yield engine
-        return
-    made = open_engine(request.getfixturevalue("postgres").new_database(), Path())
-    yield made
-    made.dispose()
-
-
 @pytest.fixture
-def store(engine: Engine) -> Store:
-    made = Store(engine, KEPT)
-    made.migrate()
-    return made
+def engine(each_engine: Engine) -> Engine:
+    return each_engine
 
 
 # --- new ones ---
