@@ -7,7 +7,7 @@ socket pair.
 
 Importing pandas takes longer than all the rest of the start, so meanwhile another one, forked from
 it, answers in its place. `ForkServerState` says who answers now, and pools recycle the workers of
-the others.
+the others. A small dyno has no room for that: there, whoever comes first waits for the imports.
 """
 
 import gc
@@ -17,6 +17,7 @@ import socket
 import sys
 from pathlib import Path
 
+from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.workers.fork_server.confining import Confining
 from tabpy.tabpy_server.workers.fork_server.linux import (
     PR_SET_CHILD_SUBREAPER,
@@ -32,6 +33,10 @@ from tabpy.tabpy_server.workers.fork_server.server import Common, ForkServer, Or
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import LEAVE, READY
 from tabpy.tabpy_server.workers.worker.preload import preload
+
+# A worker of a cold fork server that imports scipy and scikit-learn by itself takes 130 MB, and so
+# does the one that imports them for all: four such workers don't fit into 512 MB.
+ROOM_MB = 900
 
 
 class ColdForkServer(ForkServer):
@@ -95,7 +100,8 @@ def main() -> None:
     # Before any fork: the pipe says "ready" when the last process that holds it has closed it.
     os.write(int(ready_fd), READY)
     os.close(int(ready_fd))
-    cold = fork_cold(common, requests, state) if modules else None
+    hurries = modules and machine.memory_mb() >= ROOM_MB
+    cold = fork_cold(common, requests, state) if hurries else None
     preload(modules)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, pages shared with the workers
