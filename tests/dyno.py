@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shlex
 import subprocess
 import sys
@@ -125,7 +126,7 @@ class Memory:
         self.megabytes = megabytes
         for version in VERSIONS:
             self.files = version
-            self.folder = version.mounted / f"tabpy-dyno-{os.getpid()}"
+            self.folder = version.mounted / f"tabpy-dyno-{secrets.token_hex(4)}"
             try:
                 self.folder.mkdir()
                 self._limit()
