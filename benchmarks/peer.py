@@ -7,7 +7,8 @@ import venv
 from pathlib import Path
 
 VERSION = "2.16.0"
-FOLDER = Path(__file__).parent / ".peer"
+# One for each Python: what its client deploys is bytecode.
+FOLDER = Path(__file__).parent / ".peer" / str(sys.implementation.cache_tag)
 
 
 def commands(folder: Path | None) -> Path:
@@ -23,7 +24,7 @@ def commands(folder: Path | None) -> Path:
         _install(root)
         found = _installed(root)
     if found != VERSION:
-        raise SystemExit(f"{root} has TabPy {found or '(none)'}; the benchmarks need {VERSION}")
+        raise SystemExit(f"{root} has TabPy {found or '(none)'}; {VERSION} is needed")
     return root / "bin"
 
 

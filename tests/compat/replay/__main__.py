@@ -1,17 +1,60 @@
-"""`python -m tests.compat.replay [--all]`: TabPy's replies and ours, where they differ."""
+"""`python -m tests.compat.replay [--all]`: what TabPy replies and what this server does.
+
+Ends with 1 when a difference has no reason.
+"""
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from tests.compat.replay.replies import differences
-from tests.compat.replay.requested import requests
+from tests.compat.replay.exchange import Exchange
+from tests.compat.replay.requested import everywhere, requests
 from tests.compat.replay.servers import exchanged
 
+WIDTHS = (44, 48, 48, 30)
+
+
 def main() -> int:
-    asked = requests()
-    for request, (theirs, ours) in zip(asked, exchanged(asked), strict=True):
-        print(request.group, "|", request.name, "|", theirs.summary, "|", ours.summary, "|", differences(theirs, ours))
-    return 0
+    parser = argparse.ArgumentParser(prog="python -m tests.compat.replay", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="also the requests replied to alike")
+    options = parser.parse_args()
+    rules = everywhere()
+    exchanges = exchanged(requests())
+    print(line("request", "TabPy", "here", "why, in docs/"))
+    group = ""
+    for each in exchanges:
+        own = each.own(rules)
+        if not (own or options.all):
+            continue
+        if each.request.group != group:
+            group = each.request.group
+            print(f"\n{group}")
+        why = section(each) if own else ""
+        print(line(f"  {each.request.name}", each.theirs.summary, each.ours.summary, why))
+        for difference in [] if each.theirs.status != each.ours.status else own:
+            print(f"      {difference}")
+    return summary(exchanges, [each for each in exchanges if each.unexplained(rules)])
+
+
+def section(exchange: Exchange) -> str:
+    why = exchange.request.why or "?"
+    return f"from-tabpy.md{why}" if why.startswith("#") else why
+
+
+def line(*cells: str) -> str:
+    return " ".join(
+        " ".join(cell.split())[:width].ljust(width)
+        for cell, width in zip(cells, WIDTHS, strict=True)
+    ).rstrip()
+
+
+def summary(exchanges: Sequence[Exchange], unexplained: Sequence[Exchange]) -> int:
+    differ = sum(bool(each.own(everywhere())) for each in exchanges)
+    print(f"\n{len(exchanges)} requests, {len(exchanges) - differ} replied to alike.")
+    for each in unexplained:
+        print(f"No reason: {each.request.group}, {each.request.name}: {each.differences}")
+    return int(bool(unexplained))
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,7 +15,8 @@ from typing import Any
 
 Point = namedtuple("Point", "x y")
 LOOKUP = [1, 2]
-SAVED = ("saved", "replacement", "nowhere")  # folders, one for each request that deploys
+# Folders, one for each request that names it: some servers remove it afterwards.
+SAVED = ("saved", "replacement", "same", "dotted", "outside", "taken")
 
 
 def add(x: list[float], y: list[float]) -> list[float]:
@@ -122,9 +123,7 @@ def main() -> None:
     sleep = time.sleep
     time.sleep = lambda seconds: sleep(min(float(seconds), 0.01))
     signed = given["user"], given["password"]
-    uploads = [
-        deploy(each["url"], signed if each["signed"] else None) for each in given["servers"]
-    ]
+    uploads = [deploy(each["url"], signed if each["signed"] else None) for each in given["servers"]]
     print()
     print(json.dumps(uploads))
 

@@ -68,7 +68,7 @@ def differences(theirs: Reply, ours: Reply) -> list[str]:
 
 def matches(pattern: str, difference: str) -> bool:
     """Whether it is this difference; `*` in a pattern stands for any characters."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), difference) is not None
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), difference, re.S) is not None
 
 
 def short(content: Any) -> str:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import peer
+from tests.compat.replay.exchange import Exchange
 from tests.compat.replay.replies import Reply, ask
 from tests.compat.replay.requested import PASSWORD, USER, Request
-from tests.running import Server, until
+from tests.running import Server
 
 LOCAL = "127.0.0.1"
 PREFIX = "/analytics"
@@ -52,7 +53,7 @@ FORMS = {
     # Without users, and with as little as the settings allow.
     "strict": (
         "",
-        NO_CORS + f"Subdirectory = {PREFIX}\n",
+        NO_CORS + f"Subdirectory = {PREFIX[1:]}\n",
         {
             "TABPY_EVALUATE_ENABLE": "false",
             "TABPY_MAX_REQUEST_SIZE_MB": "1",
@@ -98,10 +99,7 @@ class Forms:
 
 @contextlib.contextmanager
 def both() -> Iterator[tuple[Forms, Forms]]:
-    """TabPy and this server; all processes are gone at the end.
-
-    SystemExit: TabPy can't be installed.
-    """
+    """TabPy and this server; all processes are gone at the end."""
     commands = peer.commands(None)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replay-")))
@@ -118,11 +116,14 @@ def both() -> Iterator[tuple[Forms, Forms]]:
         )
 
 
-def exchanged(requests: Sequence[Request]) -> list[tuple[Reply, Reply]]:
-    """TabPy's reply and ours to each request, in this order; the two servers side by side."""
-    with both() as (theirs, ours), ThreadPoolExecutor(2) as threads:
-        replies = threads.map(lambda forms: forms.ask_all(requests), (theirs, ours))
-        return list(zip(*replies, strict=True))
+def exchanged(requests: Sequence[Request]) -> list[Exchange]:
+    """Send each request to both, in this order; the two servers side by side.
+
+    SystemExit: TabPy can't be installed.
+    """
+    with both() as servers, ThreadPoolExecutor(2) as threads:
+        theirs, ours = threads.map(lambda forms: forms.ask_all(requests), servers)
+    return [Exchange.of(*each) for each in zip(requests, theirs, ours, strict=True)]
 
 
 def _start(
@@ -135,7 +136,7 @@ def _start(
         (place / "state" / "state.ini").write_text(STATE.format(name=name, more=more))
         passwords = place / "users.txt"
         passwords.write_text(f"{user} {_tabpys_hash(user)}\n" if user else "")
-        environment = dict.fromkeys(FOREIGN, "-") if kind is Peer else {}
+        environment = dict.fromkeys(FOREIGN, "-") if kind is Peer else {"TABPY_MODELS_PATH": ""}
         environment |= {"TABPY_PWD_FILE": str(passwords) if user else "-"}
         servers[name] = kind(
             place,
@@ -143,7 +144,7 @@ def _start(
             command=command,
             arguments=() if user else ("--disable-auth-warning",),
         )
-        servers[name].prefix = PREFIX if PREFIX in more else ""
+        servers[name].prefix = PREFIX if "Subdirectory" in more else ""
         stack.callback(servers[name].kill)
     return servers
 
