@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS
 # What runs in a notebook, on a Python that may be older than the server's.
 CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py
 
-.PHONY: run test coverage lint audit fuzz storm bench clean
+.PHONY: run test coverage lint audit fuzz storm bench replay clean
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
@@ -51,6 +51,10 @@ storm: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks
+
+# Where replies differ from TabPy's, and why.
+replay: $(VENV)/installed-dev
+	$(BIN)/python -m tests.compat.replay
 
 clean:
 	rm -rf $(VENV)

@@ -19,8 +19,9 @@ class Request:
     """A request, and how the replies to it may differ.
 
     `returns` stands for a script that returns this expression, after `prelude`; `script` goes to
-    `/evaluate` with `data`; `json` and `body` are the body itself. `raw` is all that is sent, with
-    `{credentials}` for the right ones. `{uploads}` stands for the server's upload destination.
+    `/evaluate` with `data`; `json` and `body` are the body itself, filled with blanks up to
+    `filled` bytes. `raw` is all that is sent. `{uploads}` stands for the server's upload
+    destination.
     """
 
     group: str
@@ -37,6 +38,7 @@ class Request:
     json: Any = None
     body: str | None = None
     encoding: str = "utf-8"
+    filled: int = 0
     gzip: bool = False
     chunked: bool = False
     raw: str = ""
@@ -46,8 +48,7 @@ class Request:
     def rendered(self, host: str, uploads: str) -> bytes:
         """The bytes of the request."""
         if self.raw:
-            text = self.raw.replace("{credentials}", _basic(f"{USER}:{PASSWORD}"))
-            return text.replace("\n", "\r\n" if "\r" not in text else "\n").encode("latin-1")
+            return self.raw.replace("\n", "\r\n").encode()
         body = self._content(uploads)
         headers = {"Host": host, "Connection": "close", **self.headers}
         if self.user:
@@ -77,7 +78,7 @@ class Request:
             text = json.dumps({"script": self.script, "data": self.data})
         else:
             return None
-        return text.encode(self.encoding)
+        return text.encode(self.encoding).ljust(self.filled)
 
 
 @dataclass(frozen=True)
