@@ -7,6 +7,7 @@ import venv
 from pathlib import Path
 
 VERSION = "2.16.0"
+REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 # One for each Python: what its client deploys is bytecode.
 FOLDER = Path(__file__).parent / ".peer" / str(sys.implementation.cache_tag)
 
@@ -41,7 +42,12 @@ def _installed(root: Path) -> str | None:
 def _install(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
     venv.create(root, with_pip=True)
+    # The libraries that both have are of one version, so that only the servers differ.
+    pins = [line for line in REQUIREMENTS.read_text().splitlines() if "[" not in line]
+    constraints = root / "constraints.txt"
+    constraints.write_text("\n".join(pins))
     pip = [str(root / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    if subprocess.run([*pip, f"tabpy=={VERSION}"], check=False).returncode:
+    pip += ["--constraint", str(constraints), f"tabpy=={VERSION}"]
+    if subprocess.run(pip, check=False).returncode:
         shutil.rmtree(root)
         raise SystemExit(f"pip could not install tabpy=={VERSION}; --peer takes an environment")

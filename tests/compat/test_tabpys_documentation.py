@@ -16,7 +16,14 @@ from tabpy.tabpy_tools.schema import generate_schema
 from tests.running import Server, clean_environment
 from tests.test_documented import ROOT
 
-OAUTH = ("ENABLED", "ISSUER", "JWKS_URI", "ALLOW_NONPUBLIC_JWKS", "AUDIENCE", "REQUIRED_SCOPES")
+OAUTH: tuple[str, ...] = (
+    "ENABLED",
+    "ISSUER",
+    "JWKS_URI",
+    "ALLOW_NONPUBLIC_JWKS",
+    "AUDIENCE",
+    "REQUIRED_SCOPES",
+)
 OAUTH += ("ENFORCE_ENDPOINT_SCOPES", "QUERY_SCOPE", "EVALUATE_SCOPE", "DEPLOY_SCOPE", "LOG_USER")
 # All that TabPy 2.16.0 reads: its app_parameters.py.
 TABPYS = {
