@@ -11,7 +11,7 @@ from tests.compat.replay.exchange import Exchange
 from tests.compat.replay.requested import everywhere, requests
 from tests.compat.replay.servers import exchanged
 
-WIDTHS = (44, 48, 48, 30)
+WIDTHS = (44, 44, 44)  # of the first columns
 
 
 def main() -> int:
@@ -42,10 +42,9 @@ def section(exchange: Exchange) -> str:
 
 
 def line(*cells: str) -> str:
-    return " ".join(
-        " ".join(cell.split())[:width].ljust(width)
-        for cell, width in zip(cells, WIDTHS, strict=True)
-    ).rstrip()
+    columns = zip(cells[:-1], WIDTHS, strict=True)
+    cut = [cell.replace("\n", " ")[:width].ljust(width) for cell, width in columns]
+    return " ".join([*cut, cells[-1]])
 
 
 def summary(exchanges: Sequence[Exchange], unexplained: Sequence[Exchange]) -> int:

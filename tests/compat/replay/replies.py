@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-PATIENCE = 30.0
+PATIENCE = 60.0  # seconds
 SHORT = 70  # characters of a value that a difference shows
 # What differs between any two replies, even of one server.
 IGNORED = {"date", "content-length", "connection", "x-request-id", "transfer-encoding"}
@@ -104,5 +104,8 @@ def _varies(key: str, value: Any) -> bool:
 
 
 def _kind(body: bytes) -> str:
-    text = body.decode("utf-8", "replace")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return "bytes"
     return "a page" if "<html" in text.lower() else text

@@ -1,4 +1,4 @@
-"""This server and TabPy, each in the same three forms, with the same functions deployed."""
+"""This server and TabPy, each in the same four forms, with the same functions deployed."""
 
 import contextlib
 import hashlib
@@ -17,9 +17,10 @@ from benchmarks import peer
 from tests.compat.replay.exchange import Exchange
 from tests.compat.replay.replies import Reply, ask
 from tests.compat.replay.requested import PASSWORD, USER, Request
-from tests.running import Server
+from tests.running import Server, until
 
 LOCAL = "127.0.0.1"
+START_PATIENCE = 60.0  # seconds; all servers start at once
 PREFIX = "/analytics"
 CORS = """\
 Access-Control-Allow-Origin = https://dashboards.example.com
@@ -47,7 +48,9 @@ Access-Control-Allow-Methods =
 """
 FORMS = {
     # Without users.
-    "open": ("", NO_CORS, {"TABPY_EVALUATE_TIMEOUT": "3"}),
+    "open": ("", NO_CORS, {}),
+    # The same, in a hurry.
+    "hasty": ("", NO_CORS, {"TABPY_EVALUATE_TIMEOUT": "1"}),
     # With one, and pages of another web site may send requests.
     "closed": (USER, CORS, {}),
     # Without users, and with as little as the settings allow.
@@ -61,6 +64,7 @@ FORMS = {
         },
     ),
 }
+DEPLOYED = ("open", "closed")  # those that have functions
 # Neither server's: TabPy doesn't start with some of them, and its `tabpy.query` would use them.
 FOREIGN = ["PYTHONPATH", *[f"{each}_proxy" for each in ("http", "https", "no", "all")]]
 FOREIGN += [each.upper() for each in FOREIGN[1:]]
@@ -68,6 +72,10 @@ FOREIGN += [each.upper() for each in FOREIGN[1:]]
 
 class Peer(Server):
     """TabPy. It has no route that needs no password; any reply tells that it is there."""
+
+    def wait_until_ready(self) -> "Server":
+        until(self._answers, "TabPy answers", START_PATIENCE)
+        return self
 
     def _answers(self) -> bool:
         if self.process.poll() is not None:
@@ -111,8 +119,8 @@ def both() -> Iterator[tuple[Forms, Forms]]:
         uploads = _deploy(commands / "python", [*_deployed(theirs), *_deployed(ours)])
         split = len(uploads) // 2
         yield (
-            Forms(theirs, dict(zip(theirs, uploads[:split], strict=False))),
-            Forms(ours, dict(zip(ours, uploads[split:], strict=False))),
+            Forms(theirs, dict(zip(DEPLOYED, uploads[:split], strict=True))),
+            Forms(ours, dict(zip(DEPLOYED, uploads[split:], strict=True))),
         )
 
 
@@ -159,7 +167,7 @@ def _deployed(servers: dict[str, Server]) -> list[dict[str, str | bool]]:
     """Where functions are deployed, and whether that needs a password: TabPy refuses one else."""
     return [
         {"url": f"http://localhost:{servers[name].port}/", "signed": bool(FORMS[name][0])}
-        for name in ("open", "closed")
+        for name in DEPLOYED
     ]
 
 
