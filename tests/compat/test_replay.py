@@ -6,7 +6,7 @@ import pytest
 
 from tests.compat.replay.exchange import Exchange
 from tests.compat.replay.replies import Reply, differences, matches
-from tests.compat.replay.requested import everywhere, requests
+from tests.compat.replay.requested import Everywhere, Request, everywhere, requests
 from tests.compat.replay.servers import exchanged
 from tests.test_documented import ROOT, anchors
 
@@ -98,3 +98,57 @@ def test_a_pattern_stands_for_the_differences_that_it_fits() -> None:
     assert matches("info: {} → *", "info: {} → two\nlines")
     assert not matches("info: {} → *", "message: {} → a")
     assert not matches("body: 1 → 2", "body: 1 → 20")
+
+
+REFUSED, GIVEN = Reply(500, {}, b"{}"), Reply(200, {}, b"[1]")
+
+
+@pytest.mark.parametrize(
+    ("request_", "theirs", "ours", "unexplained", "outdated"),
+    [
+        (Request("", "alike"), GIVEN, GIVEN, [], []),
+        (Request("", "differs"), REFUSED, GIVEN, ["500 → 200: [1]"], []),
+        (Request("", "said", differs=("500 → *",)), REFUSED, GIVEN, [], []),
+        (Request("", "gone", differs=("500 → *",)), GIVEN, GIVEN, [], ["500 → *"]),
+        (Request("", "refused"), REFUSED, REFUSED, ["both say 500, not 200"], []),
+        (Request("", "rightly refused", status=500), REFUSED, REFUSED, [], []),
+        (Request("", "anywhere"), GIVEN, Reply(200, {"x": "1"}, b"[1]"), [], []),
+    ],
+    ids=lambda value: value.name if isinstance(value, Request) else "",
+)
+def test_what_the_list_says_is_held_against_the_replies(
+    request_: Request, theirs: Reply, ours: Reply, unexplained: list[str], outdated: list[str]
+) -> None:
+    exchange = Exchange.of(request_, theirs, ours)
+    assert (
+        exchange.unexplained([Everywhere("x: nothing → 1", "#requests-and-replies")]) == unexplained
+    )
+    assert exchange.outdated() == outdated
+
+
+@pytest.mark.parametrize(
+    ("request_", "sent"),
+    [
+        (
+            Request("", "a script", script="return 1", data={}),
+            b"POST /evaluate HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
+            b"Content-Length: 34\r\n\r\n"
+            b'{"script": "return 1", "data": {}}',
+        ),
+        (
+            Request("", "chunks", body="ab", chunked=True, path="/x", user="a:b"),
+            b"POST /x HTTP/1.1\r\nHost: here\r\nConnection: close\r\nAuthorization: Basic YTpi\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        ),
+        (Request("", "raw", raw="GET / HTTP/1.0\n\n"), b"GET / HTTP/1.0\r\n\r\n"),
+        (
+            Request("", "uploads", json={"src_path": "{uploads}/a"}, headers={"Host": "there"}),
+            b"POST /evaluate HTTP/1.1\r\nHost: there\r\nConnection: close\r\n"
+            b"Content-Length: 25\r\n\r\n"
+            b'{"src_path": "/folder/a"}',
+        ),
+    ],
+    ids=lambda value: value.name if isinstance(value, Request) else "",
+)
+def test_a_request_is_written_down(request_: Request, sent: bytes) -> None:
+    assert request_.rendered("here", "/folder") == sent

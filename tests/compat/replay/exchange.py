@@ -27,11 +27,16 @@ class Exchange:
         ]
 
     def unexplained(self, everywhere: Sequence[Everywhere]) -> list[str]:
-        return [
+        """What the list doesn't say of the replies. Of a status that both have it says which:
+        else a request that isn't what it should be would pass, since both refuse it."""
+        found = [
             each
             for each in self.own(everywhere)
             if not any(matches(pattern, each) for pattern in self.request.differs)
         ]
+        if self.theirs.status == self.ours.status != self.request.status:
+            found.append(f"both say {self.ours.status}, not {self.request.status}")
+        return found
 
     def outdated(self) -> list[str]:
         """What the list says of this request, and is so no more."""

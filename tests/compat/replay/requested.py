@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-USER, PASSWORD = "paolo", "a-made-up-password"
+USER, PASSWORD = "paolo", "a-made-up-password1"
 FOLDER = Path(__file__).parent
 DATA = {"_arg1": [1, 2, 3]}
 
@@ -42,6 +42,7 @@ class Request:
     gzip: bool = False
     chunked: bool = False
     raw: str = ""
+    status: int = 200  # of both replies, if no difference says otherwise
     differs: tuple[str, ...] = ()
     why: str = ""  # the section that says so: of docs/from-tabpy.md, or document#section
 
