@@ -57,7 +57,7 @@ class Request:
             headers["Authorization"] = _basic(who)
         if self.gzip:
             body = gzip.compress(body or b"")
-            headers["Content-Encoding"] = "gzip"
+            headers.setdefault("Content-Encoding", "gzip")
         if self.chunked and body is not None:
             headers["Transfer-Encoding"] = "chunked"
             body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)

@@ -27,7 +27,7 @@ Access-Control-Allow-Origin = https://dashboards.example.com
 Access-Control-Allow-Headers = Authorization, Content-Type
 Access-Control-Allow-Methods = GET, POST, OPTIONS
 """
-# What is in TabPy's state.ini; the parts between the lines of a server's own are TabPy's form.
+# A state.ini for both; TabPy wants all these sections.
 STATE = """\
 [Service Info]
 Name = Replay
