@@ -60,7 +60,7 @@ class Desk:
                 return  # the web process has gone, or has given up
 
     def _do(self, question: Question, tables: list[Memory], given: list[Memory]) -> Answer:
-        owner, key = question.owner, Key((question.path.encode("utf-8", "surrogatepass"),))
+        owner, key = question.owner, Key((question.path.encode(),))
         found = self._store.find(owner, key)
         if question.ask == requests.GET:
             assert isinstance(found.content, Memory)

@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 def send(to: socket.socket, message: Question | Answer, *descriptors: int) -> None:
     """Send a message and descriptors. Raises OSError."""
-    socket.send_fds(to, [orjson.dumps(message)], descriptors)
+    socket.send_fds(to, [orjson.dumps(tuple(message))], descriptors)
 
 
 def receive(source: socket.socket) -> tuple[list[object], list[int]]:

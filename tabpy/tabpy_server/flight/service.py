@@ -95,12 +95,12 @@ class Service(flight.FlightServerBase):
     def do_action(self, context: Any, action: Any) -> list[bytes]:
         """Do an action."""
         needed = None if action.type == "healthcheck" else EVALUATE
-        with _call(context, action.type[:40], needed) as caller:
+        with _call(context, action.type[:40], needed) as call:
             match action.type:
                 case "getUniquePath":
                     return [str(uuid.uuid4()).encode()]
                 case "clear":
-                    self._store.clear(caller.owner)
+                    self._store.clear(call.owner)
                     return []
                 case "healthcheck":
                     return []
@@ -109,36 +109,37 @@ class Service(flight.FlightServerBase):
                 case unknown:
                     known = ", ".join(ACTIONS)
                     raise InvalidInputError(
-                        f"Unknown action '{unknown[:40]}'", f"There are {known}."
+                        f"Unknown action '{unknown[:40]}'.", f"There are {known}."
                     )
 
     def list_flights(self, context: Any, criteria: bytes) -> list[Any]:
         """Describe the caller's own tables; criteria are ignored, as TabPy does."""
-        with _call(context, "list_flights", EVALUATE) as caller:
-            return [self._described(each) for each in self._store.of(caller.owner)]
+        with _call(context, "list_flights", EVALUATE) as call:
+            return [self._described(each) for each in self._store.of(call.owner)]
 
     def get_flight_info(self, context: Any, descriptor: Any) -> Any:
         """Describe one table."""
-        with _call(context, "get_flight_info", EVALUATE) as caller:
-            return self._described(self._store.find(caller.owner, _key(descriptor)))
+        with _call(context, "get_flight_info", EVALUATE) as call:
+            return self._described(self._store.find(call.owner, _key(descriptor)))
 
     def get_schema(self, context: Any, descriptor: Any) -> Any:
         """Return the schema of one table."""
-        with _call(context, "get_schema", EVALUATE) as caller:
-            found = self._store.find(caller.owner, _key(descriptor))
+        with _call(context, "get_schema", EVALUATE) as call:
+            found = self._store.find(call.owner, _key(descriptor))
             return flight.SchemaResult(_read(found).schema)
 
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """Keep a table, in place of one that is there by the same path or command."""
-        with _call(context, "do_put", EVALUATE) as caller, self._store.room(caller.owner) as room:
+        with _call(context, "do_put", EVALUATE) as call, self._store.room(call.owner) as room:
             batches = (chunk.data for chunk in reader if chunk.data is not None)
             content, rows = ipc.write(reader.schema, batches, room.grow)
-            self._store.put(room, _key(descriptor), content, rows)
+            call.is_about(self._store.put(room, _key(descriptor), content, rows))
 
     def do_get(self, context: Any, ticket: Any) -> Any:
         """Send the table of a ticket; it is removed when all of it was sent."""
-        with _call(context, "do_get", EVALUATE) as caller:
-            found = self._store.redeem(caller.owner, ticket.ticket)
+        with _call(context, "do_get", EVALUATE) as call:
+            found = self._store.redeem(call.owner, ticket.ticket)
+            call.is_about(found)
             reader = _read(found)
             return flight.GeneratorStream(reader.schema, self._sent(found, reader))
 
@@ -179,38 +180,48 @@ def _descriptor(key: Key) -> Any:
     return flight.FlightDescriptor.for_path(*key.path)
 
 
+class _Call:
+    """A call under way: whose it is, and what the log says of it."""
+
+    def __init__(self, caller: Caller, action: str) -> None:
+        self.owner = caller.owner
+        self.fields: dict[str, object] = {
+            "request_id": os.urandom(12).hex(),
+            "user": caller.in_log,
+            "action": action,
+        }
+
+    def is_about(self, table: Table) -> None:
+        """Have the log tell how large the table is."""
+        self.fields |= {"rows": table.rows, "bytes": table.content.size}
+
+
 @contextmanager
-def _call(context: Any, action: str, needed: str | None) -> Iterator[Caller]:
-    """Have a call's caller, who needs a right; log it, and raise what a client may be told."""
+def _call(context: Any, action: str, needed: str | None) -> Iterator[_Call]:
+    """Have a call, whose caller needs a right; log it, and raise what a client may be told."""
     caller: Caller = context.get_middleware(SIGN_IN).caller
-    request_id, started = os.urandom(12).hex(), time.monotonic()
-    error: str | None = None
-    level = logging.INFO
+    call, started = _Call(caller, action), time.monotonic()
+    error, level = None, logging.INFO
     try:
         if needed is not None:
             caller.person.need(needed)
-        yield caller
+        yield call
     except TabPyError as raised:
         error, level = type(raised).__name__, logging.WARNING
         raise _told(raised) from None
-    except pa.ArrowCancelled:
-        error = "Cancelled"
+    except pa.ArrowCancelled as raised:  # by the client
+        error = type(raised).__name__
         raise
     except Exception as raised:
         error, level = type(raised).__name__, logging.ERROR
+        request_id = call.fields["request_id"]
         logger.exception("failure", extra={"fields": {"request_id": request_id}})
         raise flight.FlightInternalError(
-            f"Internal error. It is in the server's log, under request_id={request_id}."
+            f"Internal error. It is in the server's log, under request_id={request_id}"
         ) from None
     finally:
-        fields = {
-            "request_id": request_id,
-            "user": caller.in_log,
-            "action": action,
-            "error": error,
-            "total_ms": round((time.monotonic() - started) * 1000, 1),
-        }
-        logger.log(level, "flight", extra={"fields": fields})
+        took = {"error": error, "total_ms": round((time.monotonic() - started) * 1000, 1)}
+        logger.log(level, "flight", extra={"fields": call.fields | took})
 
 
 def _told(error: TabPyError) -> Exception:

@@ -9,10 +9,12 @@ from tabpy.tabpy_server.errors import (
     FlightUnavailableError,
     InternalError,
     TabPyError,
+    UnknownTableError,
 )
 from tabpy.tabpy_server.flight import memory, requests
 from tabpy.tabpy_server.flight.memory import Memory
 from tabpy.tabpy_server.flight.requests import Answer, Question
+from tabpy.tabpy_server.flight.store import LONGEST_KEY
 
 PATIENCE = 10.0  # seconds that an answer may take: a flight process starts in one
 LARGE_PATIENCE = 120.0  # seconds that looking at a result may take
@@ -74,6 +76,9 @@ class OwnTables:
 
     async def get(self, path: str) -> tuple[Memory, Memory]:
         """Return the table of that path, and memory for what becomes of it. Raises TabPyError."""
+        name = path[:LONGEST_KEY].encode("utf-8", "replace").decode()
+        if name != path:  # too long, or no text that could be a path
+            raise UnknownTableError(name)
         _, came = await self._tables.ask(Question(requests.GET, self._owner, path))
         self._path, self._result = path, self._tables.new()
         return came[0], self._result

@@ -58,18 +58,21 @@ class Tables:
         Return the reply's body. Raises UnfitError for anything else."""
         _, result = self._descriptors
         limit = os.fstat(result).st_size
-        with io.FileIO(result, "w", closefd=False) as file:
-            if returned is not None:
-                _write(_table(returned), file, limit)
-            file.truncate(file.tell())
+        if returned is not None:
+            _write(_table(returned), result, limit)
+        os.truncate(result, os.lseek(result, 0, os.SEEK_CUR))
         return b"null"
 
 
-def _write(table: Any, file: io.FileIO, limit: int) -> None:
+def _write(table: Any, result: int, limit: int) -> None:
     import pyarrow as pa
 
     try:
-        with pa.PythonFile(file, "w") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        with (
+            io.FileIO(result, "w", closefd=False) as file,
+            pa.PythonFile(file, "w") as sink,
+            pa.ipc.new_stream(sink, table.schema) as writer,
+        ):
             writer.write_table(table, max_chunksize=ROWS)
     except OSError:  # the kernel refuses what goes beyond its end
         raise UnfitError(
