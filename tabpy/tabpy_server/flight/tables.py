@@ -37,7 +37,7 @@ class FlightTables:
         return memory.bounded(self._largest)
 
     async def ask(
-        self, question: Question, table: Memory | None = None, patience: float = PATIENCE
+        self, question: Question, table: Memory | None = None
     ) -> tuple[Answer, list[Memory]]:
         """Return the answer and what came with it. Raises TabPyError: what the answer says, or
         FlightUnavailableError."""
@@ -51,7 +51,7 @@ class FlightTables:
                 except OSError:  # so much waits there that nobody can have answered for long
                     raise FlightUnavailableError from None
             try:
-                await _readable(ours, patience)
+                await _readable(ours, PATIENCE if table is None else LARGE_PATIENCE)
             except TimeoutError:
                 raise FlightUnavailableError from None
             fields, descriptors = requests.receive(ours)
@@ -93,7 +93,7 @@ class OwnTables:
             await self._tables.ask(question)
             return None
         self._seal()
-        answer, _ = await self._tables.ask(question, self._result, LARGE_PATIENCE)
+        answer, _ = await self._tables.ask(question, self._result)
         return answer.path
 
     def _seal(self) -> None:
