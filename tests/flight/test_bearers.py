@@ -16,7 +16,10 @@ class World:
     def __init__(self) -> None:
         self.now = 0.0
         self.users = {"ann": User("hash of ann's"), "bob": User("hash of bob's")}
-        self.bearers = Bearers(lambda name: self.users.get(name), lambda: self.now)
+        self.bearers = Bearers(self._user_of, lambda: self.now)
+
+    def _user_of(self, name: str) -> User | None:
+        return self.users.get(name)
 
 
 @pytest.fixture
