@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import confinement, crowd, endpoints, figures, peer
+from benchmarks import confinement, crowd, endpoints, figures, flight, peer
 from benchmarks.report import Row, as_json, table
 from benchmarks.servers import Kind, exit_on_sigterm
 
@@ -26,6 +26,7 @@ FIGURES = {
     "evaluate-query": endpoints.evaluate_query,
     "confinement": confinement.confinement,
     "crowd": crowd.crowd,
+    "flight": flight.flight,
 }
 
 

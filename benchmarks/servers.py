@@ -126,7 +126,7 @@ def running(kind: Kind, more: Mapping[str, str] | None = None) -> Iterator[Serve
     with tempfile.TemporaryDirectory(prefix=f"bench-{kind.name}-") as name:
         folder = Path(name)
         (folder / "state").mkdir()
-        address = ("127.0.0.1", _free_port())
+        address = ("127.0.0.1", free_port())
         settings = {
             "TABPY_PORT": str(address[1]),
             "TABPY_PWD_FILE": str(kind.password_file),
@@ -175,7 +175,7 @@ def _environment(commands: Path, home: Path) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -19,6 +19,8 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 DISTRIBUTIONS = metadata.packages_distributions()
 FILES = sorted((ROOT / "tabpy").rglob("*.py"))
+# Imported in the flight process alone.
+FLIGHT = {ROOT / "tabpy" / "tabpy_server" / "flight" / name for name in ("ipc.py", "service.py")}
 # Modules of Python itself that the one that runs the tests may be too old for.
 OF_LATER_PYTHONS = {"annotationlib"}
 
@@ -60,6 +62,8 @@ def test_what_is_imported_is_required(file: Path) -> None:
     required = names_of(PROJECT["dependencies"])
     if file not in {MODULES[module] for module in LIGHT}:
         required |= names_of(EXTRAS["server"])
+    if file in FLIGHT:
+        required |= names_of(EXTRAS["flight"])
     tree = ast.parse(file.read_text(encoding="utf-8"))
     assert unmet(imported_by(tree), required | optional(file)) == set()
     assert unmet(imported_at_the_top(tree), required) == set()
@@ -71,6 +75,8 @@ def optional(file: Path) -> set[str]:
         return names_of(EXTRAS["models"] + EXTRAS["science"])
     if "access" in file.parts:  # tokens, where they are taken
         return {*names_of(EXTRAS["oauth"]), "cryptography"}
+    if file.parts[-2:] == ("worker", "tables.py"):  # where the server has Flight
+        return names_of(EXTRAS["flight"] + EXTRAS["science"])
     return names_of(EXTRAS["science"]) if "tabpy_tools" in file.parts else set()
 
 

@@ -1,11 +1,12 @@
 """Settings: environment over file over defaults, and what is no setting."""
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from tabpy.tabpy_server import machine, package_files
+from tabpy.tabpy_server import machine, package_files, settings
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.rights import ALL
 from tabpy.tabpy_server.settings import Settings, load, user_folder
@@ -121,6 +122,11 @@ EMPTY: dict[str, object] = {
     "TABPY_EVALUATE_TIMEOUT": REFUSED,
     "TABPY_GZIP_ENABLE": REFUSED,
     "TABPY_ARROW_ENABLE": REFUSED,
+    "TABPY_ARROWFLIGHT_PORT": REFUSED,
+    "TABPY_ARROWFLIGHT_LOCATION": "",
+    "TABPY_ARROW_TABLES": REFUSED,
+    "TABPY_ARROW_MEMORY_MB": REFUSED,
+    "TABPY_ARROW_TABLE_SECONDS": REFUSED,
     "TABPY_OAUTH_ENABLED": REFUSED,
     "TABPY_OAUTH_ISSUER": "",
     "TABPY_OAUTH_JWKS_URI": "",
@@ -392,3 +398,44 @@ def test_every_setting_has_a_key_and_an_explanation() -> None:
         if field.name not in ("on_heroku", "explicit"):
             assert field.metadata["key"].isupper()
             assert field.metadata["explanation"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"DYNO": "web.1"}, "TABPY_ARROW_ENABLE is 'true', but Heroku's router leads to one port"),
+        (
+            {"TABPY_ARROWFLIGHT_PORT": "9004"},
+            "_PORT is 9004, and so is TABPY_PORT: each",
+        ),
+        ({"TABPY_ARROWFLIGHT_PORT": "0"}, "TABPY_ARROWFLIGHT_PORT is '0' in the environment"),
+        ({"TABPY_ARROWFLIGHT_LOCATION": "tabpy.example.com"}, "expected grpc\\+tls://host:port"),
+        ({"TABPY_ARROWFLIGHT_LOCATION": "grpc://host"}, "expected grpc\\+tls://host:port"),
+        ({"TABPY_ARROWFLIGHT_LOCATION": "http://host:1"}, "expected grpc\\+tls://host:port"),
+        ({"TABPY_ARROWFLIGHT_LOCATION": "grpc://host:1/path"}, "expected grpc\\+tls://host:port"),
+    ],
+)
+def test_arrow_flight_where_it_cannot_be_is_no_start(
+    environment: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "_is_installed", lambda _: True)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(StartError, match=line):
+        load(None, {"TABPY_ARROW_ENABLE": "true", **environment})
+    assert not load(None, {"TABPY_ARROWFLIGHT_PORT": "9004"}).settings.arrow_enable
+
+
+@pytest.mark.parametrize(
+    ("platform", "installed", "line"),
+    [
+        ("win32", True, "needs Linux, and this is win32: set TABPY_ARROW_ENABLE to false"),
+        ("linux", False, "pyarrow isn't installed: pip install 'tabpy\\[flight\\]'"),
+    ],
+)
+def test_arrow_flight_needs_linux_and_pyarrow(
+    platform: str, installed: bool, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "_is_installed", lambda _: installed)
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(StartError, match=line):
+        load(None, {"TABPY_ARROW_ENABLE": "true"})

@@ -19,6 +19,10 @@ from tabpy.tabpy_server.script_rules import OFF, REQUIRED, InForce, ScriptRules,
 from tabpy.tabpy_server.settings import Settings
 
 if TYPE_CHECKING:
+    from tabpy.tabpy_server.access.gate import Gate, OpenGate
+    from tabpy.tabpy_server.access.token_gate import TokenGate
+    from tabpy.tabpy_server.processes.flight_process import FlightProcess
+    from tabpy.tabpy_server.tls.served import ServedCertificate
     from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 
 # tornado, gunicorn and the password hashes are imported below, while the fork server is already
@@ -178,7 +182,10 @@ def serve(
         confined=parts.complete,
     )
     service = server_info.read(chosen.tabpy_state_path)
-    state = PreforkState(chosen, service, sign_in.gate, parts, certificate)
+    flight = (
+        _start_flight(chosen, sign_in.gate, certificate, listener) if chosen.arrow_enable else None
+    )
+    state = PreforkState(chosen, service, sign_in.gate, parts, certificate, flight)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:
         address = f"{chosen.transfer_protocol}://localhost:{chosen.port}/"
@@ -187,9 +194,26 @@ def serve(
         from tabpy.tabpy_server.processes.gunicorn_server import Server
 
         log_confinement(chosen, parts)
-        Server(state, fork_server, listener).run()
+        try:
+            Server(state, fork_server, listener).run()
+        except StartError:
+            if flight is not None:
+                flight.stop()
+            raise
     else:
         from tabpy.tabpy_server.processes import single_process
 
         log_confinement(chosen, parts)
         single_process.run(state, listener, os.environ)
+
+
+def _start_flight(
+    chosen: Settings,
+    gate: "Gate | OpenGate | TokenGate",
+    certificate: "ServedCertificate | None",
+    listener: socket.socket,
+) -> "FlightProcess":
+    """Start the process that has Arrow tables. Raises StartError if its port can't be had."""
+    from tabpy.tabpy_server.processes.flight_process import FlightProcess
+
+    return FlightProcess(chosen, gate, certificate, [listener])

@@ -203,6 +203,51 @@ class InternalError(TabPyError):
     info = "It is in the server's log, under this request's X-Request-Id."
 
 
+# Arrow tables
+
+
+class UnknownTableError(TabPyError):
+    """The user has no table of that `name`."""
+
+    message = "Flight not found."  # TabPy's words
+
+    def __init__(self, name: str = "") -> None:
+        """`name`: "" for a ticket that no table has."""
+        super().__init__(name)
+        missing = f"There is no table '{name}' of yours" if name else "You have no such table"
+        self.info = (
+            f"{missing}. A table is gone when it was fetched, when a script has worked on it, and "
+            "some minutes after it came: put it again."
+        )
+
+
+class TablesFullError(TabPyError):
+    """There is no room for a table; `limit` says what is reached."""
+
+    message = "There is no room for this table."
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(limit)
+        self.info = f"{limit} Fetch or clear tables that are there, or send a smaller one."
+
+
+class BadTableError(TabPyError):
+    """What should be a table isn't one: `why` says what is wrong."""
+
+    message = "This is no Arrow table."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.info = why
+
+
+class FlightUnavailableError(TabPyError):
+    """The process that has the tables doesn't answer."""
+
+    message = "Arrow Flight isn't there at the moment."
+    info = "It is starting again. Put the table again, in some seconds."
+
+
 # Deployed functions
 
 

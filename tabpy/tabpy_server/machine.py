@@ -51,6 +51,12 @@ def script_memory_mb() -> float:
     return max(64.0, (memory_mb() - SERVER_MB) / 2)
 
 
+def table_memory_mb() -> float:
+    """Return a quarter of what the server leaves: Arrow tables wait in it for their scripts, which
+    take several times as much."""
+    return max(64.0, (memory_mb() - SERVER_MB) / 4)
+
+
 def waiting_mb(web_processes: int) -> float:
     """Return what requests that wait for a worker may take of each web process's memory: those of
     all together as much as one script."""

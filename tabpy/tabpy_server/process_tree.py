@@ -6,9 +6,9 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
-def processes_by_role() -> dict[str, list[int]]:
+def processes_by_role(flight: int = 0) -> dict[str, list[int]]:
     """Return the pids of the server's processes, as seen from a web process; nothing where there's
-    no /proc.
+    no /proc. `flight`: the pid of the one that has Arrow tables, if there is one.
 
     Workers are the template's children, or those of a shelf, which counts as template.
     """
@@ -17,6 +17,9 @@ def processes_by_role() -> dict[str, list[int]]:
         return {}
     roles: dict[str, list[int]] = {"arbiter": [arbiter], "web": [], "template": [], "worker": []}
     for child in _children(arbiter):
+        if child == flight:
+            roles["flight"] = [child]
+            continue
         grandchildren = _children(child)
         if not grandchildren:
             roles["web"].append(child)

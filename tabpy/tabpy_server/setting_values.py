@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.rights import ALL, Rights
@@ -19,6 +20,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TLS_VERSIONS = ("TLSv1_2", "TLSv1_3")  # as Python's ssl.TLSVersion calls them
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 VARIABLE = re.compile(r"[A-Za-z_*][A-Za-z0-9_.*()]*")
+FLIGHT_SCHEMES = ("grpc", "grpc+tcp", "grpc+tls")  # arrow.apache.org/docs/format/Flight.html
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
 
 
@@ -39,6 +41,18 @@ def port(value: str) -> int:
     if not value.isdecimal() or not 0 < int(value) < 65536:
         raise ValueError("a port number from 1 to 65535")
     return int(value)
+
+
+def flight_location(value: str) -> str:
+    """Check where clients find Arrow Flight; empty: where they are connected."""
+    try:
+        parts = urlsplit(value)
+        is_right = parts.scheme in FLIGHT_SCHEMES and parts.hostname and parts.port
+    except ValueError:  # no number where the port should be
+        is_right = False
+    if value and (not is_right or value != f"{parts.scheme}://{parts.netloc}"):
+        raise ValueError("grpc+tls://host:port or grpc+tcp://host:port, or nothing")
+    return value
 
 
 def own_address(value: str) -> str:

@@ -146,6 +146,30 @@ class Settings:
     )
     gzip_enable: bool = setting("TABPY_GZIP_ENABLE", values.flag, True, "gzip in requests")
     arrow_enable: bool = setting("TABPY_ARROW_ENABLE", values.flag, False, "Arrow Flight for Prep")
+    arrowflight_port: int = setting(
+        "TABPY_ARROWFLIGHT_PORT", values.port, 13622, "where Arrow Flight listens"
+    )
+    arrowflight_location: str = setting(
+        "TABPY_ARROWFLIGHT_LOCATION",
+        values.flight_location,
+        "",
+        "where clients find Arrow Flight, if that isn't where they are connected already",
+    )
+    arrow_tables: int = setting(
+        "TABPY_ARROW_TABLES", values.count, 200, "Arrow tables that are kept at a time"
+    )
+    arrow_memory_mb: float = worked_out(
+        "TABPY_ARROW_MEMORY_MB",
+        values.positive,
+        machine.table_memory_mb,
+        "what all Arrow tables may take",
+    )
+    arrow_table_seconds: float = setting(
+        "TABPY_ARROW_TABLE_SECONDS",
+        values.positive,
+        600.0,
+        "seconds that an Arrow table is kept for",
+    )
     oauth_enabled: bool = setting("TABPY_OAUTH_ENABLED", values.flag, False, "JWT bearer tokens")
     oauth_issuer: str = setting("TABPY_OAUTH_ISSUER", values.text, "", "who makes the tokens")
     oauth_jwks_uri: str = setting(
@@ -311,13 +335,7 @@ class Loaded:
     warnings: list[str]
 
 
-# Keys of TabPy's and what they need to be for this version, which doesn't do what they ask for.
-# Starting without it would be less protection than somebody asked for.
-NOT_BUILT = {
-    "TABPY_ARROW_ENABLE": (False, "Prep works without Arrow"),
-}
 WITH_BLANKS = ("TABPY_PASSWORD", "TABPY_KEY_PASSWORD")  # those around them are a part of them
-DEPENDENT = ("TABPY_ARROWFLIGHT_PORT",)  # without effect unless one above is on
 CLIENTS = ("TABPY_URL", "TABPY_TOKEN")  # the client's variables, on a machine that has both
 
 
@@ -347,8 +365,9 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
             explicit.add(key)
         given[each.name] = _parsed(each, value, source)
     settings = _with_defaults(given, on_heroku=on_heroku, explicit=frozenset(explicit))
-    _refuse_not_built(settings, known)
     _refuse_https_on_heroku(settings)
+    if settings.arrow_enable:
+        _refuse_flight_where_it_cannot_be(settings)
     warnings += _unknown({*in_file, *environment}, {*known})
     if settings.certificate_file is not None and not settings.speaks_https:
         warnings.append(
@@ -405,16 +424,6 @@ def _with_defaults(
     return settings
 
 
-def _refuse_not_built(settings: Settings, known: Mapping[str, Field[object]]) -> None:
-    for key, (built, instead) in NOT_BUILT.items():
-        value = getattr(settings, known[key].name)
-        if value != built:
-            raise StartError(
-                f"{key} is '{str(value).lower()}', which this version can't do yet: set it to "
-                f"{str(built).lower()} ({instead})."
-            )
-
-
 def _refuse_https_on_heroku(settings: Settings) -> None:
     if settings.on_heroku and settings.speaks_https:
         raise StartError(
@@ -423,10 +432,34 @@ def _refuse_https_on_heroku(settings: Settings) -> None:
         )
 
 
+def _refuse_flight_where_it_cannot_be(settings: Settings) -> None:
+    off = "set TABPY_ARROW_ENABLE to false (Prep works without Arrow)."
+    if settings.on_heroku:
+        raise StartError(
+            "TABPY_ARROW_ENABLE is 'true', but Heroku's router leads to one port, and knows no "
+            f"Flight: {off}"
+        )
+    if sys.platform != "linux":
+        raise StartError(
+            f"TABPY_ARROW_ENABLE is 'true', but Arrow Flight needs Linux, and this is "
+            f"{sys.platform}: {off}"
+        )
+    if not _is_installed("pyarrow"):
+        raise StartError(
+            "TABPY_ARROW_ENABLE is 'true', but pyarrow isn't installed: pip install "
+            f"'tabpy[flight]', or add pyarrow to requirements.txt; or {off}"
+        )
+    if settings.arrowflight_port == settings.port:
+        raise StartError(
+            f"TABPY_ARROWFLIGHT_PORT is {settings.port}, and so is TABPY_PORT: each needs a port "
+            "of its own."
+        )
+
+
 def _unknown(given: set[str], known: set[str]) -> list[str]:
     warnings = []
     for key in sorted(given - known):
-        if not key.startswith("TABPY_") or key.startswith(DEPENDENT) or key in CLIENTS:
+        if not key.startswith("TABPY_") or key in CLIENTS:
             continue
         near = difflib.get_close_matches(key, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -55,7 +55,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_an_answer() -> None:
     with pytest.raises(MetricsUnavailableError) as refused:
-        asyncio.run(prometheus.text(Counters(), NONE, NONE, InForce()))
+        asyncio.run(prometheus.text(Counters(), NONE, NONE, prometheus.Shared(InForce())))
     assert refused.value.info == "They can't be kept: No space left on device."
 
 
@@ -128,7 +128,7 @@ for number in (1, 2):
     counters.ends["died"] += 1
     counters.store.append(("read", 0.25))
     confined = InForce(landlock=7, seccomp=True)
-    text = asyncio.run(prometheus.text(counters, figures, figures, confined))
+    text = asyncio.run(prometheus.text(counters, figures, figures, prometheus.Shared(confined)))
 print(text.decode())
 """
 

@@ -57,7 +57,6 @@ def config(folder: Path, text: str) -> list[str]:
             {"TABPY_TRANSFER_PROTOCOL": "https"},
             ["TABPY_CERTIFICATE_FILE and TABPY_KEY_FILE must be set"],
         ),
-        ({"TABPY_ARROW_ENABLE": "true"}, ["TABPY_ARROW_ENABLE", "set it to false"]),
         ({"TABPY_OAUTH_ENABLED": "true"}, ["TABPY_OAUTH_ISSUER, TABPY_OAUTH_JWKS_URI"]),
         ({"TABPY_PWD_FILE": "nosuch.txt"}, ["TABPY_PWD_FILE is 'nosuch.txt'", "tabpy-user add"]),
         ({"TABPY_PWD_FILE": "."}, ["TABPY_PWD_FILE is '.'", "is a folder"]),

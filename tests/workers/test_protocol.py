@@ -24,11 +24,13 @@ from tabpy.tabpy_server.workers.protocol import (
     Job,
     Message,
     Need,
+    NeedTable,
     ProtocolError,
     Query,
     Reference,
     Refusal,
     Reply,
+    TableFollows,
 )
 
 REFERENCE = Reference("a name", 2, "5ha", "/archive", "3.11.7")
@@ -43,6 +45,9 @@ MESSAGES: list[Message] = [
     Need("a name\ud800", "5ha"),
     Answer(REFERENCE),
     Refusal("UnknownFunctionError", ["why"]),
+    Job(Evaluate(has_tables=True), "token"),
+    NeedTable("a path\ud800"),
+    TableFollows(),
     Death("ended with exit code 3"),
 ]
 
@@ -156,8 +161,9 @@ def raised_in(folder: Path) -> set[str]:
 
 
 def test_what_workers_raise_is_what_they_may_send() -> None:
-    # What looking up a name raises comes back, too, when a worker can do nothing about it.
+    # What looking up a name or a table raises comes back, when a worker can do nothing about it.
     looking_up = {"UnknownFunctionError", "StoreUnavailableError", "NotLoadableError"}
+    looking_up |= {"UnknownTableError", "FlightUnavailableError"}
     raised = raised_in(Path(protocol.__file__).parent / "worker")
     assert raised | looking_up == {each.__name__ for each in FAILURES}
 

@@ -91,6 +91,10 @@ class Gate:
         self._same: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._lines: WeakValueDictionary[str, Line] = WeakValueDictionary()
 
+    def user(self, name: str) -> User | None:
+        """Return what is known of a user now; None for none of that name."""
+        return self._users.current().get(name)
+
     @property
     def has_users(self) -> bool:
         """Tell whether anybody could sign in by a password."""

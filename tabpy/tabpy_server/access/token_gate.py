@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from tabpy.tabpy_server.access.gate import REMEMBERED, Gate, Person
 from tabpy.tabpy_server.access.key_set import KeySet
+from tabpy.tabpy_server.access.password_file import User
 from tabpy.tabpy_server.access.tokens import LONG, Admitted, Tokens
 from tabpy.tabpy_server.errors import WrongTokenError
 
@@ -39,6 +40,10 @@ class TokenGate:
     def keys(self) -> KeySet:
         """Return the issuer's keys, which somebody has to keep."""
         return self._tokens.keys
+
+    def user(self, name: str) -> User | None:
+        """Return what is known of a user with a password now; None for none of that name."""
+        return self._passwords.user(name)
 
     @property
     def methods(self) -> Mapping[str, object]:

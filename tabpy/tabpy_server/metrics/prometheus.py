@@ -59,6 +59,32 @@ class Catalog(Protocol):
         """Those that can't be loaded."""
 
 
+class Tables(Protocol):
+    """The Arrow tables, and the process that has them."""
+
+    @property
+    def pid(self) -> int:
+        """That process."""
+
+    @property
+    def count(self) -> int:
+        """How many tables there are."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes they take."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What is the same in all web processes. `certificate_expires`: when the server's own does, in
+    seconds since 1970; None: it has none. `tables`: those of Arrow Flight, where it is on."""
+
+    confinement: InForce
+    certificate_expires: float | None = None
+    tables: Tables | None = None
+
+
 async def publish(counters: Counters, pool: Pool, catalog: Catalog) -> None:
     """Make what this web process counts public, once a second; when cancelled, the rest of it."""
     had_room = True
@@ -82,11 +108,9 @@ async def text(
     counters: Counters,
     pool: Pool,
     catalog: Catalog,
-    confinement: InForce,
-    certificate_expires: float | None = None,
+    shared: Shared,
 ) -> bytes:
-    """Return all figures, in Prometheus's text format. `certificate_expires`: when the server's own
-    does, in seconds since 1970; None: it has none.
+    """Return all figures, in Prometheus's text format.
 
     Raises MetricsUnavailableError if they can't be kept.
     """
@@ -95,7 +119,7 @@ async def text(
     except OSError as error:
         raise MetricsUnavailableError(error.strerror or str(error)) from None
     _add(instruments, counters, pool, catalog)
-    return await asyncio.to_thread(_render, confinement, certificate_expires)
+    return await asyncio.to_thread(_render, shared)
 
 
 @dataclass(frozen=True)
@@ -208,16 +232,19 @@ def _add(instruments: Instruments, counters: Counters, pool: Pool, catalog: Cata
     instruments.broken.set(len(catalog.broken))
 
 
-def _render(confinement: InForce, certificate_expires: float | None) -> bytes:
+def _render(shared: Shared) -> bytes:
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    registry.register(_Memory())
-    registry.register(_Confinement(confinement))
-    if certificate_expires is not None:
-        registry.register(_Certificate(certificate_expires))
+    tables = shared.tables
+    registry.register(_Memory(tables.pid if tables is not None else 0))
+    if tables is not None:
+        registry.register(_Tables(tables))
+    registry.register(_Confinement(shared.confinement))
+    if shared.certificate_expires is not None:
+        registry.register(_Certificate(shared.certificate_expires))
     return generate_latest(registry)
 
 
@@ -258,8 +285,30 @@ class _Certificate:
         )
 
 
+class _Tables:
+    """Arrow tables that are there now, in the one process that has them."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def collect(self) -> "Iterator[Metric]":
+        """Yield how many there are, and how large; prometheus-client calls it."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        yield GaugeMetricFamily("tabpy_tables", "Arrow tables", value=self._tables.count)
+        yield GaugeMetricFamily(
+            "tabpy_tables_bytes",
+            "What they take, those on their way included",
+            value=self._tables.size,
+        )
+
+
 class _Memory:
     """What is looked up when somebody asks."""
+
+    def __init__(self, flight: int) -> None:
+        """`flight`: the pid of the process that has Arrow tables, 0 for none."""
+        self._flight = flight
 
     def collect(self) -> "Iterator[Metric]":
         """Yield processes and memory as they are now; prometheus-client calls it."""
@@ -271,7 +320,7 @@ class _Memory:
             labels=["role"],
         )
         processes = GaugeMetricFamily("tabpy_processes", "The server's processes", labels=["role"])
-        for role, pids in process_tree.processes_by_role().items():
+        for role, pids in process_tree.processes_by_role(self._flight).items():
             resident.add_metric([role], sum(map(process_memory.resident, pids)))
             processes.add_metric([role], len(pids))
         yield resident

@@ -1,4 +1,5 @@
-"""The server as users start it: gunicorn's arbiter over web processes, and the fork server.
+"""The server as users start it: gunicorn's arbiter over web processes, the fork server, and the
+flight process if there is one.
 
 The fork server is started before anything heavy is imported here, so both get ready at the same
 time; the port opens when the fork server could fork a worker. When it dies, it's started anew, and
@@ -77,12 +78,14 @@ class Server(BaseApplication):
 
 
 class ForkServerArbiter(Arbiter):
-    """An arbiter that also keeps the fork server alive."""
+    """An arbiter that also keeps the fork server and the flight process alive."""
 
     app: Server
 
     def start(self) -> None:
         self.app.fork_server.wait_until_ready()
+        if self.app.state.flight is not None:
+            self.app.state.flight.wait_until_ready()
         super().start()
 
     def init_signals(self) -> None:
@@ -103,6 +106,8 @@ class ForkServerArbiter(Arbiter):
 
     def manage_workers(self) -> None:
         self.app.fork_server.restart_if_dead()
+        if self.app.state.flight is not None:
+            self.app.state.flight.restart_if_dead([each.sock for each in self.LISTENERS])
         if (certificate := self.app.state.certificate) is not None:
             certificate.look()  # for web processes that are forked later
         super().manage_workers()

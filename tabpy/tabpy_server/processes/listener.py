@@ -11,16 +11,16 @@ NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 MAPPED = "::ffff:"  # how a socket of both calls an IPv4 address (RFC 4291, section 2.5.5.2)
 
 
-def bind(address: str, port: int) -> socket.socket:
+def bind(address: str, port: int, setting: str = "TABPY_PORT") -> socket.socket:
     """Take the port, which doesn't open it yet. `::` is every address; where there is no IPv6,
-    every one of IPv4. Raises StartError if it can't be had."""
+    every one of IPv4. Raises StartError, which names the `setting`, if it can't be had."""
     try:
         return _bound(address, port)
     except OSError as error:
         if address == ALL and error.errno in NO_IPV6:
-            return bind(ALL_IPV4, port)
+            return bind(ALL_IPV4, port, setting)
         raise StartError(
-            f"TABPY_PORT is {port} (on TABPY_ADDRESS {address}): {error.strerror}."
+            f"{setting} is {port} (on TABPY_ADDRESS {address}): {error.strerror}."
         ) from None
 
 

@@ -1,6 +1,7 @@
 """What all web processes of a machine share: made once, before they are forked."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.token_gate import TokenGate
@@ -12,6 +13,9 @@ from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.tls.served import ServedCertificate
 from tabpy.tabpy_server.web.server_info import Service
 
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.processes.flight_process import FlightProcess
+
 
 @dataclass(frozen=True)
 class PreforkState:
@@ -20,6 +24,7 @@ class PreforkState:
     gate: Gate | OpenGate | TokenGate
     confinement: InForce
     certificate: ServedCertificate | None = None
+    flight: "FlightProcess | None" = None
     change_token: ChangeToken = field(default_factory=ChangeToken)
     announcements: ChangeToken = field(default_factory=ChangeToken)
     startup: Startup = field(default_factory=Startup)

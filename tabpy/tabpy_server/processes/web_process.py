@@ -87,6 +87,8 @@ class WebProcess:
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
             certificate=state.certificate,
+            tables=state.flight.tables if state.flight is not None else None,
+            table_figures=state.flight.figures if state.flight is not None else None,
         )
         self._connections = Connections(
             descriptors.connections(MOST_CONNECTIONS), certificate=state.certificate

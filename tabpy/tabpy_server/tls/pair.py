@@ -22,13 +22,15 @@ OTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNE
 
 @dataclass(frozen=True)
 class Pair:
-    """What handshakes are made with: `context` has the key. `dates`: from when to when every
-    certificate holds. `gap`, `exposed`: warnings of the chain, and of who can read the key."""
+    """What handshakes are made with: `context` has the key, and so has `for_flight`, for the port
+    of Arrow Flight, if there is one. `dates`: from when to when every certificate holds. `gap`,
+    `exposed`: warnings of the chain, and of who can read the key."""
 
     context: ssl.SSLContext
     dates: Dates
     gap: str | None
     exposed: str | None
+    for_flight: ssl.SSLContext | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -76,8 +78,14 @@ def load(settings: Settings, now: float) -> Pair:
         )
     ders = _certificates(settings.certificate_file)
     _check_key(settings.key_file)
+    files_and_phrase = settings.certificate_file, settings.key_file, _pass_phrase(settings)
     context = _context(settings)
-    _load(context, settings.certificate_file, settings.key_file, _pass_phrase(settings))
+    _load(context, *files_and_phrase)
+    for_flight = None
+    if settings.arrow_enable:
+        for_flight = _context(settings)
+        for_flight.set_alpn_protocols(["h2"])  # without which gRPC's clients go away
+        _load(for_flight, *files_and_phrase)
     try:
         certificates = chain.read(ders, context)
         dates = chain.check_dates(certificates, now)
@@ -86,7 +94,8 @@ def load(settings: Settings, now: float) -> Pair:
             f"{CERTIFICATE} is '{settings.certificate_file}', which no client can use: "
             f"{_reason(error)}."
         ) from None
-    return Pair(context, dates, chain.gap(certificates, context), _exposed(settings.key_file))
+    gap, exposed = chain.gap(certificates, context), _exposed(settings.key_file)
+    return Pair(context, dates, gap, exposed, for_flight)
 
 
 def _context(settings: Settings) -> ssl.SSLContext:

@@ -50,6 +50,11 @@ class ServedCertificate:
         found = (self._pair.expiring(self._clock()), self._pair.gap)
         return [each for each in found if each]
 
+    @property
+    def for_flight(self) -> ssl.SSLContext | None:
+        """Return what handshakes of Arrow Flight are made with; None where there is none."""
+        return self._pair.for_flight
+
     def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
         """Return a new connection as one whose handshake is to be made. Raises OSError for one
         that has ended already."""

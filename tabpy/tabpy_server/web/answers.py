@@ -61,6 +61,10 @@ STATUSES: Mapping[type[TabPyError], int] = {
     errors.WorkerDiedError: 500,
     errors.DrainingError: 503,
     errors.InternalError: 500,
+    errors.UnknownTableError: 400,
+    errors.TablesFullError: 503,
+    errors.BadTableError: 500,
+    errors.FlightUnavailableError: 503,
     errors.UnknownFunctionError: 404,
     errors.UnknownEndpointError: 404,
     errors.UnknownVersionError: 404,
@@ -78,6 +82,8 @@ HEADERS: Mapping[type[TabPyError], Callable[..., Mapping[str, str]]] = {
     errors.AllBusyError: lambda _: {"Retry-After": "5"},
     errors.QueueFullError: lambda _: {"Retry-After": "5"},
     errors.DrainingError: lambda _: {"Retry-After": "2"},
+    errors.TablesFullError: lambda _: {"Retry-After": "60"},
+    errors.FlightUnavailableError: lambda _: {"Retry-After": "5"},
     errors.StoreUnavailableError: lambda _: {"Retry-After": "5"},
 }
 BASIC, BEARER = "Basic", "Bearer"
@@ -122,6 +128,7 @@ OURS = (
     errors.StoreUnavailableError,
     errors.MetricsUnavailableError,
     errors.KeysUnavailableError,
+    errors.FlightUnavailableError,
 )
 RAISED = re.compile("([A-Za-z_][A-Za-z0-9_.]{0,79}) :")  # how `info` begins after a failed script
 

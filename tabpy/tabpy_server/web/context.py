@@ -7,6 +7,8 @@ from typing import Any
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.token_gate import TokenGate
+from tabpy.tabpy_server.flight.figures import Figures
+from tabpy.tabpy_server.flight.tables import FlightTables
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
@@ -39,6 +41,8 @@ class Context:
     checkup: Checkup
     counters: Counters
     certificate: ServedCertificate | None = None
+    tables: FlightTables | None = None
+    table_figures: Figures | None = None
     traffic: Traffic = field(default_factory=Traffic)
 
     @property
@@ -107,4 +111,5 @@ class Context:
             methods=self.gate.methods,
             evaluate=self.settings.evaluate_enable,
             gzip=self.settings.gzip_enable,
+            arrow=self.settings.arrow_enable,
         )

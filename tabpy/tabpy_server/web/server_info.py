@@ -35,13 +35,15 @@ class Service:
         named = {"realm": self.name, **parameters}
         return f"{scheme} " + ", ".join(f'{key}="{_quoted(text)}"' for key, text in named.items())
 
-    def info(self, *, methods: Mapping[str, object], evaluate: bool, gzip: bool) -> dict[str, Any]:
+    def info(
+        self, *, methods: Mapping[str, object], evaluate: bool, gzip: bool, arrow: bool
+    ) -> dict[str, Any]:
         """Return what `GET /info` answers; `methods`: how to sign in. That `authentication` is
         there makes Tableau ask for a password, so it must not be where none is needed."""
         features: dict[str, Any] = {
             "evaluate_enabled": evaluate,
             "gzip_enabled": gzip,
-            "arrow_enabled": False,
+            "arrow_enabled": arrow,
         }
         if methods:
             features["authentication"] = {"required": True, "methods": dict(methods)}

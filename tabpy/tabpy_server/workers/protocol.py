@@ -26,6 +26,7 @@ import orjson
 
 from tabpy.tabpy_server import json_codec
 from tabpy.tabpy_server.errors import (
+    FlightUnavailableError,
     FunctionFailedError,
     InvalidInputError,
     NotLoadableError,
@@ -33,6 +34,7 @@ from tabpy.tabpy_server.errors import (
     StoreUnavailableError,
     TabPyError,
     UnknownFunctionError,
+    UnknownTableError,
 )
 from tabpy.tabpy_server.workers.fork_server_state import KEY_SIZE
 
@@ -51,6 +53,8 @@ FAILURES = (
     NotLoadableError,
     UnknownFunctionError,
     StoreUnavailableError,
+    UnknownTableError,
+    FlightUnavailableError,
 )
 
 
@@ -80,7 +84,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Run the script in the body, a request of Tableau's."""
+    """Run the script in the body, a request of Tableau's. `has_tables`: it may name an Arrow table,
+    which the web process has."""
+
+    has_tables: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,13 +242,39 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class NeedTable:
+    """Worker, in the middle of a job: where is the Arrow table of this path? It asks once."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class TableFollows:
+    """Web process: what a `NeedTable` asked for comes now, with one byte after this message: two
+    descriptors of memory, one of the table, one for the result. Both are streams of Arrow's IPC
+    format. The worker cuts the second one to what it has written: nothing, if it returns none."""
+
+
+@dataclass(frozen=True)
 class Death:
     """Fork server: the worker is gone; `reason` says how, such as "ended with exit code 3"."""
 
     reason: str
 
 
-Message = Hello | Job | Reply | Failure | Crash | Need | Answer | Refusal | Death
+Message = (
+    Hello
+    | Job
+    | Reply
+    | Failure
+    | Crash
+    | Need
+    | Answer
+    | Refusal
+    | NeedTable
+    | TableFollows
+    | Death
+)
 KINDS: Mapping[type[Message], bytes] = {
     Hello: b"H",
     Job: b"J",
@@ -251,6 +284,8 @@ KINDS: Mapping[type[Message], bytes] = {
     Need: b"N",
     Answer: b"A",
     Refusal: b"X",
+    NeedTable: b"T",
+    TableFollows: b"W",
     Death: b"D",
 }
 CLASSES: Mapping[bytes, type[Message]] = {kind: cls for cls, kind in KINDS.items()}

@@ -31,7 +31,12 @@ from tabpy.tabpy_server.workers.protocol import (
 )
 
 # What a pool says, and how large its body may be.
-FROM_POOL = {protocol.Job: 1 << 30, protocol.Answer: 0, protocol.Refusal: 0}
+FROM_POOL = {
+    protocol.Job: 1 << 30,
+    protocol.Answer: 0,
+    protocol.Refusal: 0,
+    protocol.TableFollows: 0,
+}
 PIDS = itertools.count(1 << 30)  # no process has one as large
 REFERENCE = Reference("known", 3, "5ha", "/archive", "3.11.7")
 MODELS = {name: Reference(name, 1, f"{name}1", "/archive", "3.11.7") for name in ("x", "y", "z")}
@@ -66,6 +71,9 @@ class FakeWorker:
             self.send(Hello(self.pid, self.origin))
         reader, loop = FrameReader(), asyncio.get_running_loop()
         while data := await self._receive(loop):
+            # The byte that descriptors come with belongs to no message.
+            if data[:1] == protocol.KINDS[protocol.TableFollows] or data == b"\0":
+                data = data.removesuffix(b"\0")
             # Jobs come without the END that workers close with.
             for message, body in reader.feed(data + protocol.END, FROM_POOL):
                 self.received.append((message, body))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from tabpy.tabpy_server.flight.tables import OwnTables
 from tabpy.tabpy_server.rights import EVALUATE
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
@@ -23,6 +24,11 @@ class EvaluateHandler(JobHandler):
     route = "/evaluate"
     needed_rights: ClassVar[Mapping[str, str]] = {"POST": EVALUATE}
 
+    def _tables(self) -> OwnTables | None:
+        """Return the Arrow tables that the script may be for."""
+        tables = self.context.tables
+        return tables.of(self.user or "") if tables is not None else None
+
     @operation(
         "Run a script",
         Reply(200, "What it returned; to debug, an object with response and printed", ANY),
@@ -34,7 +40,7 @@ class EvaluateHandler(JobHandler):
         settings = self.context.settings
         if not settings.evaluate_enable:
             raise RefusedRequestError(DISABLED)
-        reply, result = await self.run_job(settings.evaluate_timeout)
+        reply, result = await self.run_job(settings.evaluate_timeout, tables=self._tables())
         if self.is_debug():
             self.write_with_printed(b'{"response":' + result + b"}", reply.printed)
         else:

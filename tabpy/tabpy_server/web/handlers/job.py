@@ -15,6 +15,7 @@ from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.operation import Parameter
 from tabpy.tabpy_server.web.schemas import FLAG
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
+from tabpy.tabpy_server.workers.pool.tables import Tables
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
 logger = logging.getLogger("tabpy.script")
@@ -41,11 +42,13 @@ class JobHandler(BaseHandler):
                 f"'debug' is '{said[-1][:40]}'.", "It is true or false."
             ) from None
 
-    async def run_job(self, seconds: float, function: str | None = None) -> tuple[Reply, bytes]:
+    async def run_job(
+        self, seconds: float, function: str | None = None, tables: Tables | None = None
+    ) -> tuple[Reply, bytes]:
         """Run the script of the body, or `function` with the arguments there.
 
-        `seconds`: what it may take. Returns the worker's reply and its body, JSON. Raises
-        TabPyError.
+        `seconds`: what it may take. `tables`: the Arrow tables that it may name. Returns the
+        worker's reply and its body, JSON. Raises TabPyError.
         """
         is_debug = self.is_debug()
         job = Job(
@@ -58,6 +61,7 @@ class JobHandler(BaseHandler):
                 self.user, self.request_headers.tableau_user
             ),
             headers=self.request_headers.for_scripts,
+            tables=tables,
         )
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None

@@ -18,8 +18,11 @@ class MetricsHandler(BaseHandler):
             context.counters,
             context.pool,
             context.catalog,
-            context.confinement,
-            context.certificate.expires if context.certificate is not None else None,
+            prometheus.Shared(
+                context.confinement,
+                context.certificate.expires if context.certificate is not None else None,
+                context.table_figures,
+            ),
         )
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         self.finish(text)

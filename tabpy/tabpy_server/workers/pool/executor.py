@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tabpy.tabpy_server.errors import InternalError, TabPyError, WorkerDiedError
+from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
+from tabpy.tabpy_server.workers.pool.tables import Tables
 from tabpy.tabpy_server.workers.pool.worker import Received, Worker
 from tabpy.tabpy_server.workers.protocol import (
     Answer,
@@ -14,11 +16,13 @@ from tabpy.tabpy_server.workers.protocol import (
     Failure,
     Load,
     Need,
+    NeedTable,
     ProtocolError,
     Query,
     Reference,
     Refusal,
     Reply,
+    TableFollows,
     Task,
 )
 
@@ -77,7 +81,14 @@ class Executor:
             self._note(worker.owner, task.reference.name)
         message, body = await worker.ask(question, job.body)
         needs = damaged = 0
-        while isinstance(message, Need):
+        asked_for_table = False
+        while isinstance(message, Need | NeedTable):
+            if isinstance(message, NeedTable):
+                if job.tables is None or asked_for_table:
+                    raise _stopped(worker, "asked for a table that isn't there for it")
+                asked_for_table = True
+                message, body = await self._give_table(worker, message, job.tables)
+                continue
             needs += 1
             damaged += bool(message.damaged)
             if needs > NEEDS_LIMIT or damaged > DAMAGED_LIMIT:
@@ -90,6 +101,10 @@ class Executor:
             raise _stopped(worker, "wrote to its connection")
         if message.trouble:
             _log("A script worker failed after its job.", message.trouble, job)
+        if asked_for_table and job.tables is not None and isinstance(message, Reply):
+            path = await job.tables.exchange()
+            if path is not None:
+                body = dumps({"outputDataPath": path})
         return Outcome(message, body)
 
     async def _answer(self, worker: Worker, need: Need) -> Received:
@@ -102,6 +117,13 @@ class Executor:
         except TabPyError as error:
             answer = Refusal.of(error)
         return await worker.ask(answer)
+
+    async def _give_table(self, worker: Worker, need: NeedTable, tables: Tables) -> Received:
+        try:
+            table, result = await tables.get(need.path)
+        except TabPyError as error:
+            return await worker.ask(Refusal.of(error))
+        return await worker.ask(TableFollows(), (), (table.descriptor, result.descriptor))
 
 
 def _is_right(message: Reply | Failure) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tabpy.tabpy_server.workers.pool.tables import Tables
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
 
@@ -14,7 +15,7 @@ class Job:
     the job is handed to the pool: looking up the function and waiting for a worker are part of it.
     `want_printed`: the outcome tells what was printed, and a failure its traceback. `owner` is
     whose it is: see `isolation`. `request_id` is for the log. `headers` are those of the request
-    that a script may see.
+    that a script may see. `tables`: the Arrow tables that it may name, if any.
     """
 
     body: Sequence[bytes]
@@ -24,6 +25,7 @@ class Job:
     request_id: str = ""
     owner: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    tables: Tables | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from tabpy.tabpy_server.workers.protocol import (
     Hello,
     Message,
     Need,
+    NeedTable,
     ProtocolError,
     Reply,
     TooLargeError,
@@ -59,7 +60,7 @@ class Worker:
         self._memory_mb = memory_mb
         # What it may say when it's asked, and how large the body may be.
         self._asked: Mapping[type[Message], int] = {
-            **dict.fromkeys((Hello, Failure, Crash, Need, Death), 0),
+            **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, Death), 0),
             Reply: int(memory_mb * (1 << 20)),
         }
         self._on_death = on_death
@@ -111,14 +112,19 @@ class Worker:
         self.used = True
         self.rested = ()
 
-    async def ask(self, message: Message, body: Sequence[bytes] = ()) -> Received:
-        """Send it a message, and return what it says next. Raises WorkerDiedError."""
+    async def ask(
+        self, message: Message, body: Sequence[bytes] = (), descriptors: Sequence[int] = ()
+    ) -> Received:
+        """Send it a message, and `descriptors` with a byte after it, and return what it says next.
+        Raises WorkerDiedError."""
         self._next = self._loop.create_future()
         if not self.alive:
             raise WorkerDiedError(self._death)
         # A worker that dies in mid-message also ends the wait for its reply, with a better reason.
         with contextlib.suppress(ConnectionError):
             await self._send([protocol.encode(message, sum(map(len, body))), *body])
+            if descriptors:
+                await self._send_descriptors(descriptors)
         return await self._next
 
     def is_quiet(self) -> bool:
@@ -168,6 +174,15 @@ class Worker:
                     view = view[self._socket.send(view) :]
                 except BlockingIOError:
                     await self._writable()
+
+    async def _send_descriptors(self, descriptors: Sequence[int]) -> None:
+        while self.alive:
+            try:
+                socket.send_fds(self._socket, [b"\0"], descriptors)
+            except BlockingIOError:
+                await self._writable()
+            else:
+                return
 
     async def _writable(self) -> None:
         """Wait until the socket takes more, or there's no more use in it."""

@@ -25,6 +25,11 @@ class Connection:
             return None
         return protocol.decode(kind, rest[:meta_length]), rest[meta_length:]
 
+    def receive_descriptors(self, count: int) -> list[int]:
+        """Return the descriptors that come after a message; fewer than `count` when the web process
+        has let go."""
+        return socket.recv_fds(self._socket, 1, count, socket.MSG_CMSG_CLOEXEC)[1]
+
     def send(self, message: Message, body: bytes = b"") -> None:
         """Send a message. Raises OSError when the web process has let go."""
         head = protocol.encode(message, len(body))

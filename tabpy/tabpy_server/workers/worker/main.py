@@ -25,11 +25,13 @@ from tabpy.tabpy_server.workers.protocol import (
     Failure,
     Load,
     Need,
+    NeedTable,
     ProtocolError,
     Query,
     Reference,
     Refusal,
     Reply,
+    TableFollows,
 )
 from tabpy.tabpy_server.workers.worker import function, script
 from tabpy.tabpy_server.workers.worker.archive_check import check
@@ -40,6 +42,7 @@ from tabpy.tabpy_server.workers.worker.models import Key, Model, Models
 from tabpy.tabpy_server.workers.worker.output import Printed
 from tabpy.tabpy_server.workers.worker.request import Request
 from tabpy.tabpy_server.workers.worker.surroundings import Surroundings, ignore_signals
+from tabpy.tabpy_server.workers.worker.tables import Tables
 
 LARGE = 1_000_000  # bytes of a job's body after which freed memory is handed back to the system
 
@@ -113,8 +116,9 @@ class Worker:
     def _run(self, task: protocol.Task, body: memoryview, request: Request) -> tuple[str, bytes]:
         """Return the reply's etag and body. Raises TabPyError."""
         match task:
-            case Evaluate():
-                return "", script.evaluate(body, self._models, request)
+            case Evaluate(has_tables):
+                tables = Tables(self._ask_for_table) if has_tables else None
+                return "", script.evaluate(body, self._models, request, tables)
             case Query(reference):
                 answer, etag = function.query(body, reference, self._models)
                 return f"{etag}-{reference.version}", answer
@@ -147,6 +151,20 @@ class Worker:
                 raise received[0].error()
             case other:
                 raise ProtocolError(f"{type(other).__name__} is no answer")
+
+    def _ask_for_table(self, path: str) -> list[int]:
+        """Ask the web process for a table, and for memory for the result. Raises TabPyError."""
+        self._connection.send(NeedTable(path))
+        received = self._connection.receive()
+        if received is None:
+            raise SystemExit  # the web process is gone
+        match received[0]:
+            case TableFollows():
+                return self._connection.receive_descriptors(2)
+            case Refusal():
+                raise received[0].error()
+            case other:
+                raise ProtocolError(f"{type(other).__name__} is no table")
 
 
 def detach_standard_streams() -> None:

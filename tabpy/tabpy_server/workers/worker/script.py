@@ -11,7 +11,7 @@ import ast
 import builtins
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from tabpy.tabpy_server.workers.worker import account, free_names, function, res
 from tabpy.tabpy_server.workers.worker.failures import FILENAME
 from tabpy.tabpy_server.workers.worker.models import Models
 from tabpy.tabpy_server.workers.worker.request import Request
+from tabpy.tabpy_server.workers.worker.tables import Tables
 
 FUNCTION = "_user_script"
 # Python's limit while a script is parsed: generated calculations have a thousand terms. Python 3.11
@@ -30,13 +31,35 @@ DEEPEST = 5000
 SHOWN = 1000  # characters of the names in a message
 
 
-def evaluate(body: bytes | memoryview, models: Models, sent_with: Request | None = None) -> bytes:
+def evaluate(
+    body: bytes | memoryview,
+    models: Models,
+    sent_with: Request | None = None,
+    tables: Tables | None = None,
+) -> bytes:
     """Run the script in a body of Tableau's form; return its result as JSON. `sent_with`: what else
-    it may know of its request.
+    it may know of its request. `tables`: has the Arrow table that the body may name.
 
-    Raises InvalidInputError, and ScriptFailedError for whatever the script raised.
+    Raises InvalidInputError, ScriptFailedError for whatever the script raised, and what `tables`
+    raises.
     """
-    script, arguments = _parse(body)
+    request = _read(body)
+    script = _script(request)
+    if tables is None or request.get("dataPath") is None:
+        return _run(script, _arguments(request), models, sent_with, results.encode)
+    with tables:
+        table = tables.get(_data_path(request))
+        return _run(script, {"_arg1": table}, models, sent_with, tables.put)
+
+
+def _run(
+    script: str,
+    arguments: Mapping[str, Any],
+    models: Models,
+    sent_with: Request | None,
+    encode: Callable[[Any], bytes],
+) -> bytes:
+    """Run a script; return what `encode` makes of its result, or raises UnfitError for."""
     compiled = _compiled(script, len(arguments))
     values = [arguments[name] for name in _names(len(arguments))]
     variables: dict[str, Any] = {"__name__": "script", "__builtins__": builtins.__dict__.copy()}
@@ -51,7 +74,7 @@ def evaluate(body: bytes | memoryview, models: Models, sent_with: Request | None
     if tabpy.crash is not None:
         raise tabpy.crash
     try:
-        return results.encode(returned)
+        return encode(returned)
     except results.UnfitError as error:
         raise _failed(error.reason(), script) from None
 
@@ -62,7 +85,8 @@ def _failed(error: BaseException, script: str) -> ScriptFailedError:
     return ScriptFailedError(told.info, trace=told.trace, out_of_memory=out_of_memory)
 
 
-def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
+def _read(body: bytes | memoryview) -> Mapping[str, Any]:
+    """Return the body's object. Raises InvalidInputError."""
     try:
         request = loads(body)
     except (ValueError, RecursionError) as error:
@@ -72,6 +96,10 @@ def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
             "Request body is not a JSON object.",
             f'Expected {{"script": "...", "data": {{...}}}}, got {json_type(request)}.',
         )
+    return request
+
+
+def _script(request: Mapping[str, Any]) -> str:
     script = request.get("script")
     if script is None or (isinstance(script, str) and not script.strip()):
         raise InvalidInputError("Script is empty.", 'The request has no text under "script".')
@@ -80,6 +108,20 @@ def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
             "Script is not a text.",
             f'"script" is {json_type(script)}; it has to be a string.',
         )
+    return script
+
+
+def _data_path(request: Mapping[str, Any]) -> str:
+    path = request["dataPath"]
+    if not isinstance(path, str):
+        raise InvalidInputError(
+            "The path of the table is not a text.",
+            f'"dataPath" is {json_type(path)}; it has to be a string.',
+        )
+    return path
+
+
+def _arguments(request: Mapping[str, Any]) -> Mapping[str, Any]:
     arguments = request.get("data")
     if arguments is None:
         if "dataPath" in request:
@@ -97,7 +139,7 @@ def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:
             "Variables names should follow the format _arg1, _arg2, _argN",
             f"Expected {_some(_names(len(arguments)))}; got {_some(arguments)}.",
         )
-    return script, arguments
+    return arguments
 
 
 def _some(names: Iterable[str]) -> str:

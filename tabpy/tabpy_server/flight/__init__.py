@@ -1,0 +1,1 @@
+"""Arrow Flight: tables that clients put, scripts work on, and clients fetch."""

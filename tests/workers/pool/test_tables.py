@@ -1,0 +1,120 @@
+"""A worker asks for the table of its job, once; its result takes the table's place."""
+
+import asyncio
+import os
+
+import pytest
+
+from tabpy.tabpy_server.errors import UnknownTableError, WorkerDiedError
+from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
+from tabpy.tabpy_server.workers.protocol import (
+    Evaluate,
+    Failure,
+    NeedTable,
+    Refusal,
+    Reply,
+    TableFollows,
+)
+from tests.workers.pool.fakes import Bench, FakeWorker, with_bench
+
+
+class File:
+    def __init__(self) -> None:
+        self.descriptor, self.other = os.pipe()
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        os.close(self.other)
+
+
+class FakeTables:
+    """Has a table `p`; the result's path is `path`."""
+
+    def __init__(self, path: str | None) -> None:
+        self.path = path
+        self.files = File(), File()
+        self.exchanged = 0
+
+    async def get(self, path: str) -> tuple[File, File]:
+        if path != "p":
+            raise UnknownTableError(path)
+        return self.files
+
+    async def exchange(self) -> str | None:
+        self.exchanged += 1
+        return self.path
+
+
+async def begin(
+    bench: Bench, tables: FakeTables | None
+) -> tuple[FakeWorker, asyncio.Task[Outcome]]:
+    """A job that its worker has got, and says nothing to."""
+    job = Job([b"hang"], 5.0, tables=tables)
+    running = asyncio.get_running_loop().create_task(bench.pool.run(job, Timing()))
+    bench.begun.append(running)
+    await bench.until(lambda: any(each.received for each in bench.launcher.started))
+    [worker] = [each for each in bench.launcher.started if each.received]
+    message, _ = worker.received[0]
+    assert message.task == Evaluate(has_tables=tables is not None)  # type: ignore[union-attr] # a job
+    return worker, running
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("out", b'{"outputDataPath":"out"}'), (None, b"null")], ids=["table", "none"]
+)
+def test_the_reply_says_where_the_result_is(path: str | None, body: bytes) -> None:
+    async def test(bench: Bench) -> None:
+        tables = FakeTables(path)
+        worker, running = await begin(bench, tables)
+        worker.send(NeedTable("p"))
+        await bench.until(lambda: len(worker.received) == 2)
+        assert worker.received[1] == (TableFollows(), b"")
+        worker.send(Reply(), b"null")
+        assert (await running).body == body
+        assert tables.exchanged == 1
+        for each in tables.files:
+            each.close()
+
+    with_bench(1, test)
+
+
+def test_what_a_failed_script_got_is_not_exchanged() -> None:
+    async def test(bench: Bench) -> None:
+        tables = FakeTables("out")
+        worker, running = await begin(bench, tables)
+        worker.send(NeedTable("p"))
+        await bench.until(lambda: len(worker.received) == 2)
+        worker.send(Failure("ScriptFailedError", ["ZeroDivisionError"]))
+        assert isinstance((await running).message, Failure)
+        assert tables.exchanged == 0
+
+    with_bench(1, test)
+
+
+def test_an_unknown_table_is_refused_and_nothing_exchanged() -> None:
+    async def test(bench: Bench) -> None:
+        tables = FakeTables(None)
+        worker, running = await begin(bench, tables)
+        worker.send(NeedTable("q"))
+        await bench.until(lambda: len(worker.received) == 2)
+        assert worker.received[1][0] == Refusal("UnknownTableError", ["q"])
+        worker.send(Failure("UnknownTableError", ["q"]))
+        message = (await running).message
+        assert isinstance(message, Failure)
+        assert isinstance(message.error(), UnknownTableError)
+
+    with_bench(1, test)
+
+
+@pytest.mark.parametrize("has_tables", [False, True], ids=["without tables", "a second time"])
+def test_a_worker_that_asks_for_what_is_not_its_own_is_ended(has_tables: bool) -> None:
+    async def test(bench: Bench) -> None:
+        worker, running = await begin(bench, FakeTables(None) if has_tables else None)
+        worker.send(NeedTable("p"))
+        if has_tables:
+            await bench.until(lambda: len(worker.received) == 2)
+            worker.send(NeedTable("p"))
+        with pytest.raises(WorkerDiedError, match="asked for a table"):
+            await running
+
+    with_bench(1, test)
