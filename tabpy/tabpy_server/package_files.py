@@ -7,6 +7,7 @@ from pathlib import Path
 PACKAGE = Path(str(files("tabpy.tabpy_server")))
 DEFAULT_CONFIG = PACKAGE / "common" / "default.conf"
 OUR_PAGE = PACKAGE / "static"
+TEMPLATES = PACKAGE / "templates"
 
 
 def checkout() -> Path | None:

@@ -11,6 +11,7 @@ from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.script_rules import OFF, InForce
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.tls.served import ServedCertificate
@@ -50,6 +51,11 @@ class Context:
     def max_upload_size(self) -> int:
         """Return how large an upload may be, in bytes."""
         return int(self.settings.max_upload_size_mb * 1024 * 1024)
+
+    @cached_property
+    def shows_our_page(self) -> bool:
+        """Tell whether the page is ours, and not somebody's own."""
+        return self.settings.static_path.samefile(OUR_PAGE)
 
     @cached_property
     def bodies(self) -> BodyBudget:

@@ -314,6 +314,13 @@ class BaseHandler(RequestHandler):
         """Return what the caller has to put in front of every route."""
         return f"{self.request.protocol}://{self.request.host}{self.context.service.prefix}"
 
+    @property
+    def way_to_root(self) -> str:
+        """Return the way from the address asked for to the server's root, as a link has it: a path
+        that a proxy has in front of ours doesn't matter to it."""
+        path = self.request.path.removeprefix(self.context.service.prefix)
+        return "../" * (path.count("/") - 1) or "./"
+
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log accidents; errors that clients are told are none."""
         if not isinstance(value, (*TOLD, HTTPError)):

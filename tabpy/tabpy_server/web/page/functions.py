@@ -1,0 +1,10 @@
+"""GET /page/functions."""
+
+from tabpy.tabpy_server.web.page import navigation
+from tabpy.tabpy_server.web.page.view import ViewHandler
+
+
+class FunctionsView(ViewHandler):
+    route = "/page/functions"
+    entry = navigation.FUNCTIONS
+    template = "functions.html"

@@ -1,0 +1,20 @@
+"""All views of the page: add one here, and in `navigation`."""
+
+from tabpy.tabpy_server.web.page.activity import ActivityView
+from tabpy.tabpy_server.web.page.connect import ConnectView
+from tabpy.tabpy_server.web.page.functions import FunctionsView
+from tabpy.tabpy_server.web.page.packages import PackagesView
+from tabpy.tabpy_server.web.page.reference import ReferenceView
+from tabpy.tabpy_server.web.page.status import StatusView
+from tabpy.tabpy_server.web.page.try_it import TryItView
+from tabpy.tabpy_server.web.page.view import ViewHandler
+
+VIEWS: tuple[type[ViewHandler], ...] = (
+    StatusView,
+    ConnectView,
+    FunctionsView,
+    TryItView,
+    ActivityView,
+    PackagesView,
+    ReferenceView,
+)
