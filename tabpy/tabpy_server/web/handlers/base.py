@@ -29,12 +29,14 @@ from tabpy.tabpy_server.web.answers import (
     answer_with,
     why,
 )
+from tabpy.tabpy_server.web.browser_rules import RULES
 from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
 from tabpy.tabpy_server.web.handlers import refusals
 from tabpy.tabpy_server.web.headers import RequestHeaders
 from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.page import error_page
 from tabpy.tabpy_server.web.schemas import NOTHING
 from tabpy.tabpy_server.workers.pool.job import Timing
 
@@ -230,7 +232,8 @@ class BaseHandler(RequestHandler):
     def set_default_headers(self) -> None:
         self.clear_header("Server")
         self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
+        for header, value in RULES.items():
+            self.set_header(header, value)
         self.set_header("X-Request-Id", self.request_id)
         for header, value in self.context.service.cors.items():
             self.set_header(header, value)
@@ -296,8 +299,28 @@ class BaseHandler(RequestHandler):
             self.set_header(header, text)
         if answer.challenge is not None:
             self.set_header("WWW-Authenticate", self._challenge(answer.challenge))
+        if self.context.shows_our_page and error_page.is_wanted(
+            self.request.method, self.request_headers
+        ):
+            self._write_error_page(answer)
+            return
         told = {"message": answer.message, "info": self.info_of(answer), **self.error_details}
         self.write_json(told, answer.status)
+
+    def _write_error_page(self, answer: Answer) -> None:
+        self.set_status(answer.status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", error_page.policy())
+        page = self.render_string(
+            error_page.TEMPLATE,
+            name=self.context.service.name,
+            root=self.way_to_root,
+            signed_in=self._is_admitted,
+            request_id=self.request_id,
+            **error_page.values(answer),
+        )
+        self.reply_size = len(page)
+        self.finish(page)
 
     def info_of(self, answer: Answer) -> object:
         """Return an error's `info` as this route's clients know it."""
