@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from tabpy.tabpy_server.access.gate import REMEMBERED, Gate, Person
 from tabpy.tabpy_server.access.key_set import KeySet
 from tabpy.tabpy_server.access.tokens import LONG, Admitted, Tokens
+from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import WrongTokenError
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ class TokenGate:
     def keys(self) -> KeySet:
         """Return the issuer's keys, which somebody has to keep."""
         return self._tokens.keys
+
+    @property
+    def users(self) -> Users:
+        """Return who has a password."""
+        return self._passwords.users
 
     @property
     def methods(self) -> Mapping[str, object]:

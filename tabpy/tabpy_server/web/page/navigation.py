@@ -8,20 +8,22 @@ from tabpy.tabpy_server.rights import EVALUATE
 
 @dataclass(frozen=True)
 class Entry:
-    """A view: its address below the server's root, how it is called, the right that it is for."""
+    """A view: its address below the server's root, how it is called, what it is good for, the right
+    that it needs."""
 
     path: str
     label: str
+    purpose: str = ""
     right: str | None = None
 
 
 STATUS = Entry("", "Status")
-CONNECT = Entry("page/connect", "Connect Tableau")
-FUNCTIONS = Entry("page/functions", "Functions")
-TRY_IT = Entry("page/try", "Try it", EVALUATE)
-ACTIVITY = Entry("page/activity", "Activity")
-PACKAGES = Entry("page/packages", "Packages")
-REFERENCE = Entry("page/reference", "Reference")
+CONNECT = Entry("page/connect", "Connect Tableau", "The values to type, and the test it makes")
+FUNCTIONS = Entry("page/functions", "Functions", "What is deployed, and calculations to paste")
+TRY_IT = Entry("page/try", "Try it", "Run a script as a calculation does", EVALUATE)
+ACTIVITY = Entry("page/activity", "Activity", "What the server is doing, and what failed")
+PACKAGES = Entry("page/packages", "Packages", "What scripts can import, and how to add more")
+REFERENCE = Entry("page/reference", "Reference", "Every route, for programs")
 
 ENTRIES = (STATUS, CONNECT, FUNCTIONS, TRY_IT, ACTIVITY, PACKAGES, REFERENCE)
 
