@@ -86,6 +86,7 @@ class WebProcess:
             deployer=deployer,
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
+            function_figures=state.function_figures,
             startup_problems=state.startup.problems,
             certificate=state.certificate,
         )

@@ -52,7 +52,7 @@ def make_routes(context: Context) -> list[Route]:
     if context.settings.oauth_enabled:
         routes.append((OAUTH_RESOURCE, OAuthResourceHandler, {}))
     if context.shows_our_page:
-        routes += [(view.route, view, {}) for view in VIEWS]
+        routes += [(view.route.replace("{name}", "([^/]+)"), view, {}) for view in VIEWS]
         routes.append(("/static/(.+)", FileHandler, {}))
     else:  # pages of somebody's own, served as they are
         files = {"path": str(context.settings.static_path), "default_filename": "index.html"}
