@@ -27,7 +27,10 @@ from tabpy.tabpy_server.web.handlers.query import QueryHandler
 from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
 from tabpy.tabpy_server.web.openapi import Route
 from tabpy.tabpy_server.web.page.file_handler import FileHandler, OwnFileHandler
+from tabpy.tabpy_server.web.page.reference import ReferenceView
 from tabpy.tabpy_server.web.page.views import VIEWS
+
+DESCRIBING = (DescriptionHandler, ReferenceView)  # who is told of all routes
 
 
 def make_routes(context: Context) -> list[Route]:
@@ -67,7 +70,7 @@ def make_application(context: Context) -> Application:
     described: dict[str, Any] = {"routes": routes}
     return CarefulApplication(
         [
-            (prefix + path, handler, described if handler is DescriptionHandler else arguments)
+            (prefix + path, handler, described if handler in DESCRIBING else arguments)
             for path, handler, arguments in routes
         ],
         context=context,
