@@ -104,7 +104,7 @@ def _types(schema: Mapping[str, Any]) -> list[str]:
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    if isinstance(schema.get("enum"), list):
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
         return "one of " + ", ".join(as_json(each)[:40] for each in schema["enum"][:10])
     types = _types(schema)
     if types == ["array"]:
