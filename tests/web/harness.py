@@ -91,17 +91,21 @@ class FakeCheckup:
 
 
 class FakePool:
-    """Has no worker, and knows no function, but may be given an `outcome` of each job. `jobs` are
-    those it was asked to run."""
+    """Has no worker, and knows no function, but may be given an `outcome` of each job, or an
+    `error`. `jobs` are those it was asked to run."""
 
     cannot_start = False
 
-    def __init__(self, outcome: Outcome | None = None) -> None:
+    def __init__(
+        self, outcome: Outcome | None = None, error: errors.TabPyError | None = None
+    ) -> None:
         self.jobs: list[Job] = []
-        self._outcome = outcome
+        self._outcome, self._error = outcome, error
 
     async def run(self, job: Job, _: Timing) -> Outcome:
         self.jobs.append(job)
+        if self._error is not None:
+            raise self._error
         if self._outcome is not None:
             return self._outcome
         if job.function is not None:

@@ -18,14 +18,12 @@ async function ask(method, route, body) {
   }
   const text = await response.text();
   if (response.ok) return text;
-  let error;
   try {
-    error = JSON.parse(text);
-  } catch {
-    error = { message: `Status ${response.status}`, info: "The answer is not the server's own." };
+    throw JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw { message: `Status ${response.status}`, info: "The answer is not the server's own." };
   }
-  // Of a function that failed, `info` is an object, as TabPy's clients know it.
-  throw { ...error, info: error.info?.error ?? error.info };
 }
 
 /* Calling */
@@ -62,7 +60,7 @@ async function call(form) {
   const start = performance.now();
   try {
     const body = `{"data": ${argumentsOf(form)}}`;
-    const reply = JSON.parse(await ask("POST", `query/${name}?debug=true`, body));
+    const reply = JSON.parse(await ask("POST", `page/query/${name}?debug=true`, body));
     show("verdict", describe(reply.response));
     show("answer", JSON.stringify(reply.response));
     show("printed", reply.printed);

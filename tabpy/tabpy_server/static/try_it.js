@@ -68,7 +68,7 @@ function showFailingLine(info) {
 
 /** Posts the texts as they are: a number that JavaScript would round reaches Python unchanged. */
 async function evaluate(script, data) {
-  const response = await fetch(address("evaluate?debug=true"), {
+  const response = await fetch(address("page/evaluate?debug=true"), {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: `{"script": ${JSON.stringify(script)}, "data": ${data}}`,

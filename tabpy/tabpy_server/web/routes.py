@@ -27,6 +27,7 @@ from tabpy.tabpy_server.web.handlers.query import QueryHandler
 from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
 from tabpy.tabpy_server.web.openapi import Route
 from tabpy.tabpy_server.web.page.file_handler import FileHandler, OwnFileHandler
+from tabpy.tabpy_server.web.page.jobs import PageEvaluateHandler, PageQueryHandler
 from tabpy.tabpy_server.web.page.reference import ReferenceView
 from tabpy.tabpy_server.web.page.views import VIEWS
 
@@ -56,7 +57,11 @@ def make_routes(context: Context) -> list[Route]:
         routes.append((OAUTH_RESOURCE, OAuthResourceHandler, {}))
     if context.shows_our_page:
         routes += [(view.route.replace("{name}", "([^/]+)"), view, {}) for view in VIEWS]
-        routes.append(("/static/(.+)", FileHandler, {}))
+        routes += [
+            ("/page/evaluate", PageEvaluateHandler, {}),
+            ("/page/query/([^/]+)", PageQueryHandler, {}),
+            ("/static/(.+)", FileHandler, {}),
+        ]
     else:  # pages of somebody's own, served as they are
         files = {"path": str(context.settings.static_path), "default_filename": "index.html"}
         routes.append(("/(.*)", OwnFileHandler, files))

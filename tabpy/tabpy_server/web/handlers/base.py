@@ -206,7 +206,7 @@ class BaseHandler(RequestHandler):
         """Drop a piece of a refused body, and cut the connection if it has no end."""
         if self.body_size > DISCARD_FACTOR * self.body_limit and not self._finished:
             assert self._refusal is not None
-            self._answer(answer_to(self._refusal), self._refusal)
+            self._answer(self.answer_of(self._refusal), self._refusal)
 
     def keep(self, chunk: bytes) -> None:
         """Keep the body's next piece. An error raised here refuses the request."""
@@ -279,7 +279,7 @@ class BaseHandler(RequestHandler):
         """Answer what was raised; of what isn't meant for clients they only learn the status."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, TOLD):
-            self._answer(answer_to(error), error)
+            self._answer(self.answer_of(error), error)
         else:
             answer = answer_with(status_code, self.request.method or "", self.request.path)
             self._answer(answer, error)
@@ -321,6 +321,10 @@ class BaseHandler(RequestHandler):
         )
         self.reply_size = len(page)
         self.finish(page)
+
+    def answer_of(self, error: Told) -> Answer:
+        """Return what this route's clients are told of an error."""
+        return answer_to(error)
 
     def info_of(self, answer: Answer) -> object:
         """Return an error's `info` as this route's clients know it."""
