@@ -61,8 +61,6 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     archive = put(store, folder, archive_of(lambda costs: costs))
     schema = generate_schema({"costs": [1.5, 2.5], "kind": HTML}, [1.0], {"kind": HTML})
     said = EndpointMetadata(description=HTML, docstring=f"{HTML}\n\nMore.", schema=schema)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA synchronous = OFF")
     for number in range(COUNT):
         store.create(f"Function {number}", said, archive, author="anna")
     engine.dispose()
@@ -75,7 +73,10 @@ def check(page: Page, axe: str) -> None:
     page.wait_for_load_state("load")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.evaluate(axe)
-    found = page.evaluate("axe.run().then((found) => found.violations)")
+    # Of a thousand rows that are alike, axe would look at each for 40 ms.
+    found = page.evaluate(
+        "axe.run({exclude: ['#functions > li:nth-child(n+20)']}).then((found) => found.violations)"
+    )
     told = [
         f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
         for each in found
