@@ -74,9 +74,8 @@ def check(page: Page, axe: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.evaluate(axe)
     # Of a thousand rows that are alike, axe would look at each for 40 ms.
-    found = page.evaluate(
-        "axe.run({exclude: ['#functions > li:nth-child(n+20)']}).then((found) => found.violations)"
-    )
+    page.evaluate("document.querySelectorAll('li:nth-child(n+30)').forEach((row) => row.remove())")
+    found = page.evaluate("axe.run().then((found) => found.violations)")
     told = [
         f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
         for each in found

@@ -61,8 +61,8 @@ def _as_html(name: str) -> str:
 
 
 def _beginning(text: str) -> str:
-    lines = (line for line in text.splitlines()[1:] if line.strip())
-    return re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", next(lines, "")).replace("`", "")
+    prose = (line for line in text.splitlines()[1:] if line[:1].isalnum())
+    return re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", next(prose, "")).replace("`", "")
 
 
 def _address(target: str) -> str | None:
