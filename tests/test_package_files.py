@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_packages_files_are_there() -> None:
     assert package_files.DEFAULT_CONFIG.is_file()
-    assert (package_files.OUR_PAGE / "index.html").is_file()
+    assert (package_files.OUR_PAGE / "page.css").is_file()
+    assert (package_files.TEMPLATES / "layout.html").is_file()
 
 
 def test_this_is_a_checkout() -> None:

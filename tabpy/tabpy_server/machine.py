@@ -33,6 +33,15 @@ def memory_used() -> int:
     return own or max(number(CGROUP / name) for name in MEMORY_USES)
 
 
+def memory_available_mb() -> float:
+    """Return what the machine has left, by the kernel's estimate; infinite where it isn't known."""
+    for line in _text(MEMORY).splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable":
+            return int(rest.split()[0]) / 1024
+    return float("inf")
+
+
 def cpus() -> int:
     """Return how many processors' time this process may use, rounded up."""
     shares = [share for group in groups() if (share := _cpu_share(group)) is not None]

@@ -1,78 +1,26 @@
-"""The page in a real browser: what a person sees, types and runs."""
+"""What the page's views have in common, and Status and Connect Tableau."""
 
-import json
-import shutil
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable
 
-import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.running import PASSWORD, USER, Server
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """The page, signed in; the test fails for anything the browser complains about."""
-    complaints: list[str] = []
-
-    def hear(message: ConsoleMessage) -> None:
-        # The browser itself reports each answer that is an error; those are the test's business.
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
-            complaints.append(message.text)
-
-    def fail(error: Error) -> None:
-        complaints.append(error.message)
-
-    credentials = {"username": USER, "password": PASSWORD}
-    context = browser.new_context(http_credentials=credentials)  # type: ignore[arg-type]
-    opened = context.new_page()
-    opened.on("console", hear)
-    opened.on("pageerror", fail)
-    opened.goto(f"http://127.0.0.1:{server.port}/")
-    yield opened
-    context.close()
-    assert complaints == []
-
-
-def run(page: Page, script: str, data: str = "{}") -> None:
-    page.fill("#script", script)
-    page.fill("#data", data)
-    page.click("#run")
+Visit = Callable[..., Page]
 
 
 def test_nobody_sees_it_without_a_password(browser: Browser, server: Server) -> None:
     context = browser.new_context()
     opened = context.new_page()
-    with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):
-        opened.goto(f"http://127.0.0.1:{server.port}/")
+    with contextlib.suppress(Error):  # a browser that nobody sits at can't ask for a password
+        opened.goto(f"http://127.0.0.1:{server.port}/page/connect")
     expect(opened.locator("#host")).to_have_count(0)
     context.close()
 
 
-def test_it_shows_what_to_type_into_tableau(page: Page, server: Server) -> None:
-    expect(page.locator("#authentication")).to_have_text("authentication required")
-    expect(page.locator("#method")).to_have_text("basic-auth")
+def test_connect_tableau_shows_what_to_type(visit: Visit, server: Server) -> None:
+    page = visit("page/connect")
     expect(page.locator("#ssl")).to_have_text("no")
     expect(page.locator("#host")).to_have_text("127.0.0.1")
     expect(page.locator("#port")).to_have_text(str(server.port))
@@ -80,55 +28,49 @@ def test_it_shows_what_to_type_into_tableau(page: Page, server: Server) -> None:
     assert PASSWORD not in page.content()
 
 
-def test_it_is_dressed_and_working(page: Page) -> None:
-    expect(page.locator("h1")).to_have_text("TabPy Server")
-    expect(page.locator("#lines div")).to_have_count(2)
+def test_status_says_how_to_sign_in(visit: Visit) -> None:
+    page = visit()
+    expect(page.locator("#authentication")).to_have_text("required")
+    expect(page.locator("#method")).to_have_text("basic-auth")
+
+
+def test_it_is_dressed_and_leads_from_view_to_view(visit: Visit) -> None:
+    page = visit()
+    expect(page.locator(".brand")).to_have_text("TabPy Server")
     assert page.locator("body").evaluate("each => getComputedStyle(each).margin") == "0px"
+    page.locator("nav").get_by_role("link", name="Connect Tableau").click()
+    expect(page.locator("h1")).to_have_text("Connect Tableau")
+    expect(page.locator("nav [aria-current=page]")).to_have_text("Connect Tableau")
+    page.locator("nav").get_by_role("link", name="Status").click()
+    expect(page.locator("nav [aria-current=page]")).to_have_text("Status")
 
 
-def test_the_example_runs(page: Page) -> None:
-    page.click("#run")
-    expect(page.locator("#result")).to_have_text("[0.16,0.3,-0.425]")
-    expect(page.locator("#verdict")).to_have_text("3 values for 3 rows")
-    expect(page.locator("#error")).to_be_hidden()
+def test_the_test_that_tableau_makes_is_made_from_the_page(visit: Visit) -> None:
+    page = visit("page/connect")
+    page.click("#test")
+    expect(page.locator("#steps .right")).to_have_count(2)
+    expect(page.locator("#steps")).to_contain_text("with a user name and a password")
+    expect(page.locator("#steps")).to_contain_text("it answered 1")
 
 
-def test_a_script_of_ones_own_runs_by_keyboard(page: Page) -> None:
-    big = 9_007_199_254_740_993  # JavaScript would round it
-    page.fill("#script", r"return [str(_arg1), '<b>ä</b> 🔑', r'\u00e4']")
-    page.fill("#data", json.dumps({"_arg1": big}))
-    page.press("#data", "Control+Enter")
-    expect(page.locator("#result")).to_have_text(rf'["{big}","<b>ä</b> 🔑","\\u00e4"]')
+def test_a_value_is_copied(visit: Visit, server: Server) -> None:
+    page = visit("page/connect", permissions=["clipboard-read", "clipboard-write"])
+    page.click("[data-copy=port]")
+    expect(page.locator("#announcement")).to_have_text(f"Copied {server.port}")
+    assert page.evaluate("navigator.clipboard.readText()") == str(server.port)
 
 
-def test_an_error_is_shown_at_the_line_that_failed(page: Page) -> None:
-    run(page, "def f(x):\n    return 1 / x\n\nreturn f(0)")
-    expect(page.locator("#error-message")).to_have_text("Error processing script")
-    expect(page.locator("#error-info")).to_contain_text("ZeroDivisionError : division by zero")
-    expect(page.locator("#lines .failing")).to_have_text("2")
-    expect(page.locator("#result")).to_be_hidden()
-
-    run(page, "return 1")
-    expect(page.locator("#result")).to_have_text("1")
-    expect(page.locator("#error")).to_be_hidden()
-    expect(page.locator("#lines .failing")).to_have_count(0)
+def test_packages_can_be_searched(visit: Visit) -> None:
+    page = visit("page/packages?q=torna")
+    expect(page.locator("#packages > li:visible b")).to_have_text(["tornado"])
+    page.fill("#search", "no such package")
+    expect(page.locator("#nothing")).to_be_visible()
+    assert page.url.endswith("q=no+such+package")
 
 
-def test_what_a_script_prints_is_shown(page: Page) -> None:
-    run(page, "print('a', ',\"printed\":')\nreturn [1, 2.0]")
-    expect(page.locator("#result")).to_have_text("[1,2.0]")
-    expect(page.locator("#printed")).to_have_text('a ,"printed":')
-
-    run(page, "print('before')\nreturn 1 / 0")
-    expect(page.locator("#error-info")).to_contain_text("ZeroDivisionError")
-    expect(page.locator("#printed")).to_have_text("before")
-
-    run(page, "return 1")
-    expect(page.locator("#result")).to_have_text("1")
-    expect(page.locator("#printed")).to_be_hidden()
-
-
-def test_data_that_is_no_json_is_not_sent(page: Page) -> None:
-    run(page, "return 1", "{_arg1: 1}")
-    expect(page.locator("#error-message")).to_have_text("The data is not JSON")
-    expect(page.locator("#data")).to_have_attribute("aria-invalid", "true")
+def test_the_keyboard_skips_to_the_content(visit: Visit) -> None:
+    page = visit()
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()

@@ -25,6 +25,7 @@ from tornado.netutil import add_accept_handler, bind_sockets
 
 from tabpy.tabpy_server import errors
 from tabpy.tabpy_server.access.gate import Person
+from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.script_rules import InForce
@@ -52,6 +53,7 @@ class FakeGate:
     required: bool = True
     rights: Rights = ALL
     methods: Mapping[str, object] = field(default_factory=lambda: {"basic-auth": {}})
+    users: Users | None = None
 
     def remembered(self, header: str | None) -> Person | None:
         return Person(USER, self.rights) if self.remembers and header == SIGNED_IN else None
@@ -66,6 +68,10 @@ class FakeCatalog:
     """Has no function."""
 
     broken: Mapping[str, str] = MappingProxyType({})
+    size = 0
+
+    async def store_problem(self) -> str:
+        return ""
 
     async def endpoints(self) -> dict[str, Any]:
         return {}
@@ -85,15 +91,21 @@ class FakeCheckup:
 
 
 class FakePool:
-    """Has no worker, and knows no function, but may be given an `outcome` of each job. `jobs` are
-    those it was asked to run."""
+    """Has no worker, and knows no function, but may be given an `outcome` of each job, or an
+    `error`. `jobs` are those it was asked to run."""
 
-    def __init__(self, outcome: Outcome | None = None) -> None:
+    cannot_start = False
+
+    def __init__(
+        self, outcome: Outcome | None = None, error: errors.TabPyError | None = None
+    ) -> None:
         self.jobs: list[Job] = []
-        self._outcome = outcome
+        self._outcome, self._error = outcome, error
 
     async def run(self, job: Job, _: Timing) -> Outcome:
         self.jobs.append(job)
+        if self._error is not None:
+            raise self._error
         if self._outcome is not None:
             return self._outcome
         if job.function is not None:

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from tabpy.tabpy_server.errors import FunctionFailedError, InvalidInputError, ScriptFailedError
+from tabpy.tabpy_server.errors import (
+    FunctionFailedError,
+    InvalidInputError,
+    JobTimeoutError,
+    ScriptFailedError,
+)
 from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.workers.pool.job import Outcome
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
@@ -161,3 +166,61 @@ def test_what_is_printed_is_logged_where_a_setting_asks_for_it(
             "function": "f",
             "text": "a\n",
         }
+
+
+# --- what is counted of functions ---
+
+
+@pytest.mark.parametrize(
+    ("pool", "calls", "errors"),
+    [
+        (FakePool(QUERIED), 1, 0),
+        (FakePool(Outcome(Failure.of(FunctionFailedError("f", "x : y"), Reply()), b"")), 1, 1),
+        (FakePool(Outcome(Failure.of(InvalidInputError("f", "x"), Reply()), b"")), 0, 0),
+        (FakePool(), 0, 0),  # there is no such function
+    ],
+    ids=["answered", "failed", "wrong arguments", "unknown"],
+)
+def test_a_functions_calls_and_failures_are_counted_and_nobody_elses(
+    serve: Serve, pool: FakePool, calls: int, errors: int
+) -> None:
+    web = serve(pool=pool)
+    web.request("POST", "/query/f", b"{}")
+    found = web.context.function_figures.of("f")
+    assert (found.calls, found.errors) == (calls, errors)
+
+
+# --- what the page runs ---
+
+
+@pytest.mark.parametrize("path", ["/evaluate", "/query/f"])
+def test_a_job_of_the_page_whose_time_is_over_is_no_408(serve: Serve, path: str) -> None:
+    web = serve(pool=FakePool(error=JobTimeoutError(1.0, 0.0, 1.0)))
+    to_tableau, to_page = (web.request("POST", at + path, b"{}") for at in ("", "/page"))
+    assert (to_tableau.status, to_page.status) == (408, 500)
+    assert to_page.json == to_tableau.json
+    counted = web.context.counters.requests
+    assert {key[0]: key[2] for key in counted} == {
+        path.replace("/f", "/{name}"): 408,
+        "/page" + path.replace("/f", "/{name}"): 500,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome"), [("/evaluate", EVALUATED), ("/query/f", QUERIED)], ids=["script", "call"]
+)
+def test_anything_else_is_answered_to_the_page_as_to_others(
+    serve: Serve, path: str, outcome: Outcome
+) -> None:
+    web = serve(pool=FakePool(outcome))
+    for query in ("", "?debug=true"):
+        replies = [web.request("POST", at + path + query, b"{}") for at in ("", "/page")]
+        assert [each.status for each in replies] == [200, 200]
+        assert replies[0].body == replies[1].body
+
+
+def test_a_function_that_failed_is_told_to_the_page_as_text(serve: Serve) -> None:
+    failed = Failure.of(FunctionFailedError("f", "x : y"), Reply())
+    web = serve(pool=FakePool(Outcome(failed, b"")))
+    reply = web.request("POST", "/page/query/f", b"{}")
+    assert reply.json == {"message": "Error querying function 'f'", "info": "x : y"}

@@ -9,6 +9,7 @@ import pytest
 from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.service import UnknownHandler
+from tabpy.tabpy_server.web.page import files
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.server_info import Service
 from tests.web.harness import FakeGate, Web, make_context
@@ -96,18 +97,40 @@ def test_head_is_answered_wherever_get_is_with_the_same_headers_and_no_body(
 # --- files ---
 
 
-@pytest.mark.parametrize("name", ["page.css", "page.js", "favicon.svg"])
-def test_the_pages_files_are_sent(web: Web, name: str) -> None:
-    reply = web.request("GET", f"/static/{name}")
-    assert (reply.status, reply.body) == (200, (OUR_PAGE / name).read_bytes())
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("page.css", "text/css"), ("shell.js", "text/javascript"), ("favicon.svg", "image/svg+xml")],
+)
+def test_the_pages_files_are_sent(web: Web, name: str, kind: str) -> None:
+    for folder in ("", "0" * 16 + "/", files.version() + "/"):
+        reply = web.request("GET", f"/static/{folder}{name}")
+        assert (reply.status, reply.body) == (200, (OUR_PAGE / name).read_bytes())
+        assert reply.headers["Content-Type"] == kind
 
 
-@pytest.mark.parametrize("name", ["index.html", "./index.html", "x/../index.html", "/index.html"])
+def test_a_browser_keeps_a_file_for_a_year_by_the_address_that_has_its_hash(web: Web) -> None:
+    page = web.request("GET", "/").body.decode()
+    [address] = re.findall(r'rel="stylesheet" href="([^"]+)"', page)
+    address = address.removeprefix(".")
+    kept = web.request("GET", address).headers["Cache-Control"]
+    assert kept == "private, max-age=31536000, immutable"
+    for other in (address.replace(files.version(), "0" * 16), "/static/page.css"):
+        assert web.request("GET", other).headers["Cache-Control"] == "no-store"
+
+
+def test_the_hash_is_another_one_when_a_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files.version()
+    changed = {**files.files(), "page.css": files.File(b"", "text/css")}
+    monkeypatch.setattr(files, "files", lambda: changed)
+    assert files.version.__wrapped__() != before
+
+
+@pytest.mark.parametrize(
+    "name", ["layout.html", "../templates/layout.html", "%2e%2e/templates/layout.html", "nosuch.js"]
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_the_pages_template_is_not(web: Web, method: str, name: str) -> None:
-    reply = web.request(method, f"/static/{name}")
-    assert reply.status in ((404, 403) if name.startswith("/") else (404,))
-    assert b"{%" not in reply.body
+def test_nothing_else_is(web: Web, method: str, name: str) -> None:
+    assert web.request(method, f"/static/{name}").status == 404
 
 
 def test_the_page_is_made_of_it(web: Web) -> None:
@@ -121,7 +144,7 @@ def test_pages_of_somebodys_own_are_sent_as_they_are(serve: Serve, own_pages: Pa
     web = serve({"static_path": own_pages})
     for path in ("/", "/index.html"):
         assert web.request("GET", path).body == b"{{ ours }}"
-    assert web.request("GET", "/page.js").status == 404
+    assert web.request("GET", "/shell.js").status == 404
 
 
 def test_our_page_is_ours_however_its_folder_is_called(serve: Serve, tmp_path: Path) -> None:

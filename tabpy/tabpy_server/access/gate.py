@@ -105,6 +105,11 @@ class Gate:
         """Return how to sign in, as `/info` says it."""
         return {BASIC_METHOD: {}}
 
+    @property
+    def users(self) -> Users:
+        """Return who has a password."""
+        return self._users
+
     def remembered(self, header: str | None) -> Person | None:
         """Return the person of a header that has been right before; None for any other, at once."""
         users = self._users.current()
@@ -199,6 +204,7 @@ class OpenGate:
 
     required = False
     methods: Mapping[str, object] = {}
+    users: Users | None = None
 
     def remembered(self, header: str | None) -> Person | None:
         """Return None: nobody is known here."""

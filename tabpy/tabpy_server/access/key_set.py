@@ -42,6 +42,11 @@ class KeySet:
         self._current: asyncio.Task[None] | None = None  # may have begun
         self._next: asyncio.Task[None] | None = None  # hasn't begun
 
+    @property
+    def is_failing(self) -> bool:
+        """Tell whether the last fetch of them failed."""
+        return self._is_failing
+
     def known(self) -> Keys:
         """Return the keys by their ids: the same object for as long as nothing has changed."""
         if self._keys and time.monotonic() - self._fetched > OLDEST:

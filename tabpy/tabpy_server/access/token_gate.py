@@ -16,6 +16,7 @@ from tabpy.tabpy_server.access.gate import REMEMBERED, Gate, Person
 from tabpy.tabpy_server.access.key_set import KeySet
 from tabpy.tabpy_server.access.password_file import User
 from tabpy.tabpy_server.access.tokens import LONG, Admitted, Tokens
+from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import WrongTokenError
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,11 @@ class TokenGate:
     def user(self, name: str) -> User | None:
         """Return what is known of a user with a password now; None for none of that name."""
         return self._passwords.user(name)
+
+    @property
+    def users(self) -> Users:
+        """Return who has a password."""
+        return self._passwords.users
 
     @property
     def methods(self) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tabpy.tabpy_server.access import password_file
+from tabpy.tabpy_server.access import password_file, password_hashes
 from tabpy.tabpy_server.access.password_file import User
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,11 @@ class Users:
             logger.error("In the changed password file, this doesn't count: %s", problem)
         logger.info("The password file has changed: %d users.", len(self._current))
         return self._current
+
+    @property
+    def outdated(self) -> int:
+        """Return how many have a hash of TabPy's old kind, quick to guess from."""
+        return sum(password_hashes.is_outdated(each.encoded) for each in self.current().values())
 
     def _read(self) -> tuple[Mapping[str, User], list[str]]:
         users, problems = password_file.salvage(self._file) if self._file else ({}, [])

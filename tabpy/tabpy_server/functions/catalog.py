@@ -66,6 +66,10 @@ class Catalog:
             else:
                 return
 
+    async def store_problem(self) -> str:
+        """Return why the store can't be used now, "" if it can."""
+        return await self._store.problem()
+
     @property
     def size(self) -> int:
         """How many endpoints are known."""

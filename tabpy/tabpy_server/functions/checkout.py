@@ -28,36 +28,63 @@ COLLECT_TIMEOUT = 60.0  # seconds that importing all of `models/` may take
 
 async def deploy_checkout(
     catalog: Catalog, deployer: Deployer, workers: IsolatedWorkers, settings: Settings
-) -> None:
+) -> list[str]:
     """Deploy what `@endpoint` marks in the modules of `models/`, unless it is there already, made
     with the present Python and packages. What can't be deployed is a line in the log, and costs no
-    more than itself."""
+    more than itself.
+
+    Returns these lines."""
     folder = settings.models_path
     if folder is None or not any(folder.glob("*.py")):
         if "TABPY_MODELS_PATH" in settings.explicit:
             logger.info("TABPY_MODELS_PATH is '%s', where there is no module.", folder or "")
-        return
+        return []
+    problems = _Problems()
     with ExitStack() as staged:
         try:
             async with workers.isolated(Collect(models=str(folder)), COLLECT_TIMEOUT) as result:
                 collected = loads(result)
                 found = collected["functions"]
-                archives = await asyncio.to_thread(_stage, found, settings.state_path, staged)
+                archives = await asyncio.to_thread(
+                    _stage, found, settings.state_path, staged, problems
+                )
         except TabPyError as error:
             why = why_it_failed(error, COLLECT_TIMEOUT)
             logger.warning("models/ can't be deployed: %s", why)
-            return
+            return [why]
         for problem in collected["problems"]:
-            logger.warning("Not deployed: %s", problem)
+            problems.note(problem)
         known = await catalog.run(lambda store: store.origins())
         for metadata, archive in archives:
-            await _deploy(catalog, deployer, metadata, archive, known)
+            where = f"models/{metadata['file']}: {metadata['name']}"
+            try:
+                await _deploy(catalog, deployer, metadata, archive, known)
+            except TabPyError as error:
+                problems.note(f"{where}: {error.message} {error.info}")
+            except Exception:  # noqa: BLE001 - it is logged, and keeps no other from being deployed
+                problems.note(where, with_trace=True)
+    return problems.lines
+
+
+class _Problems:
+    """What wasn't deployed, as it was logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, problem: str, *, with_trace: bool = False) -> None:
+        """Log it, with what is being raised if that is an accident of ours."""
+        self.lines.append(problem)
+        level = logging.ERROR if with_trace else logging.WARNING
+        logger.log(level, "Not deployed: %s", problem, exc_info=with_trace)
 
 
 Collected = tuple[dict[str, Any], OpenedArchive]
 
 
-def _stage(functions: list[dict[str, Any]], state: Path, staged: ExitStack) -> list[Collected]:
+def _stage(
+    functions: list[dict[str, Any]], state: Path, staged: ExitStack, problems: _Problems
+) -> list[Collected]:
     """Copy the archives to where the worker that made them can't change them.
 
     A module that was imported there can have the worker say anything: not that what others have
@@ -68,14 +95,14 @@ def _stage(functions: list[dict[str, Any]], state: Path, staged: ExitStack) -> l
         path = Path(metadata["archive"]).resolve()
         where = f"models/{metadata['file']}: {metadata['name']}"
         if path.is_relative_to(state.resolve()):
-            logger.warning("Not deployed: %s: The archive can't be used. It isn't its own.", where)
+            problems.note(f"{where}: The archive can't be used. It isn't its own.")
             continue
         try:
             with open_archive(path) as original:
                 copy = staged.enter_context(copied(original, state / "incoming"))
                 archives.append((metadata, copy))
         except RefusedError as error:
-            logger.warning("Not deployed: %s: %s %s", where, error.message, error.info)
+            problems.note(f"{where}: {error.message} {error.info}")
     return archives
 
 
@@ -86,24 +113,16 @@ async def _deploy(
     archive: OpenedArchive,
     known: set[str],
 ) -> None:
-    where = f"models/{metadata['file']}: {metadata['name']}"
-    try:
-        request = parse_metadata(metadata)
-        serving = (await catalog.endpoints()).get(request.name)
-        if serving is not None and request.origin in known and not _is_stale(serving, request):
-            return
-        deploy = deployer.create if serving is None else deployer.replace
-        endpoint, _ = await deploy(request, archive)
-        # Only the last one: a text that was there before may come back.
-        before = request.origin.rpartition(" ")[0]
-        await catalog.run(lambda store: store.remember(request.origin, before))
-    except TabPyError as error:
-        logger.warning("Not deployed: %s: %s %s", where, error.message, error.info)
-    except Exception:
-        # One function's accident is no reason to keep the others from being deployed.
-        logger.exception("Not deployed: %s", where)
-    else:
-        logger.info("Deployed from models/: %s, version %d", endpoint.name, endpoint.version)
+    request = parse_metadata(metadata)
+    serving = (await catalog.endpoints()).get(request.name)
+    if serving is not None and request.origin in known and not _is_stale(serving, request):
+        return
+    deploy = deployer.create if serving is None else deployer.replace
+    endpoint, _ = await deploy(request, archive)
+    # Only the last one: a text that was there before may come back.
+    before = request.origin.rpartition(" ")[0]
+    await catalog.run(lambda store: store.remember(request.origin, before))
+    logger.info("Deployed from models/: %s, version %d", endpoint.name, endpoint.version)
 
 
 def _is_stale(serving: Endpoint, request: DeployRequest) -> bool:

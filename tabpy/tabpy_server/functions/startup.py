@@ -12,6 +12,7 @@ from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.file_lock import locked
 from tabpy.tabpy_server.functions.isolated import IsolatedWorkers
 from tabpy.tabpy_server.functions.legacy.importer import import_state_folder
+from tabpy.tabpy_server.functions.startup_problems import StartupProblems
 from tabpy.tabpy_server.settings import Settings
 
 LOCK_INTERVAL = 0.05  # seconds between looks at whether another web process is done
@@ -22,6 +23,7 @@ class Startup:
 
     def __init__(self) -> None:
         self._done = mmap.mmap(-1, 1)
+        self.problems = StartupProblems()
 
     async def run(
         self, catalog: Catalog, deployer: Deployer, workers: IsolatedWorkers, settings: Settings
@@ -36,7 +38,7 @@ class Startup:
             async with locked(file, LOCK_INTERVAL):
                 if self._done[0] == 0:
                     await import_state_folder(catalog, deployer, settings)
-                    await deploy_checkout(catalog, deployer, workers, settings)
+                    self.problems.tell(await deploy_checkout(catalog, deployer, workers, settings))
                     self._done[0] = 1
         finally:
             catalog.settled.set()

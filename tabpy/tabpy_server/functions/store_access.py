@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 THREADS = 2
+PATIENCE = 2.0  # seconds that it may take to say that it is there
 
 
 class StoreAccess:
@@ -35,6 +36,18 @@ class StoreAccess:
         self._store: Store | None = None
         self._opening = threading.Lock()
         self._reachable = True
+        self._why = ""  # it can't be used, as of the last operation
+
+    async def problem(self) -> str:
+        """Ask the store something; return why it can't be used, "" if it can."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.run(lambda store: store.answer(), "read")
+        except StoreUnavailableError:
+            return self._why
+        except TimeoutError:
+            return f"It didn't answer within {PATIENCE:g} s."
+        return ""
 
     async def run(self, operation: Callable[["Store"], Result], kind: str) -> Result:
         """Return what an operation returns; `kind` is for the metrics.
@@ -66,6 +79,7 @@ class StoreAccess:
             self._counters.store.append((kind, time.monotonic() - started))
 
     def _unavailable(self, why: str) -> StoreUnavailableError:
+        self._why = why
         if self._reachable:
             self._reachable = False
             logger.error("The store of deployed functions can't be used: %s", why)

@@ -33,6 +33,7 @@ from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import DISCARD_FACTOR
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.shortages import keep_watch
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 
@@ -86,6 +87,8 @@ class WebProcess:
             deployer=deployer,
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
+            function_figures=state.function_figures,
+            startup_problems=state.startup.problems,
             certificate=state.certificate,
             tables=state.flight.tables if state.flight is not None else None,
             table_figures=state.flight.figures if state.flight is not None else None,
@@ -134,9 +137,10 @@ class WebProcess:
         )
         watching = loop.create_task(self._connections.watch())
         certifying = loop.create_task(keep_up_to_date(context.certificate))
+        looking = loop.create_task(keep_watch(settings))
         fetching = loop.create_task(_keep_keys(context.gate))
         await stop.wait()
-        for task in (starting, sharing, tidying, renewing, checking, certifying, fetching):
+        for task in (starting, sharing, tidying, renewing, checking, certifying, looking, fetching):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()

@@ -1,5 +1,6 @@
 """What a web process's handlers share."""
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,18 +13,21 @@ from tabpy.tabpy_server.flight.tables import FlightTables
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
+from tabpy.tabpy_server.functions.startup_problems import StartupProblems
 from tabpy.tabpy_server.metrics.counters import Counters
-from tabpy.tabpy_server.script_rules import OFF, InForce
+from tabpy.tabpy_server.metrics.function_figures import FunctionFigures
+from tabpy.tabpy_server.package_files import OUR_PAGE
+from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.tls.served import ServedCertificate
+from tabpy.tabpy_server.web import findings
 from tabpy.tabpy_server.web.body_budget import BodyBudget, body_budget
+from tabpy.tabpy_server.web.findings import Finding
 from tabpy.tabpy_server.web.in_flight import Traffic
 from tabpy.tabpy_server.web.own_names import OwnNames
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.server_info import Service
 from tabpy.tabpy_server.workers.pool.pool import Pool
-
-SHOWN, REASON_SHOWN = 3, 200  # functions that are named one by one, and characters of why
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Context:
     deployer: Deployer
     checkup: Checkup
     counters: Counters
+    function_figures: FunctionFigures = field(default_factory=FunctionFigures)
+    startup_problems: StartupProblems = field(default_factory=StartupProblems)
     certificate: ServedCertificate | None = None
     tables: FlightTables | None = None
     table_figures: Figures | None = None
@@ -54,6 +60,11 @@ class Context:
     def max_upload_size(self) -> int:
         """Return how large an upload may be, in bytes."""
         return int(self.settings.max_upload_size_mb * 1024 * 1024)
+
+    @cached_property
+    def shows_our_page(self) -> bool:
+        """Tell whether the page is ours, and not somebody's own."""
+        return self.settings.static_path.samefile(OUR_PAGE)
 
     @cached_property
     def bodies(self) -> BodyBudget:
@@ -72,38 +83,33 @@ class Context:
 
     @property
     def loses_functions(self) -> str | None:
-        """Return a warning where a dyno's disk keeps the functions: it starts afresh every day."""
-        if not self.settings.on_heroku or self.settings.database_url:
-            return None
-        return (
-            "Deployed functions are lost at this dyno's next restart, at least once a day. To keep "
-            "them: heroku addons:create heroku-postgresql:essential-0"
-        )
+        """Return a warning where a dyno's disk keeps the functions."""
+        found = findings.loses_functions(self.settings, {})
+        return found.text if found is not None else None
 
-    @property
-    def confines_less(self) -> str | None:
-        """Return a warning where scripts are kept to less than they could be."""
-        if self.confinement.complete or self.settings.script_confinement == OFF:
-            return None
-        return f"The server can't keep scripts to all rules: {'; '.join(self.confinement.missing)}."
-
-    @property
-    def cannot_load(self) -> str | None:
-        """Return a warning where stored functions can't be loaded, with the reason of each."""
-        broken = sorted(self.catalog.broken.items())
-        if not broken:
-            return None
-        shown = " ".join(f"{name}: {reason[:REASON_SHOWN]}" for name, reason in broken[:SHOWN])
-        more = f" And {len(broken) - SHOWN} more." if len(broken) > SHOWN else ""
-        functions = "function" if len(broken) == 1 else "functions"
-        return f"{len(broken)} deployed {functions} can't be loaded (see /status). {shown}{more}"
-
-    @property
-    def warnings(self) -> list[str]:
-        """Return what the page warns of."""
+    async def findings(self) -> list[Finding]:
+        """Return what needs somebody, the urgent first."""
+        problem = await self.catalog.store_problem()
+        endpoints = {} if problem else await self.catalog.endpoints()
+        shortages = await asyncio.to_thread(findings.shortages, self.settings)
+        users, gate = self.gate.users, self.gate
+        keys = gate.keys if isinstance(gate, TokenGate) else None
         of_the_certificate = self.certificate.warnings if self.certificate is not None else []
-        others = (self.loses_functions, self.confines_less, self.cannot_load)
-        return [*filter(None, others), *of_the_certificate]
+        found = [
+            findings.store_fails(problem),
+            findings.no_workers(self.pool.cannot_start),
+            findings.open_to_all(gate.required),
+            findings.no_keys(keys is not None and keys.is_failing, bool(keys and keys.known())),
+            *findings.certificate(of_the_certificate),
+            findings.loses_functions(self.settings, endpoints),
+            findings.cannot_load(self.catalog.broken),
+            findings.not_deployed(self.startup_problems.lines()),
+            *shortages,
+            findings.wrong_lines(len(users.problems) if users is not None else 0),
+            findings.old_hashes(users.outdated if users is not None else 0),
+            findings.confines_less(self.settings, self.confinement),
+        ]
+        return sorted(filter(None, found), key=lambda each: not each.is_urgent)
 
     def info(self) -> dict[str, Any]:
         """Return what `GET /info` answers."""

@@ -109,6 +109,15 @@ class RequestHeaders:
         return self._headers.get("Content-Encoding", "identity").lower()
 
     @property
+    def accepts_html(self) -> bool:
+        """Tell whether the client asks for HTML by its name, as browsers do; `*/*` isn't enough."""
+        for each in self._headers.get("Accept", "").split(","):
+            name, _, weight = each.partition(";")
+            if name.strip().lower() == "text/html":
+                return not NOT_AT_ALL.fullmatch(weight)
+        return False
+
+    @property
     def accepts_gzip(self) -> bool:
         """Tell whether the reply may be packed with gzip (RFC 9110, section 12.5.3)."""
         for each in self._headers.get("Accept-Encoding", "").split(","):

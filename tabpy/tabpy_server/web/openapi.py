@@ -14,7 +14,7 @@ from tornado.web import RequestHandler
 from tabpy import __version__
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.operation import Body, Operation, Reply, operation_of
-from tabpy.tabpy_server.web.schemas import ERROR, JSON, TEXT
+from tabpy.tabpy_server.web.schemas import ERROR, HTML, JSON, TEXT
 
 METHODS = [method.lower() for method in BaseHandler.SUPPORTED_METHODS]
 SCHEMES: Mapping[str, tuple[str, Mapping[str, str]]] = {  # by TabPy's words for them
@@ -155,7 +155,10 @@ def _reply(reply: Reply) -> dict[str, Any]:
 def _error(status: int) -> dict[str, Any]:
     described: dict[str, Any] = {
         "description": f"{HTTPStatus(status).phrase}: {MEANINGS[status]}",
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
+        "content": {
+            JSON: {"schema": {"$ref": "#/components/schemas/Error"}},
+            HTML: {"schema": TEXT},  # to a GET that asks for it by name, as browsers do
+        },
     }
     if status in HEADERS:
         described["headers"] = {HEADERS[status]: {"required": True, "schema": TEXT}}

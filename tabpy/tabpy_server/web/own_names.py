@@ -30,7 +30,19 @@ class OwnNames:
         name = host_and_port(host)[0].removesuffix(".") if "@" not in host else ""
         if ANY in self._names or name in self._names:
             return True
-        return name == LOCAL or name.endswith(f".{LOCAL}") or _is_address(name)
+        return _is_local(name) or _is_address(name)
+
+
+def is_this_machine(name: str) -> bool:
+    """Tell whether a host's name, without a port, means the machine of who uses it."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return _is_local(name.removesuffix("."))
+
+
+def _is_local(name: str) -> bool:
+    return name == LOCAL or name.endswith(f".{LOCAL}")
 
 
 def _is_address(name: str) -> bool:

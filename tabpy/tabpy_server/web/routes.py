@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import Application, RequestHandler
 
-from tabpy.tabpy_server.package_files import OUR_PAGE
+from tabpy.tabpy_server.package_files import TEMPLATES
 from tabpy.tabpy_server.web.application import CarefulApplication
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import OAUTH_RESOURCE, BaseHandler
@@ -23,15 +23,19 @@ from tabpy.tabpy_server.web.handlers.limits import LimitsHandler
 from tabpy.tabpy_server.web.handlers.metrics import MetricsHandler
 from tabpy.tabpy_server.web.handlers.oauth_resource import OAuthResourceHandler
 from tabpy.tabpy_server.web.handlers.packages import ConstraintsHandler, PackagesHandler
-from tabpy.tabpy_server.web.handlers.page import FileHandler, PageHandler
 from tabpy.tabpy_server.web.handlers.query import QueryHandler
 from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
 from tabpy.tabpy_server.web.openapi import Route
+from tabpy.tabpy_server.web.page.file_handler import FileHandler, OwnFileHandler
+from tabpy.tabpy_server.web.page.jobs import PageEvaluateHandler, PageQueryHandler
+from tabpy.tabpy_server.web.page.reference import ReferenceView
+from tabpy.tabpy_server.web.page.views import VIEWS
+
+DESCRIBING = (DescriptionHandler, ReferenceView)  # who is told of all routes
 
 
 def make_routes(context: Context) -> list[Route]:
     """Return every route of the server, without the service's prefix."""
-    static = str(context.settings.static_path)
     routes: list[tuple[str, type[BaseHandler], dict[str, Any]]] = [
         ("/info", InfoHandler, {}),
         ("/evaluate", EvaluateHandler, {}),
@@ -51,11 +55,16 @@ def make_routes(context: Context) -> list[Route]:
     ]
     if context.settings.oauth_enabled:
         routes.append((OAUTH_RESOURCE, OAuthResourceHandler, {}))
-    if context.settings.static_path.samefile(OUR_PAGE):
-        routes += [("/", PageHandler, {}), ("/static/(.+)", FileHandler, {"path": static})]
+    if context.shows_our_page:
+        routes += [(view.route.replace("{name}", "([^/]+)"), view, {}) for view in VIEWS]
+        routes += [
+            ("/page/evaluate", PageEvaluateHandler, {}),
+            ("/page/query/([^/]+)", PageQueryHandler, {}),
+            ("/static/(.+)", FileHandler, {}),
+        ]
     else:  # pages of somebody's own, served as they are
-        files = {"path": static, "default_filename": "index.html"}
-        routes.append(("/(.*)", FileHandler, files))
+        files = {"path": str(context.settings.static_path), "default_filename": "index.html"}
+        routes.append(("/(.*)", OwnFileHandler, files))
     return [Route(*each) for each in routes]
 
 
@@ -66,13 +75,13 @@ def make_application(context: Context) -> Application:
     described: dict[str, Any] = {"routes": routes}
     return CarefulApplication(
         [
-            (prefix + path, handler, described if handler is DescriptionHandler else arguments)
+            (prefix + path, handler, described if handler in DESCRIBING else arguments)
             for path, handler, arguments in routes
         ],
         context=context,
         default_handler_class=UnknownHandler,
         log_function=_log,
-        template_path=str(OUR_PAGE),
+        template_path=str(TEMPLATES),
         compiled_template_cache=True,
     )
 

@@ -49,6 +49,11 @@ class Store:
 
     # Reading
 
+    def answer(self) -> None:
+        """Do nothing but find out that the database answers."""
+        with self._engine.connect() as connection:
+            connection.execute(select(state.c.revision)).scalar()
+
     def load(self) -> dict[str, Endpoint]:
         """Return all endpoints by name, as of one moment."""
         with self._engine.begin() as connection:

@@ -29,12 +29,14 @@ from tabpy.tabpy_server.web.answers import (
     answer_with,
     why,
 )
+from tabpy.tabpy_server.web.browser_rules import RULES
 from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
 from tabpy.tabpy_server.web.handlers import refusals
 from tabpy.tabpy_server.web.headers import RequestHeaders
 from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.page import error_page
 from tabpy.tabpy_server.web.schemas import NOTHING
 from tabpy.tabpy_server.workers.pool.job import Timing
 
@@ -204,7 +206,7 @@ class BaseHandler(RequestHandler):
         """Drop a piece of a refused body, and cut the connection if it has no end."""
         if self.body_size > DISCARD_FACTOR * self.body_limit and not self._finished:
             assert self._refusal is not None
-            self._answer(answer_to(self._refusal), self._refusal)
+            self._answer(self.answer_of(self._refusal), self._refusal)
 
     def keep(self, chunk: bytes) -> None:
         """Keep the body's next piece. An error raised here refuses the request."""
@@ -230,7 +232,8 @@ class BaseHandler(RequestHandler):
     def set_default_headers(self) -> None:
         self.clear_header("Server")
         self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
+        for header, value in RULES.items():
+            self.set_header(header, value)
         self.set_header("X-Request-Id", self.request_id)
         for header, value in self.context.service.cors.items():
             self.set_header(header, value)
@@ -276,7 +279,7 @@ class BaseHandler(RequestHandler):
         """Answer what was raised; of what isn't meant for clients they only learn the status."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, TOLD):
-            self._answer(answer_to(error), error)
+            self._answer(self.answer_of(error), error)
         else:
             answer = answer_with(status_code, self.request.method or "", self.request.path)
             self._answer(answer, error)
@@ -296,8 +299,32 @@ class BaseHandler(RequestHandler):
             self.set_header(header, text)
         if answer.challenge is not None:
             self.set_header("WWW-Authenticate", self._challenge(answer.challenge))
+        if self.context.shows_our_page and error_page.is_wanted(
+            self.request.method, self.request_headers
+        ):
+            self._write_error_page(answer)
+            return
         told = {"message": answer.message, "info": self.info_of(answer), **self.error_details}
         self.write_json(told, answer.status)
+
+    def _write_error_page(self, answer: Answer) -> None:
+        self.set_status(answer.status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", error_page.policy())
+        page = self.render_string(
+            error_page.TEMPLATE,
+            name=self.context.service.name,
+            root=self.way_to_root,
+            signed_in=self._is_admitted,
+            request_id=self.request_id,
+            **error_page.values(answer),
+        )
+        self.reply_size = len(page)
+        self.finish(page)
+
+    def answer_of(self, error: Told) -> Answer:
+        """Return what this route's clients are told of an error."""
+        return answer_to(error)
 
     def info_of(self, answer: Answer) -> object:
         """Return an error's `info` as this route's clients know it."""
@@ -313,6 +340,13 @@ class BaseHandler(RequestHandler):
     def own_url(self) -> str:
         """Return what the caller has to put in front of every route."""
         return f"{self.request.protocol}://{self.request.host}{self.context.service.prefix}"
+
+    @property
+    def way_to_root(self) -> str:
+        """Return the way from the address asked for to the server's root, as a link has it: a path
+        that a proxy has in front of ours doesn't matter to it."""
+        path = self.request.path.removeprefix(self.context.service.prefix)
+        return "../" * (path.count("/") - 1) or "./"
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log accidents; errors that clients are told are none."""

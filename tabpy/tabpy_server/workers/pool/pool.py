@@ -36,6 +36,7 @@ from tabpy.tabpy_server.workers.pool.watch import Kernel, Watch
 from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import Evaluate, Query, Reference, Task
 
+SEVERAL = 3  # tries to start a worker: one alone may meet a fork server that is replaced
 SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else it didn't get one
 
 
@@ -95,6 +96,12 @@ class Pool:
     def running(self) -> int:
         """Return the number of jobs that have one."""
         return len(self._workers.busy)
+
+    @property
+    def cannot_start(self) -> bool:
+        """Say whether no worker is there, and several tries to start one have failed."""
+        there = len(self._workers.idle) + len(self._workers.busy)
+        return there == 0 and self._workers.starter.failed >= SEVERAL
 
     @property
     def isolation(self) -> str:

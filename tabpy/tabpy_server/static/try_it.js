@@ -1,39 +1,4 @@
-"use strict";
-
-const element = (id) => document.getElementById(id);
-
-function show(id, text) {
-  element(id).textContent = text;
-  element(id).hidden = !text;
-}
-
-/* Copy buttons */
-
-async function copy(source) {
-  // navigator.clipboard exists only over https and on localhost; a selection copies anywhere.
-  if (navigator.clipboard) return navigator.clipboard.writeText(source.textContent);
-  getSelection().selectAllChildren(source);
-  if (!document.execCommand("copy")) throw new Error("copying was refused");
-}
-
-for (const button of document.querySelectorAll("[data-copy]")) {
-  const label = button.firstChild;
-  const source = element(button.dataset.copy);
-  let timer;
-  button.addEventListener("click", async () => {
-    try {
-      await copy(source);
-      label.data = "Copied";
-      element("announcement").textContent = `Copied ${source.textContent}`;
-    } catch {
-      getSelection().selectAllChildren(source);
-      label.data = "Selected";
-      element("announcement").textContent = `Selected ${source.textContent}: copy it by keyboard`;
-    }
-    clearTimeout(timer);
-    timer = setTimeout(() => { label.data = "Copy"; }, 2000);
-  });
-}
+import { address, element, show } from "./shell.js";
 
 /* Try a script */
 
@@ -103,10 +68,7 @@ function showFailingLine(info) {
 
 /** Posts the texts as they are: a number that JavaScript would round reaches Python unchanged. */
 async function evaluate(script, data) {
-  // Relative to this page, so that a path prefix works, and without the user:password@ it may have
-  // been opened with, which fetch refuses.
-  const address = new URL("evaluate?debug=true", location.origin + location.pathname);
-  const response = await fetch(address, {
+  const response = await fetch(address("page/evaluate?debug=true"), {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: `{"script": ${JSON.stringify(script)}, "data": ${data}}`,
