@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tests.compat.replay.exchange import Exchange
-from tests.compat.replay.requested import everywhere, requests
+from tests.compat.replay.requested import Everywhere, everywhere, requests
 from tests.compat.replay.servers import exchanged
 
 WIDTHS = (44, 44, 44)  # of the first columns
@@ -33,7 +33,7 @@ def main() -> int:
         print(line(f"  {each.request.name}", each.theirs.summary, each.ours.summary, why))
         for difference in [] if each.theirs.status != each.ours.status else own:
             print(f"      {difference}")
-    return summary(exchanges, [each for each in exchanges if each.unexplained(rules)])
+    return summary(exchanges, rules)
 
 
 def section(exchange: Exchange) -> str:
@@ -47,12 +47,15 @@ def line(*cells: str) -> str:
     return " ".join([*cut, cells[-1]])
 
 
-def summary(exchanges: Sequence[Exchange], unexplained: Sequence[Exchange]) -> int:
-    differ = sum(bool(each.own(everywhere())) for each in exchanges)
+def summary(exchanges: Sequence[Exchange], rules: Sequence[Everywhere]) -> int:
+    differ = sum(bool(each.own(rules)) for each in exchanges)
     print(f"\n{len(exchanges)} requests, {len(exchanges) - differ} replied to alike.")
-    for each in unexplained:
-        print(f"No reason: {each.request.group}, {each.request.name}: {each.differences}")
-    return int(bool(unexplained))
+    failed = False
+    for each in exchanges:
+        if unexplained := each.unexplained(rules):
+            failed = True
+            print(f"No reason: {each.request.group}, {each.request.name}: {unexplained}")
+    return int(failed)
 
 
 if __name__ == "__main__":
