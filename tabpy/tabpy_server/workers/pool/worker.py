@@ -64,7 +64,7 @@ class Worker:
         }
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socket_pair()
         try:
             with theirs:
                 self._kill_process = launcher.launch(theirs, source.key if source else "")
@@ -213,6 +213,14 @@ class Worker:
         if self.alive:
             self.kill(because)
             self._on_death()
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    if ours.family == socket.AF_INET:  # on Windows, where it is TCP: don't wait for fuller packets
+        for each in (ours, theirs):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return ours, theirs
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
