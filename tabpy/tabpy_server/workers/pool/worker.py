@@ -64,7 +64,7 @@ class Worker:
         }
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
-        ours, theirs = _socket_pair()
+        ours, theirs = socket_pair()
         try:
             with theirs:
                 self._kill_process = launcher.launch(theirs, source.key if source else "")
@@ -215,7 +215,8 @@ class Worker:
             self._on_death()
 
 
-def _socket_pair() -> tuple[socket.socket, socket.socket]:
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Return two ends of a connection: the web process's and the worker's."""
     ours, theirs = socket.socketpair()
     if ours.family == socket.AF_INET:  # on Windows, where it is TCP: don't wait for fuller packets
         for each in (ours, theirs):
