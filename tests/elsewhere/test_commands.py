@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tabpy.tabpy_server.access import password_file, password_hashes
+from tests.commands import test_deploy_models as fakes
+from tests.commands.test_deploy_models import FakeServer
 from tests.elsewhere.conftest import ANN, PLAIN, Run, system
 from tests.running import PATIENCE, Server, clean_environment
 
@@ -121,10 +124,11 @@ def test_what_a_console_cannot_show_ends_no_command(
     assert "Preis \\u65e5" in done.stdout
 
 
-def test_the_predeployed_functions_are_put_on_a_server(
-    run: Run, server: Server, known: dict[str, str]
-) -> None:
-    pytest.importorskip("textblob")
-    done = run("deploy_models", **known)
+def test_the_predeployed_functions_are_put_on_a_server(run: Run) -> None:
+    with FakeServer() as fake:
+        Thread(target=fake.serve_forever, daemon=True).start()
+        known = {"TABPY_USERNAME": fakes.USER, "TABPY_PASSWORD": fakes.PASSWORD}
+        done = run("deploy_models", TABPY_URL=fake.url, **known)
+        fake.shutdown()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert server.query("ttest", [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]).json["response"] == 1.0
+    assert [*fake.endpoints] == fakes.ALL

@@ -189,17 +189,25 @@ def global_memory_status(reference: Any) -> int:
     return 1
 
 
-def refuse_open_files(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: a file that anybody has open is neither removed nor renamed nor replaced."""
-    if event not in {"os.remove", "os.rename"}:
-        return
-    for path in arguments[: 1 if event == "os.remove" else 2]:
-        if not Path(path).is_symlink() and os.path.realpath(path) in set(open_files()):
-            raise PermissionError(13, "The file is being used by another process", path)
+looking = threading.local()  # has an attribute while this module itself looks
+
+
+def audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse what Windows refuses: no file is removed, renamed or replaced while anybody has it
+    open; and there are no files in which a kernel tells of itself."""
+    if event == "open" and str(arguments[0]).startswith(("/proc/", "/sys/")):
+        if not hasattr(looking, "now"):
+            raise FileNotFoundError(2, "No such file or directory", arguments[0])
+    elif event in {"os.remove", "os.rename"}:
+        in_use = set(open_files())
+        for path in arguments[: 1 if event == "os.remove" else 2]:
+            if not Path(path).is_symlink() and os.path.realpath(path) in in_use:
+                raise PermissionError(13, "The file is being used by another process", path)
 
 
 def open_files() -> Any:
     """The files that this process has open, and those around it."""
+    looking.now = True
     waiting = [os.getppid()]
     for _ in range(2):  # from a worker over its launcher to the server
         with contextlib.suppress(OSError):
@@ -213,11 +221,12 @@ def open_files() -> Any:
             for each in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(OSError):
                     yield str(each.readlink())
+    del looking.now
 
 
 follow(str(Path(__file__).resolve().parent))
 end_with_launcher()
-sys.addaudithook(refuse_open_files)
+sys.addaudithook(audit)
 
 subprocess.CREATE_NEW_PROCESS_GROUP = 0x200
 subprocess.Popen = WindowsPopen
