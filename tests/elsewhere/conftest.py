@@ -15,13 +15,10 @@ import pytest
 from tests.running import PASSWORD, PATIENCE, USER, Server, clean_environment
 
 ROOT = Path(__file__).parents[2]
-IMITATION = {
-    # The default encoding has no letter beyond ASCII, and a pipe's those of Western Europe.
-    "LC_ALL": "C",
-    "PYTHONUTF8": "0",
-    "PYTHONCOERCECLOCALE": "0",
-    "PYTHONIOENCODING": "cp1252",
-}
+# What is printed and piped has the letters of Western Europe, as with most of Windows.
+WESTERN = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}
+# On Linux no file has another letter than ASCII's, unless its encoding is named.
+ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
 
 # A user whose password stands in an environment, which on Linux has the encoding of all else.
 ANN, PLAIN = "ann", "not: real"
@@ -36,8 +33,8 @@ def system() -> dict[str, str]:
     imitation = {}
     if sys.platform == "linux":
         path.insert(0, str(Path(__file__).with_name("windows")))
-        imitation = IMITATION
-    return {**imitation, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+        imitation = ASCII
+    return {**imitation, **WESTERN, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 @pytest.fixture

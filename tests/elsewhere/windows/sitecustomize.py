@@ -46,7 +46,7 @@ OF_OS = (
     "WEXITSTATUS WIFEXITED WIFSIGNALED WNOHANG WTERMSIG chown confstr environb fchown fork"
     " forkpty getegid geteuid getgid getgroups getloadavg getpgid getpgrp getpriority getsid"
     " getuid killpg lchown lockf memfd_create mkfifo mknod nice openpty pidfd_open pipe2"
-    " posix_fadvise posix_fallocate posix_spawn posix_spawnp pread preadv pwrite pwritev"
+    " posix_fadvise posix_fallocate pread preadv pwrite pwritev"
     " register_at_fork sched_getaffinity sched_setaffinity sched_yield setegid seteuid setgid"
     " setpgid setpriority setsid setuid statvfs sysconf sysconf_names uname wait wait3 wait4"
     " waitid"
@@ -242,6 +242,7 @@ socket.socket.share = share
 socket.fromshare = fromshare
 signal.signal = windows_signal
 
+shutil._winapi = types.SimpleNamespace(NeedCurrentDirectoryForExePath=lambda _: True)
 sys.modules["msvcrt"] = types.SimpleNamespace(
     LK_LOCK=1,
     locking=lock_file,
