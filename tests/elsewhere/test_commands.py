@@ -67,6 +67,7 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_unseen(tmp_path: Path
         env={**clean_environment(), **system()},
         stdin=theirs,
         stderr=subprocess.PIPE,
+        start_new_session=True,  # or it asks at the terminal of whoever runs the tests
     )
     os.write(ours, b"not: real\nnot: real\n")
     _, said = process.communicate(timeout=PATIENCE)

@@ -98,11 +98,25 @@ def test_what_a_worker_says_instead_of_its_pid_is_logged(
         assert ours.recv(1) == b""  # so the pool knows that it died
 
 
-def test_a_socket_pair_of_tcp_sends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def connected(count: int) -> list[tuple[socket.socket, socket.socket]]:
+    """Connections as `socketpair` makes them on Windows: both of their ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        one = socket.create_connection(listener.getsockname())
-        other, _ = listener.accept()
-    monkeypatch.setattr("socket.socketpair", lambda: (one, other))  # as on Windows
+        return [
+            (socket.create_connection(listener.getsockname()), listener.accept()[0])
+            for _ in range(count)
+        ]
+
+
+def test_a_socket_pair_of_tcp_sends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    [pair] = connected(1)
+    monkeypatch.setattr("socket.socketpair", lambda: pair)
     for each in worker.socket_pair():
         with each:
             assert each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_stranger_who_connected_first_gets_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    (ours, _ours), (stranger, theirs) = connected(2)
+    monkeypatch.setattr("socket.socketpair", lambda: (ours, theirs))
+    with _ours, stranger, pytest.raises(ConnectionError, match="somebody else"):
+        worker.socket_pair()

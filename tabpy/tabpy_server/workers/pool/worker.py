@@ -216,11 +216,19 @@ class Worker:
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Return two ends of a connection: the web process's and the worker's."""
+    """Return two ends of a connection: the web process's and the worker's. Raises OSError.
+
+    On Windows it is TCP on 127.0.0.1. Python's `socketpair` doesn't look who has connected there
+    (CVE-2024-3219, open in the last 3.11 that Windows has), and would wait for fuller packets.
+    """
     ours, theirs = socket.socketpair()
-    if ours.family == socket.AF_INET:  # on Windows, where it is TCP: don't wait for fuller packets
-        for each in (ours, theirs):
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if ours.family == socket.AF_INET:
+        for one, other in ((ours, theirs), (theirs, ours)):
+            if one.getsockname() != other.getpeername():
+                ours.close()
+                theirs.close()
+                raise ConnectionError("somebody else has connected to its socket")
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return ours, theirs
 
 
