@@ -164,6 +164,11 @@ def share(self: socket.socket, pid: int) -> bytes:
     return folder.encode()
 
 
+def pair_over_tcp(*_: Any) -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return socket.create_connection(listener.getsockname()), listener.accept()[0]
+
+
 def fromshare(data: bytes) -> socket.socket:
     with socket.socket(UNIX) as giver:
         giver.connect(f"{data.decode()}/socket")
@@ -237,7 +242,7 @@ asyncio.SelectorEventLoop.remove_signal_handler = not_there
 asyncio.events.new_event_loop = asyncio.new_event_loop = ProactorLoop
 
 ssl.enum_certificates = ssl.enum_crls = lambda _store: []
-socket.socketpair = socket._fallback_socketpair
+socket.socketpair = pair_over_tcp
 socket.socket.share = share
 socket.fromshare = fromshare
 signal.signal = windows_signal
