@@ -14,6 +14,10 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS
 # What runs in a notebook, on a Python that may be older than the server's.
 CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py
 
+# All but what runs on Linux alone: there mypy finds what another system doesn't have.
+LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp)\.py|processes/gunicorn_
+PORTABLE := --follow-imports silent --exclude '$(LINUX)' tabpy
+
 .PHONY: run test coverage lint audit fuzz storm bench replay clean
 
 run: $(VENV)/installed
@@ -35,6 +39,8 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy --python-version 3.10 $(CLIENT)
+	$(BIN)/mypy --platform darwin $(PORTABLE)
+	$(BIN)/mypy --platform win32 $(PORTABLE)
 
 # Known vulnerabilities of what a dyno installs, and patterns of unsafe code. Asks PyPI.
 audit: $(VENV)/installed-audit

@@ -24,6 +24,10 @@ from tabpy.tabpy_tools.client import Client
 
 USER, PASSWORD = "paolo", "not: a real pässword"
 PATIENCE = 20.0  # seconds that a condition may take on a slow machine
+# Signals to the tests, or the console, aren't the server's.
+OWN_GROUP: dict[str, Any] = {"start_new_session": True}
+if sys.platform == "win32":
+    OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 MEASURED = "coverage" in sys.modules  # by tests/measured
 
 # For a server whose own folders lie around its notes: scripts may write to none of them.
@@ -111,7 +115,7 @@ class Server:
                 stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                **OWN_GROUP,
             )
         self.psutil = psutil.Process(self.process.pid)
 

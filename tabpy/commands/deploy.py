@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 
 from tabpy.check import packages
+from tabpy.commands.console import write_anything
 from tabpy.commands.deploy_jobs import Job, Outcome, UsageError, collect, files_of
 from tabpy.commands.one_line import one_line
 from tabpy.tabpy_tools import sign_in
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Progress goes to standard output, with --json to standard error. What prevents any deploying
     goes to standard error, with --json also into the document.
     """
+    write_anything()
     parser = _parser()
     arguments = parser.parse_args(argv)
     run = _Run()

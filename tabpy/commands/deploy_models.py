@@ -13,6 +13,7 @@ import cloudpickle
 import requests
 
 import tabpy.models.scripts
+from tabpy.commands.console import write_anything
 from tabpy.commands.one_line import one_line
 from tabpy.models import PREDEPLOYED, Predeployed
 from tabpy.tabpy_server import config_file
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Exit codes: 0 all deployed, 1 at least one not, 2 wrong usage, 130 interrupted. Progress goes
     to standard output, what prevents any deploying to standard error.
     """
+    write_anything()
     arguments = _arguments(sys.argv[1:] if argv is None else argv)
     try:
         url = arguments.url or (not arguments.config and os.environ.get("TABPY_URL"))

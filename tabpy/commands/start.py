@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tabpy import __version__
 from tabpy.commands import welcome
+from tabpy.commands.console import write_anything
 from tabpy.commands.interrupt import leave_at_ctrl_c
 from tabpy.tabpy_server import log_format, settings
 from tabpy.tabpy_server.errors import StartError
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tabpy")
 
-NOT_LINUX = InForce(missing=(f"{sys.platform} can't confine scripts",))
+SYSTEMS = {"win32": "Windows", "darwin": "macOS"}
+HERE = SYSTEMS.get(sys.platform, sys.platform)
+NOT_LINUX = InForce(
+    missing=(f"{HERE} can't confine scripts, nor hold them to TABPY_SCRIPT_MEMORY_MB",)
+)
 
 
 def main(argv: Sequence[str] | None) -> int:
     """Serve until stopped. Exit code 2 for anything that was set wrongly."""
+    write_anything()
     arguments = parser().parse_args(argv)
     try:
         loaded = settings.load(arguments.config, os.environ)
@@ -121,15 +127,9 @@ def start_fork_server(chosen: Settings, rules: ScriptRules) -> "ForkServerProces
     Raises StartError if this machine can't keep scripts to the `rules`, and has to.
     """
     from tabpy.tabpy_server.workers.fork_server import confining
-    from tabpy.tabpy_server.workers.fork_server.environment import script_environment
     from tabpy.tabpy_server.workers.fork_server.process import ForkServerProcess
 
-    environment, withheld = script_environment(os.environ, chosen)
-    if withheld:
-        logger.warning(
-            "TABPY_SCRIPT_ENV: scripts don't get %s, which has a secret of this server's in it.",
-            ", ".join(withheld),
-        )
+    environment = environment_of_scripts(chosen)
     try:
         prepared = confining.prepare(rules)
     except OSError as error:
@@ -138,6 +138,19 @@ def start_fork_server(chosen: Settings, rules: ScriptRules) -> "ForkServerProces
     return ForkServerProcess(
         chosen.preload, chosen.script_memory_mb, chosen.model_memory_mb, environment, prepared
     )
+
+
+def environment_of_scripts(chosen: Settings) -> dict[str, str]:
+    """Return what scripts find in `os.environ`, and log what they don't, though it is named."""
+    from tabpy.tabpy_server.workers.fork_server.environment import script_environment
+
+    variables, withheld = script_environment(os.environ, chosen)
+    if withheld:
+        logger.warning(
+            "TABPY_SCRIPT_ENV: scripts don't get %s, which has a secret of this server's in it.",
+            ", ".join(withheld),
+        )
+    return variables
 
 
 def log_confinement(chosen: Settings, parts: InForce) -> None:
@@ -204,7 +217,7 @@ def serve(
         from tabpy.tabpy_server.processes import single_process
 
         log_confinement(chosen, parts)
-        single_process.run(state, listener, os.environ)
+        single_process.run(state, listener, environment_of_scripts(chosen))
 
 
 def _start_flight(

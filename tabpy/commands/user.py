@@ -16,6 +16,9 @@ from tabpy.tabpy_server.rights import Rights
 _ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _GENERATED_LENGTH = 20
 
+# What PowerShell may put before what it pipes: as UTF-8, and as Windows' own encoding reads it.
+BYTE_ORDER_MARKS = ("\ufeff", "\u00ef\u00bb\u00bf")
+
 _HOW_TO_GIVE_IT = """\
 Without -p the password is asked for, twice and unseen; an empty answer has one generated.
 In a script, one line of standard input is the password; without any, one is generated.
@@ -113,6 +116,8 @@ def _piped() -> str | None:
     if not line:
         return None
     _say("Taking the password from standard input.")
+    for mark in BYTE_ORDER_MARKS:
+        line = line.removeprefix(mark)
     return line.removesuffix("\n").removesuffix("\r")
 
 

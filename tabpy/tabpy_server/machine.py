@@ -2,7 +2,10 @@
 
 import math
 import os
+import sys
 from pathlib import Path
+
+from tabpy.tabpy_server import windows
 
 # https://docs.kernel.org/admin-guide/cgroup-v2.html, and the same of version 1.
 # In a container our own group is the root of what we see; under systemd it lies below.
@@ -22,7 +25,8 @@ def memory_mb() -> float:
     """Return the container's memory limit, or what the machine has; infinite where neither is
     known."""
     limits = [number(group / name) for name in MEMORY_LIMITS for group in groups()]
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+    limits.append(windows.physical_memory())
+    if sys.platform != "win32" and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min((limit for limit in limits if limit), default=float("inf")) / (1 << 20)
 
@@ -85,7 +89,7 @@ def groups() -> list[Path]:
     It is the line of /proc/self/cgroup that begins with `0::`; without one, the root is all.
     """
     try:
-        lines = OWN_GROUPS.read_text().splitlines()
+        lines = OWN_GROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     path = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
@@ -111,7 +115,7 @@ def number(file: Path) -> int:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text().strip()
+        return file.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 

@@ -11,7 +11,7 @@ def resident(process: int | str = "self") -> int:
     """Return the bytes of a process in memory, by its pid; 0 where there's no /proc, or no such
     process."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE
+        return int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * PAGE
     except OSError:
         return 0
 

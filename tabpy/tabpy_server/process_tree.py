@@ -34,7 +34,7 @@ def processes_by_role(flight: int = 0) -> dict[str, list[int]]:
 
 def _children(pid: int) -> list[int]:
     try:
-        text = (PROC / f"{pid}/task/{pid}/children").read_text()
+        text = (PROC / f"{pid}/task/{pid}/children").read_text(encoding="ascii")
     except OSError:
         return []
     return [int(each) for each in text.split()]

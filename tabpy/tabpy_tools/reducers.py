@@ -6,6 +6,7 @@ Archives name the functions without underscore that make objects: they are part 
 import builtins
 import functools
 import importlib
+import pathlib
 import sys
 import types
 import typing
@@ -144,6 +145,11 @@ def cached_property(function: Callable[[Any], Any], name: str | None, doc: str |
     return made
 
 
+def _path(path: pathlib.PurePath) -> Reduced:
+    """One of Windows can't be made on Linux, nor the other way round."""
+    return pathlib.Path, (path.as_posix(),)
+
+
 def _forward_reference(obj: Any) -> Reduced:
     """It keeps its code once it has been asked for."""
     return forward_reference, (obj.__forward_arg__, obj.__forward_is_argument__)
@@ -160,4 +166,6 @@ _REDUCERS: dict[type, Callable[[Any], Reduced | None]] = {
     functools._lru_cache_wrapper: _cached,
     functools.cached_property: _cached_property,
     typing.ForwardRef: _forward_reference,
+    pathlib.PosixPath: _path,
+    pathlib.WindowsPath: _path,
 }

@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
+from tabpy.tabpy_tools import reducers
 from tabpy.tabpy_tools.pickler import Pickler
 
 
@@ -190,3 +191,12 @@ def test_what_else_numba_compiles_is_for_this_python_only(numba: Any) -> None:
     ours = "{}.{}".format(*sys.version_info).encode()
     with pytest.raises(Exception, match=r"'vectorized' was compiled by Python 9\.99"):
         pickle.loads(file.getvalue().replace(b"\x8c\x04" + ours, b"\x8c\x049.99"))
+
+
+def test_a_path_becomes_one_of_the_system_that_loads_it() -> None:
+    archive = pickled(pathlib.Path("data/rates.csv"))
+    assert b"PosixPath" not in archive
+    assert pickle.loads(archive) == pathlib.Path("data/rates.csv")
+    from_windows = reducers._REDUCERS[pathlib.WindowsPath]
+    make, arguments = from_windows(pathlib.PureWindowsPath(r"data\rates.csv")) or ()
+    assert make(*arguments) == pathlib.Path("data/rates.csv")

@@ -136,3 +136,29 @@ def test_it_goes_on_after_an_error(
     with caplog.at_level(logging.ERROR):
         asyncio.run(run())
     assert "Too many open files" in caplog.text
+
+
+def test_a_client_that_has_gone_before_it_was_accepted_is_no_error(
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Resetting(socket.socket):
+        """As on Windows, where `accept` says it."""
+
+        left = 1
+
+        def accept(self) -> tuple[socket.socket, Any]:
+            if self.left:
+                self.left -= 1
+                raise ConnectionResetError
+            return super().accept()
+
+    async def run() -> None:
+        taken = Taken()
+        accepting = Acceptor(Resetting(fileno=listener.dup().detach()), taken)
+        clients = connect(listener, 1)
+        await until_taken(1, taken)
+        accepting.close()
+        close(*clients, *taken.connections)
+
+    asyncio.run(run())
+    assert caplog.messages == []

@@ -93,3 +93,12 @@ def test_callers_of_both_kinds_are_answered_and_named(start: Callable[..., Serve
     lines = until(lambda: server.log_lines("caller=::1 "), "it's logged")
     assert len(lines) == 1
     assert server.log_lines("route=/healthz", "caller=127.0.0.1 ")
+
+
+@pytest.mark.parametrize(("system", "shares"), [("win32", False), ("linux", True)])
+def test_a_port_can_be_taken_again_at_once_where_that_lets_nobody_else_take_it(
+    monkeypatch: pytest.MonkeyPatch, system: str, shares: bool
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    with bind("127.0.0.1", free_port()) as bound:
+        assert bool(bound.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)) is shares

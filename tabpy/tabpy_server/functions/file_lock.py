@@ -20,13 +20,20 @@ async def locked(file: Path, interval: float) -> AsyncIterator[None]:
     """Wait for the lock, looking every `interval` seconds, and hold it as long as the context."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _open(file) as held:  # the kernel lets go of it when this process dies
-        while sys.platform != "win32":
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(interval)  # not on a thread, which can't be cancelled
+        while not _lock(held):  # noqa: ASYNC110 - it's other processes that are waited for
+            await asyncio.sleep(interval)  # not on a thread, which can't be cancelled
         yield
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Say whether nobody else has the lock, which is ours then. On Windows there is one web
+    process."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _open(file: Path) -> BinaryIO:

@@ -52,7 +52,7 @@ class Acceptor:
         pause = PAUSE
         try:
             connection, address = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except (BlockingIOError, ConnectionError):
             return  # another web process was faster, or the client has given up
         except OSError as error:  # no file descriptor left, for one
             logger.error("A connection can't be accepted: %s", error)

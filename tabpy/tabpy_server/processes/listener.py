@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import sys
 
 from tabpy.tabpy_server.errors import StartError
 
@@ -27,7 +28,8 @@ def bind(address: str, port: int, setting: str = "TABPY_PORT") -> socket.socket:
 def _bound(address: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":  # where two servers could take one port with that
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if listener.family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != ALL))
         listener.bind((address, port))

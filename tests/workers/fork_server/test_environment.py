@@ -95,3 +95,15 @@ def test_names_that_cannot_be_right_stop_the_start(named: str, expected: str) ->
     # differences 3
     with pytest.raises(StartError, match=f"^TABPY_SCRIPT_ENV is '{named}' .*: {expected}"):
         seen({}, named)
+
+
+def test_on_windows_names_have_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"EIA_API_KEY": "key", "TABPY_SCRIPT_ENV": "Eia_Api_*"}
+    loaded = settings.load(None, given).settings
+    monkeypatch.setattr("sys.platform", "win32")  # where `os.environ` has upper case
+    assert script_environment(given, loaded).variables["EIA_API_KEY"] == "key"
+
+
+@pytest.mark.parametrize("name", ["SYSTEMROOT", "USERPROFILE", "COMSPEC", "LOCALAPPDATA"])
+def test_what_programs_need_on_windows_scripts_see(name: str) -> None:
+    assert seen({name: "x"}).variables[name] == "x"

@@ -2,11 +2,14 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
+from tabpy.tabpy_server.workers.pool import launchers, worker
 from tabpy.tabpy_server.workers.pool.launchers import ForkLauncher
 from tabpy.tabpy_server.workers.protocol import (
     REQUEST_LIMIT,
@@ -74,3 +77,46 @@ def test_one_that_the_socket_has_no_room_for_is_lost_and_no_error(
     for _ in range(1000):
         launcher.ask_for_shelf(b"x" * 1000)
     assert 0 < len(received(theirs)) < 1000
+
+
+# --- workers that are started as processes of their own, on Windows ---
+
+
+def test_what_a_worker_says_instead_of_its_pid_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "raise SystemExit('no numpy here')"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    ours, theirs = socket.socketpair()
+    with ours:
+        launchers._hand_over(theirs, process)
+        process.wait()
+        assert caplog.messages == ["A script worker says: no numpy here"]
+        assert ours.recv(1) == b""  # so the pool knows that it died
+
+
+def connected(count: int) -> list[tuple[socket.socket, socket.socket]]:
+    """Connections as `socketpair` makes them on Windows: both of their ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return [
+            (socket.create_connection(listener.getsockname()), listener.accept()[0])
+            for _ in range(count)
+        ]
+
+
+def test_a_socket_pair_of_tcp_sends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    [pair] = connected(1)
+    monkeypatch.setattr("socket.socketpair", lambda: pair)
+    for each in worker.socket_pair():
+        with each:
+            assert each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_stranger_who_connected_first_gets_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    (ours, _ours), (stranger, theirs) = connected(2)
+    monkeypatch.setattr("socket.socketpair", lambda: (ours, theirs))
+    with _ours, stranger, pytest.raises(ConnectionError, match="somebody else"):
+        worker.socket_pair()

@@ -60,7 +60,7 @@ def _sqlite(file: Path) -> Engine:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.suppress(OSError):  # connecting says why
         file.touch(mode=0o600)  # whoever reads functions may read what is secret in them
-    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 30})
+    engine = create_engine(URL.create("sqlite", database=str(file)), connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
     def set_up(connection: object, _: object) -> None:

@@ -1,5 +1,6 @@
 """What scripts may see of the server's environment."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -13,7 +14,11 @@ VISIBLE = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP",
     "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
     "LD_LIBRARY_PATH", "DYNO", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "VIRTUAL_ENV", "SYSTEMROOT", "PATHEXT",
+    "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "VIRTUAL_ENV",
+    # Windows: without some of these, sockets, subprocesses and Path.home() don't work there.
+    "SYSTEMROOT", "WINDIR", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "OS", "USERNAME", "USERPROFILE",
+    "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES",
+    "PROCESSOR_ARCHITECTURE", "NUMBER_OF_PROCESSORS",
 }  # fmt: skip
 VISIBLE_PREFIXES = ("LC_", "OPENBLAS_", "OMP_", "MKL_", "NUMEXPR_", "XDG_")
 PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}  # in any case
@@ -48,6 +53,8 @@ def script_environment(environment: Mapping[str, str], settings: Settings) -> Sc
 
 def _is_named(name: str, patterns: tuple[str, ...]) -> bool:
     own = name.upper().startswith(OWN)
+    if sys.platform == "win32":  # where `os.environ` has all names in upper case
+        patterns = tuple(each.upper() for each in patterns)
     return not own and any(fnmatchcase(name, each) for each in patterns)
 
 

@@ -32,7 +32,7 @@ def be_killed_first() -> None:
     """
     prctl(PR_SET_DUMPABLE, 1)
     try:
-        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, encoding="ascii")
     except OSError:
         pass  # it is a wish; some containers refuse it
     finally:
@@ -51,7 +51,7 @@ def kill_group(pid: int) -> None:
 def children_of(pid: int) -> list[int]:
     """Return the pids of a process's children, as far as the kernel tells."""
     try:
-        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split())]
     except OSError:
         return []
 

@@ -1,6 +1,7 @@
 """The web process: the ways to start a script worker."""
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,8 @@ from typing import Protocol
 from tabpy.tabpy_server import own_python
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import FORK, REQUEST_LIMIT
+
+logger = logging.getLogger(__name__)
 
 SPAWNED = "tabpy.tabpy_server.workers.worker.spawned"
 
@@ -50,7 +53,8 @@ class ForkLauncher:
         return self._state.shelf_origin(key)
 
     def launch(self, worker_end: socket.socket, shelf: str = "") -> Callable[[], None]:
-        socket.send_fds(self._requests, [FORK + shelf.encode()], [worker_end.fileno()])
+        if sys.platform != "win32":  # where there is no fork server to ask
+            socket.send_fds(self._requests, [FORK + shelf.encode()], [worker_end.fileno()])
         return lambda: None  # the fork server kills it when our end is closed
 
     def ask_for_shelf(self, request: bytes) -> None:
@@ -78,11 +82,15 @@ class SpawnLauncher:
     def launch(self, worker_end: socket.socket, shelf: str = "") -> Callable[[], None]:
         if sys.platform == "win32":
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module # nosec B603
-                self._command, env=self._environment, stdin=subprocess.PIPE
+                self._command,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                # A Ctrl-C in the server's console is the server's.
+                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
             )
-            assert process.stdin is not None
-            process.stdin.write(worker_end.share(process.pid))
-            process.stdin.close()
+            handing = worker_end.dup(), process
+            threading.Thread(target=_hand_over, args=handing, daemon=True).start()
         else:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module # nosec B603
                 self._command,
@@ -94,6 +102,22 @@ class SpawnLauncher:
 
     def ask_for_shelf(self, request: bytes) -> None:
         """Do nothing: processes that weren't forked share no memory."""
+
+
+def _hand_over(worker_end: socket.socket, process: "subprocess.Popen[bytes]") -> None:
+    """Give a worker its socket on Windows, where one is handed to a process by its pid.
+
+    The worker says what that is: in a virtual environment `process` is a launcher, which starts the
+    interpreter as a process of its own. What it says before is an error, and logged.
+    """
+    assert process.stdin is not None
+    assert process.stderr is not None
+    with contextlib.suppress(OSError), worker_end, process.stderr, process.stdin:  # it has ended
+        for line in process.stderr:
+            if sys.platform == "win32" and line.strip().isdigit():
+                process.stdin.write(worker_end.share(int(line)))
+                return
+            logger.warning("A script worker says: %s", line.decode(errors="replace").rstrip())
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

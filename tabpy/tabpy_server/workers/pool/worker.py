@@ -65,7 +65,7 @@ class Worker:
         }
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket_pair()
         try:
             with theirs:
                 self._kill_process = launcher.launch(theirs, source.key if source else "")
@@ -228,6 +228,23 @@ class Worker:
         if self.alive:
             self.kill(because)
             self._on_death()
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Return two ends of a connection: the web process's and the worker's. Raises OSError.
+
+    On Windows it is TCP on 127.0.0.1. Python's `socketpair` doesn't look who has connected there
+    (CVE-2024-3219, open in the last 3.11 that Windows has), and would wait for fuller packets.
+    """
+    ours, theirs = socket.socketpair()
+    if ours.family == socket.AF_INET:
+        for one, other in ((ours, theirs), (theirs, ours)):
+            if one.getsockname() != other.getpeername():
+                ours.close()
+                theirs.close()
+                raise ConnectionError("somebody else has connected to its socket")
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return ours, theirs
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -150,7 +150,7 @@ def _tasks_of_this_user() -> int:
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
             try:
-                lines = Path(entry.path, "status").read_text().splitlines()
+                lines = Path(entry.path, "status").read_text("latin-1").splitlines()
             except OSError:
                 continue  # it has just ended
             facts = dict(line.split(":\t", 1) for line in lines if ":\t" in line)

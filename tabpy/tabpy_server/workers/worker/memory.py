@@ -33,7 +33,7 @@ class Memory:
 
         # RLIMIT_DATA counts private writable memory, so neither libraries nor what is only
         # reserved (setrlimit(2), since Linux 4.7).
-        used = int(Path("/proc/self/statm").read_text().split()[5]) * PAGE
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * PAGE
         ceiling = used + int((self._allowed_mb * RESERVE_FACTOR + RESERVE_MB) * (1 << 20))
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         if hard == resource.RLIM_INFINITY or ceiling < hard:

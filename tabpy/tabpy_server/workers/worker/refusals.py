@@ -24,6 +24,7 @@ NETWORK = (
     "keeps them from (TABPY_SCRIPT_CONFINEMENT)."
 )
 CALL = "Scripts may not do this here (TABPY_SCRIPT_CONFINEMENT)."
+NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)  # for whoever writes to a FIFO
 PROCESSES = "Scripts can't start more processes and threads here, so that the server can go on."
 
 
@@ -69,7 +70,7 @@ def _is_closed(path: object) -> bool:
     if not isinstance(path, str | bytes) or not os.path.exists(path):  # noqa: PTH110
         return False
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        os.close(os.open(path, os.O_RDONLY | NO_WAIT))
     except OSError:
         return True
     return False

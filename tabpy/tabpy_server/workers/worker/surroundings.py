@@ -159,14 +159,14 @@ def _settings() -> Iterator[Setting]:
         lambda: locale.setlocale(locale.LC_ALL),
         lambda name: locale.setlocale(locale.LC_ALL, name),
     )
-    if hasattr(time, "tzset"):  # which reads the environment, put back before
-        yield lambda: (time.tzname, time.timezone), lambda _: time.tzset()
     yield lambda: logging.root.level, logging.root.setLevel
     yield lambda: logging.root.manager.disable, logging.disable
     yield lambda: warnings.filters[:], _set_warning_filters
     yield lambda: warnings.showwarning, _set_showwarning
-    for number in _numbers(TIMERS):
-        yield _timer(number)
+    if sys.platform != "win32":
+        # tzset reads the environment, which was put back before.
+        yield lambda: (time.tzname, time.timezone), lambda _: time.tzset()
+        yield from map(_timer, _numbers(TIMERS))
     for number in _numbers(HANDLED):
         if signal.getsignal(number) is not None:
             yield _handler(number)
@@ -177,8 +177,10 @@ def _numbers(names: tuple[str, ...]) -> list[int]:
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
-def _timer(which: int) -> Setting:
-    return lambda: signal.getitimer(which), lambda _: signal.setitimer(which, 0)
+if sys.platform != "win32":
+
+    def _timer(which: int) -> Setting:
+        return lambda: signal.getitimer(which), lambda _: signal.setitimer(which, 0)
 
 
 def _handler(number: int) -> Setting:
@@ -222,7 +224,7 @@ def ignore_signals() -> None:
     for name in IGNORED:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    if hasattr(os, "register_at_fork"):
+    if sys.platform != "win32":
         signal.signal(signal.SIGTERM, _go_on)
         # Held back meanwhile: Python forgets what comes to a child before it is itself again.
         os.register_at_fork(
@@ -236,11 +238,12 @@ def _go_on(*_: object) -> None:
     """Do nothing about a signal."""
 
 
-def _hold_sigterm(how: int) -> None:
-    signal.pthread_sigmask(how, (signal.SIGTERM,))
+if sys.platform != "win32":
 
+    def _hold_sigterm(how: int) -> None:
+        signal.pthread_sigmask(how, (signal.SIGTERM,))
 
-def _end_at_sigterm() -> None:
-    if signal.getsignal(signal.SIGTERM) is _go_on:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _hold_sigterm(signal.SIG_UNBLOCK)
+    def _end_at_sigterm() -> None:
+        if signal.getsignal(signal.SIGTERM) is _go_on:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _hold_sigterm(signal.SIG_UNBLOCK)

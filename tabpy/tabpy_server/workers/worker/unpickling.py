@@ -43,7 +43,7 @@ def unpickle(archive: IO[bytes], name: str, python: str) -> Callable[..., Any]:
     return query
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle.Unpickler):  # noqa: S301 - in a worker, which runs anything
     """Makes code objects only of bytecode that this Python compiled, as far as can be told."""
 
     def __init__(self, archive: IO[bytes], python: str) -> None:
