@@ -152,7 +152,7 @@ def test_a_store_that_is_away_costs_nothing_that_is_known(
     store.away = False
     assert reference(catalog, "f") == known
     assert [each.message for each in caplog.records] == [
-        "The store of deployed functions can't be used: OperationalError",
+        "The store of deployed functions can't be used: Exception: see its own log.",
         "The store of deployed functions answers again.",
     ]
 

@@ -66,6 +66,7 @@ class FakeCatalog:
     """Has no function."""
 
     broken: Mapping[str, str] = MappingProxyType({})
+    store_problem = ""
 
     async def endpoints(self) -> dict[str, Any]:
         return {}

@@ -76,6 +76,11 @@ class Catalog:
         """Why models can't be loaded, by name, as of when the endpoints were last returned."""
         return self._broken
 
+    @property
+    def store_problem(self) -> str:
+        """Why the store can't be used, and what to do, as of its last use here; "" if it can."""
+        return self._store.problem
+
     def is_checked(self, archive: ArchiveInfo) -> bool:
         """Say whether it is known by then if an archive can be loaded here."""
         return archive.sha256 in self._reasons

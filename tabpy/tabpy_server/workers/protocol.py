@@ -26,6 +26,7 @@ import orjson
 
 from tabpy.tabpy_server import json_codec
 from tabpy.tabpy_server.errors import (
+    DiskFullError,
     FunctionFailedError,
     InvalidInputError,
     NotLoadableError,
@@ -51,6 +52,7 @@ FAILURES = (
     NotLoadableError,
     UnknownFunctionError,
     StoreUnavailableError,
+    DiskFullError,
 )
 
 
