@@ -221,9 +221,10 @@ class UnknownEndpointError(TabPyError):
 
     message = "Unknown endpoint"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.info = f"There is no endpoint '{name}'."
+    def __init__(self, name: str, hint: str = "") -> None:
+        """`hint`: what to put behind the sentence, such as `did_you_mean`."""
+        super().__init__(name, hint)
+        self.info = f"There is no endpoint '{name}'.{hint}"
 
 
 class UnknownVersionError(TabPyError):

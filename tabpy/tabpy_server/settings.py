@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 
-from tabpy.tabpy_server import config_file, machine, package_files, platform_names
+from tabpy.tabpy_server import (
+    config_file,
+    machine,
+    package_files,
+    platform_names,
+    setting_warnings,
+)
 from tabpy.tabpy_server import setting_values as values
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.isolation import Isolation
@@ -26,11 +32,18 @@ WEB_PROCESSES = 2
 
 def user_folder() -> Path:
     """Return where this user's programs keep data, by the custom of the operating system."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tabpy"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "tabpy"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tabpy"
+    try:
+        if sys.platform == "win32":
+            local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+            return Path(local) / "tabpy"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Application Support" / "tabpy"
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tabpy"
+    except RuntimeError:  # as in a container whose user has a number and no name
+        raise StartError(
+            "There is no HOME, and so no place for what the server has to remember: set "
+            "TABPY_STATE_PATH to a folder."
+        ) from None
 
 
 def own_models() -> Path | None:
@@ -350,6 +363,8 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     _refuse_not_built(settings, known)
     _refuse_https_on_heroku(settings)
     warnings += _unknown({*in_file, *environment}, {*known})
+    warnings += setting_warnings.of_the_file(file, in_file, known)
+    warnings += setting_warnings.missing_folders(settings)
     if settings.certificate_file is not None and not settings.speaks_https:
         warnings.append(
             "TABPY_CERTIFICATE_FILE is set, but TABPY_TRANSFER_PROTOCOL isn't 'https': what is "

@@ -386,3 +386,16 @@ def test_two_threads_open_one_store(store: StoreOfOthers, tmp_path: Path) -> Non
 
     asyncio.run(use())
     assert len(opened) == 1
+
+
+def test_a_name_that_is_nearly_right_gets_the_right_one(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownFunctionError, match=r"on this server\. None is deployed here\."):
+        reference(catalog, "price")
+    add_model(store, tmp_path, "Price")
+    token.change()
+    with pytest.raises(UnknownFunctionError, match=r"on this server\. Did you mean 'Price'\?"):
+        reference(catalog, "price")
+    with pytest.raises(UnknownEndpointError, match=r"no endpoint 'Prize'\. Did you mean 'Price'\?"):
+        asyncio.run(catalog.endpoint("Prize"))

@@ -18,6 +18,7 @@ from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.store.endpoint import ArchiveInfo, Endpoint
 from tabpy.tabpy_server.functions.store_access import StoreAccess
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.similar import did_you_mean
 from tabpy.tabpy_server.workers.protocol import Reference
 
 if TYPE_CHECKING:
@@ -104,9 +105,10 @@ class Catalog:
 
     async def endpoint(self, name: str) -> Endpoint:
         """Return one. Raises UnknownEndpointError and StoreUnavailableError."""
-        found = (await self.endpoints()).get(name)
+        endpoints = await self.endpoints()
+        found = endpoints.get(name)
         if found is None:
-            raise UnknownEndpointError(name)
+            raise UnknownEndpointError(name, await asyncio.to_thread(_hint, name, endpoints))
         return found
 
     async def reference(self, name: str, *, damaged: str = "") -> Reference:
@@ -186,11 +188,16 @@ class Catalog:
             return found, found.archive
         if found is not None and found.metadata.target is not None:
             return _target(endpoints, found)
-        raise UnknownFunctionError(f"There is no function '{name}' on this server.")
+        hint = await asyncio.to_thread(_hint, name, endpoints)
+        raise UnknownFunctionError(f"There is no function '{name}' on this server.{hint}")
 
     async def _fetch(self, sha256: str, into: Path) -> None:
         await self._store.run(lambda store: store.read_archive(sha256, into), "archive")
         process_memory.trim()
+
+
+def _hint(name: str, endpoints: Mapping[str, Endpoint]) -> str:
+    return did_you_mean(name, endpoints) if endpoints else " None is deployed here."
 
 
 def _target(endpoints: Mapping[str, Endpoint], alias: Endpoint) -> tuple[Endpoint, ArchiveInfo]:
