@@ -395,7 +395,7 @@ def test_what_the_file_has_twice_is_a_warning(file: Path, text: str, what: str) 
 )
 def test_a_folder_that_is_not_there_is_a_warning(tmp_path: Path, key: str) -> None:
     [warning] = load(None, {key: str(tmp_path / "gone")}).warnings
-    assert warning.startswith(f"{key} names '{tmp_path / 'gone'}', which isn't there: no ")
+    assert warning.startswith(f"{key} names '{tmp_path / 'gone'}', which isn't there: ")
     assert load(None, {key: str(tmp_path)}).warnings == []
 
 

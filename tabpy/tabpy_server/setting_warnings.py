@@ -1,14 +1,10 @@
 """What in a configuration file, or in the settings as a whole, isn't what somebody meant."""
 
 import configparser
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tabpy.tabpy_server import config_file
-
-if TYPE_CHECKING:
-    from tabpy.tabpy_server.settings import Settings
 
 PREFIX = "TABPY_"
 
@@ -40,21 +36,11 @@ def _repeated(file: Path) -> str:
     return ""
 
 
-def missing_folders(settings: "Settings") -> list[str]:
-    """Return a warning for each path that somebody named and that leads nowhere."""
+def missing_paths(named: Mapping[str, Iterable[str | Path | None]]) -> list[str]:
+    """Return a warning for each path that somebody named in a setting, and that leads nowhere."""
     return [
-        f"{key} names '{path}', which isn't there: {what}. Make it, or correct the path."
-        for key, path, what in _named(settings)
-        if not path.exists()
+        f"{key} names '{path}', which isn't there: make it, or correct the path."
+        for key, paths in named.items()
+        for path in paths
+        if path is not None and not Path(path).exists()
     ]
-
-
-def _named(settings: "Settings") -> Iterator[tuple[str, Path, str]]:
-    if settings.models_path is not None and "TABPY_MODELS_PATH" in settings.explicit:
-        yield "TABPY_MODELS_PATH", settings.models_path, "no function is deployed from it"
-    if settings.query_object_path is not None:
-        yield "TABPY_QUERY_OBJECT_PATH", settings.query_object_path, "no model is taken from it"
-    for each in settings.script_read:
-        yield "TABPY_SCRIPT_READ", Path(each), "no script can read it"
-    for each in settings.script_write:
-        yield "TABPY_SCRIPT_WRITE", Path(each), "no script can write to it"

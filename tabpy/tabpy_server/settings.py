@@ -364,7 +364,13 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     _refuse_https_on_heroku(settings)
     warnings += _unknown({*in_file, *environment}, {*known})
     warnings += setting_warnings.of_the_file(file, in_file, known)
-    warnings += setting_warnings.missing_folders(settings)
+    named = {
+        "TABPY_MODELS_PATH": [settings.models_path if "TABPY_MODELS_PATH" in explicit else None],
+        "TABPY_QUERY_OBJECT_PATH": [settings.query_object_path],
+        "TABPY_SCRIPT_READ": settings.script_read,
+        "TABPY_SCRIPT_WRITE": settings.script_write,
+    }
+    warnings += setting_warnings.missing_paths(named)
     if settings.certificate_file is not None and not settings.speaks_https:
         warnings.append(
             "TABPY_CERTIFICATE_FILE is set, but TABPY_TRANSFER_PROTOCOL isn't 'https': what is "
