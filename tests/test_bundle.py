@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tabpy.tabpy_server.package_files import LOCAL_USERS, USERS
+
 ROOT = Path(__file__).parents[1]
 APP: dict[str, Any] = json.loads((ROOT / "app.json").read_text(encoding="utf-8"))
 # What starts or sets the server, in this repository or a copy of it.
@@ -55,6 +57,12 @@ def test_no_password_stands_in_what_sets_the_server_up(pattern: str) -> None:
         text = file.read_text(encoding="utf-8")
         assert LITERAL.findall(text) == []
         assert HASH.findall(text) == []
+
+
+def test_git_ignores_the_users_of_one_machine() -> None:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert LOCAL_USERS in ignored
+    assert USERS not in ignored
 
 
 def test_there_is_one_list_of_requirements_and_no_environment() -> None:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tabpy.tabpy_server.package_files import LOCAL_USERS
+
 
 def text(url: str, users: Sequence[str], password: str | None) -> str:
     """Say where to go and how to sign in; `password`: the one generated for this run, if it was."""
@@ -18,7 +20,8 @@ There is no user yet, so this run has one of its own:
     user      {users[0]}
     password  {password}
 
-Add one that stays: {command("tabpy-user")} add -u NAME -f tabpypwd.txt
+Add one that stays: {command("tabpy-user")} add -u NAME -f {LOCAL_USERS}
+Then stop this server and start it again.
 """
     who = f"    user      {' or '.join(users)}" if users else "    no user: everybody can enter"
     return f"\n{address}\n{who}\n"
@@ -29,4 +32,6 @@ def command(name: str) -> str:
     if shutil.which(name):
         return name
     beside = Path(sys.executable).parent / name
+    if not beside.exists():  # in a copy that isn't installed, as in a container and on a dyno
+        return f"python -m tabpy.commands.{name.removeprefix('tabpy-')}"
     return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)

@@ -85,7 +85,7 @@ class Settings:
         "more names by which a server without passwords may be called, or *",
     )
     pwd_file: Path | None = optional_path(
-        "TABPY_PWD_FILE", Path("tabpypwd.txt"), "the file of users and password hashes"
+        "TABPY_PWD_FILE", Path(package_files.USERS), "the file of users and password hashes"
     )
     username: str = setting("TABPY_USERNAME", values.text, "", "one more user, beside the file's")
     password: str = setting("TABPY_PASSWORD", values.text, "", "that user's password", secret=True)
