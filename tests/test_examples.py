@@ -1,4 +1,4 @@
-"""The examples can be pasted into Tableau: their fields are there, and the requests have their text."""
+"""The examples can be pasted into Tableau: the fields are there, the requests have their text."""
 
 import csv
 import json
