@@ -21,10 +21,10 @@ FULL = (
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 4 MB."""
+    """A folder on a disk of 8 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -33,7 +33,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("size", [6 * MB, 3 * MB], ids=["the upload", "the store"])
+@pytest.mark.parametrize("size", [12 * MB, 5 * MB], ids=["the upload", "the store"])
 def test_a_deployment_that_finds_no_room(
     start: Callable[..., Server], small_disk: Path, size: int
 ) -> None:
