@@ -58,7 +58,7 @@ clean:
 
 $(VENV)/installed: requirements.txt pyproject.toml | usable
 	@echo "Installing into $(VENV); the first time takes a minute or two."
-	@test -e $(VENV) || $(PYTHON) -m venv $(VENV)
+	@test -e $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -r requirements.txt -e .
 	@touch $@
 

@@ -31,7 +31,8 @@ def command(name: str) -> str:
     """Return how to call another of our commands from here: it may be in a folder off the PATH."""
     if shutil.which(name):
         return name
-    beside = Path(sys.executable).parent / name
-    if not beside.exists():  # in a copy that isn't installed, as in a container and on a dyno
-        return f"python -m tabpy.commands.{name.removeprefix('tabpy-')}"
-    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
+    python = Path(sys.executable)
+    beside = shutil.which(name, path=str(python.parent))
+    if beside is None:  # in a copy that isn't installed, as on a dyno
+        return f"{python.name} -m tabpy.commands.{name.removeprefix('tabpy-')}"
+    return os.path.relpath(beside) if Path(beside).is_relative_to(Path.cwd()) else beside

@@ -43,7 +43,7 @@ def test_a_command_off_the_path_is_named_with_its_folder(
     monkeypatch.setenv("PATH", "")
     python = (Path.cwd() / folder / "python").resolve()
     python.parent.mkdir(parents=True)
-    (python.parent / "tabpy-user").touch()
+    (python.parent / "tabpy-user").touch(0o700)
     monkeypatch.setattr(sys, "executable", str(python))
     assert welcome.command("tabpy-user") == called.format(elsewhere=tmp_path / "elsewhere")
 

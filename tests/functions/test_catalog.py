@@ -152,7 +152,8 @@ def test_a_store_that_is_away_costs_nothing_that_is_known(
     store.away = False
     assert reference(catalog, "f") == known
     assert [each.message for each in caplog.records] == [
-        "The store of deployed functions can't be used: Exception: see its own log.",
+        "The store of deployed functions can't be used: The database failed (Exception): look into "
+        "its log.",
         "The store of deployed functions answers again.",
     ]
 

@@ -137,8 +137,8 @@ def test_a_table_that_another_program_has_locked(
 def test_what_nobody_thought_of_is_called_by_its_class(
     failure: Callable[..., Exception], postgres: Postgres
 ) -> None:
-    error = failure(postgres.new_database(), f"SELECT '{SECRET}'::integer")
-    assert reason(error) == "InvalidTextRepresentation: see its own log."
+    error = failure(postgres.new_database(), f"SELECT '{SECRET} refused'::integer")
+    assert reason(error) == ("The database failed (InvalidTextRepresentation): look into its log.")
 
 
 # --- SQLite ---

@@ -25,6 +25,7 @@ READ_ONLY = (
 )
 LOCKED = "Another program has locked the database: end what works on it, or wait."
 CROWDED = "Postgres has no free connection: end other programs', or allow more."
+CUT = "Postgres has closed the connection: it was restarted, or its log says why."
 PASSWORD = f"Postgres refuses the user or the password of {URL}: correct them there."
 NO_DATABASE = f"The database that {URL} names isn't there: create it, or correct the name."
 NO_PLACE = (
@@ -47,6 +48,7 @@ BY_STATE = {
     "53100": FULL_DATABASE,
     "53300": CROWDED,
     "55P03": LOCKED,
+    "57P01": CUT,
     "42501": f"The user of {URL} may not do that: let it own its tables.",
 }
 BY_CODE = {
@@ -73,6 +75,7 @@ CONNECTING = {
     ),
     "too many connections|connection slots": CROWDED,
     "starting up|shutting down": "Postgres at {place} is starting or stopping: wait a moment.",
+    "closed the connection|connection is lost": CUT,
     "invalid response to SSL": (
         f"What listens at {{place}} is no Postgres: check host and port in {URL}."
     ),
@@ -101,8 +104,11 @@ def reason(error: Exception) -> str:
     code = getattr(driver, "sqlite_errorcode", None)
     if code == NO_ROOM_FOR_MEMORY:
         return FULL_STATE
-    known = BY_STATE.get(getattr(driver, "sqlstate", None) or "") or BY_CODE.get((code or 0) & 0xFF)
-    return known or _of_a_connection(str(driver)) or f"{type(driver).__name__}: see its own log."
+    state = getattr(driver, "sqlstate", None)
+    known = BY_STATE.get(state or "") or BY_CODE.get((code or 0) & 0xFF)
+    if state is None:  # what has a state may quote data in its text
+        known = known or _of_a_connection(str(driver))
+    return known or f"The database failed ({type(driver).__name__}): look into its log."
 
 
 def _of_the_system(error: OSError) -> str:
