@@ -156,7 +156,7 @@ class StatusHandler(BaseHandler):
         endpoints = await self.context.catalog.endpoints()
         catalog = self.context.catalog
         if said := "; ".join(filter(None, [catalog.store_problem, self.context.loses_functions])):
-            self.set_header("X-TabPy-Warning", said)
+            self.set_header("X-TabPy-Warning", _header(said))
         self.write_json(
             {name: _status(endpoint, endpoints, catalog) for name, endpoint in endpoints.items()}
         )
