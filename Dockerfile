@@ -12,6 +12,8 @@ COPY docs /app/docs
 # By it the server knows that /app/models is its own.
 COPY pyproject.toml /app/
 RUN python -m compileall -q /app
+RUN printf '#!/bin/sh\nexec python -m tabpy.commands.user "$@"\n' >/usr/local/bin/tabpy-user \
+    && chmod 755 /usr/local/bin/tabpy-user
 
 # Users come from /state/tabpypwd.txt or from the environment: none is in the image.
 USER tabpy

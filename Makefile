@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MINOR := 'import sys; print("%d.%d" % sys.version_info[:2])'
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What `make test` and `make coverage` run, and in how many processes at a time.
@@ -18,7 +19,7 @@ CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*
 LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp)\.py|processes/gunicorn_
 PORTABLE := --follow-imports silent --exclude '$(LINUX)' tabpy
 
-.PHONY: run test coverage lint audit fuzz storm bench replay clean
+.PHONY: run test coverage lint audit fuzz storm bench replay clean usable
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
@@ -65,12 +66,22 @@ replay: $(VENV)/installed-dev
 clean:
 	rm -rf $(VENV)
 
-$(VENV)/installed: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13 ...")'
+$(VENV)/installed: requirements.txt pyproject.toml | usable
 	@echo "Installing into $(VENV); the first time takes a minute or two."
-	@$(PYTHON) -m venv $(VENV)
+	@test -e $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -r requirements.txt -e .
 	@touch $@
+
+# An environment keeps the Python that it was made with: that one is looked at, and another one that
+# somebody names is no longer heard.
+usable:
+	@python=$(PYTHON); test ! -e $(VENV) || python=$(BIN)/python; \
+	$$python -c "" || { echo "$$python doesn't run. If it is that of $(VENV): make clean, then the same again." >&2; exit 2; }; \
+	$$python -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; " + sys.argv[1] + " is " + sys.version.split()[0] + ". Name another: make clean, then make PYTHON=python3.13 ...")' $$python
+ifneq ($(origin PYTHON),file)
+	@test ! -e $(VENV) || { has=$$($(BIN)/python -c $(MINOR)); given=$$($(PYTHON) -c $(MINOR)); test "$$has" = "$$given"; } || \
+	{ echo "$(VENV) has Python $$has, and $(PYTHON) is $$given: make clean, then the same again." >&2; exit 2; }
+endif
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) -e '.[test,lint]'

@@ -1,4 +1,4 @@
-"""Make request.json and reply.json of every example from scikit-learn's data.
+"""Make superstore.csv, and request.json and reply.json of every example.
 
     python examples/make.py
 
@@ -9,13 +9,16 @@ libraries, never by running those texts: they say what a server owes, not what o
 
 import json
 import re
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.cluster import DBSCAN
+import pandas as pd
+from sklearn.cluster import DBSCAN, KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
 
@@ -27,6 +30,95 @@ execution_result = clean(pd.DataFrame(_arg1))
 return execution_result.to_dict(orient='list') if isinstance(execution_result, pd.DataFrame) \
 else execution_result
 """
+
+
+# The fields that Tableau's sample data has. A category's members, each with a price and a margin.
+CATEGORIES = {
+    "Furniture": {"Bookcases": (320, 0.02), "Chairs": (420, 0.1), "Tables": (560, -0.06)},
+    "Office Supplies": {
+        "Appliances": (190, 0.17),
+        "Art": (28, 0.24),
+        "Binders": (110, 0.15),
+        "Paper": (45, 0.42),
+        "Storage": (210, 0.09),
+    },
+    "Technology": {
+        "Accessories": (180, 0.25),
+        "Copiers": (1800, 0.36),
+        "Machines": (1300, 0.03),
+        "Phones": (310, 0.14),
+    },
+}
+ORDERS = 400
+
+
+def superstore() -> pd.DataFrame:
+    """Orders of a shop that isn't there, with the fields of Tableau's sample data."""
+    random = np.random.default_rng(11)
+    members = [
+        (category, name, *about)
+        for category, group in CATEGORIES.items()
+        for name, about in group.items()
+    ]
+    rows = []
+    for number in range(1, ORDERS + 1):
+        category, name, price, margin = members[random.integers(len(members))]
+        quantity = int(random.integers(1, 10))
+        discount = float(random.choice([0.0, 0.0, 0.1, 0.2, 0.3]))
+        sales = price * quantity * (1 - discount) * random.uniform(0.7, 1.3)
+        profit = sales * (margin + 0.1 - discount + random.normal(0, 0.05))
+        rows.append(
+            {
+                "Row ID": number,
+                "Order Date": date(2026, 1, 1) + timedelta(days=int(random.integers(365))),
+                "Region": str(random.choice(["Central", "East", "South", "West"])),
+                "Category": category,
+                "Sub-Category": name,
+                "Sales": round(sales, 2),
+                "Quantity": quantity,
+                "Discount": discount,
+                "Profit": round(profit, 2),
+            }
+        )
+    orders = pd.DataFrame(rows)
+    orders.to_csv(HERE / "superstore.csv", index=False, lineterminator="\n")
+    return orders
+
+
+def by_sub_category() -> pd.DataFrame:
+    """What Tableau sends of it with Sub-Category in the view."""
+    groups = superstore().groupby("Sub-Category")
+    return pd.DataFrame(
+        {
+            "sales": groups["Sales"].sum(),
+            "profit": groups["Profit"].sum(),
+            "discount": groups["Discount"].mean(),
+        }
+    )
+
+
+def superstore_ratio() -> None:
+    marks = by_sub_category()
+    expected = [round(p / s, 3) for p, s in zip(marks.profit, marks.sales, strict=True)]
+    data = arguments(marks.profit, marks.sales)
+    write("superstore-ratio", calculation("superstore-ratio"), data, expected)
+
+
+def superstore_segments() -> None:
+    marks = by_sub_category()
+    found = KMeans(3, n_init=10, random_state=0).fit(StandardScaler().fit_transform(marks.values))
+    means = marks.groupby(found.labels_)["sales"].mean().rank()
+    expected = [int(means[label]) for label in found.labels_]
+    data = arguments(marks.sales, marks.profit, marks.discount)
+    write("superstore-segments", calculation("superstore-segments"), data, expected)
+
+
+def superstore_discount() -> None:
+    marks = by_sub_category()
+    shares, discounts = marks.profit / marks.sales, marks[["discount"]].to_numpy()
+    expected = LinearRegression().fit(discounts, shares).predict(discounts).tolist()
+    data = arguments(shares, marks.discount)
+    write("superstore-discount", calculation("superstore-discount"), data, expected)
 
 
 def ratio() -> None:
@@ -137,5 +229,8 @@ def readable(document: object, margin: str = "") -> str:
 
 
 if __name__ == "__main__":
-    for make in (ratio, dbscan, outlier, strings, table_extension, prep):
+    for make in (
+        *(superstore_ratio, superstore_segments, superstore_discount),
+        *(ratio, dbscan, outlier, strings, table_extension, prep),
+    ):
         make()

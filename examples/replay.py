@@ -41,7 +41,7 @@ def main() -> int:
         start = time.perf_counter()
         trouble = try_example(options.url.rstrip("/"), credentials, folder)
         taken = (time.perf_counter() - start) * 1000
-        print(f"{folder.name:<16} {taken:7.1f} ms  {trouble or 'ok'}")
+        print(f"{folder.name:<20} {taken:7.1f} ms  {trouble or 'ok'}")
         right = right and not trouble
     return 0 if right else 1
 

@@ -2,6 +2,8 @@
 
 import itertools
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -23,6 +25,23 @@ class Postgres:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self._server.get_uri(name).replace("postgresql:", "postgres:", 1)
+
+    @contextmanager
+    def asking_for_passwords(self, user: str) -> Iterator[None]:
+        """Let a new user in with a password only, which it hasn't."""
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {user} LOGIN".encode())
+            (file,) = connection.execute("SHOW hba_file").fetchone() or ("",)
+            rules = Path(file)
+            before = rules.read_text()
+            rules.write_text(f"local all {user} scram-sha-256\n{before}")
+            connection.execute("SELECT pg_reload_conf()")
+            try:
+                yield
+            finally:
+                rules.write_text(before)
+                connection.execute("SELECT pg_reload_conf()")
+                connection.execute(f"DROP ROLE {user}".encode())
 
     def is_quiet(self, seconds: float = 1.5) -> bool:
         """Whether no server has asked it anything for so long: what they want to know, they do."""

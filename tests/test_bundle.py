@@ -1,11 +1,16 @@
 """The files that make this a bundle for Heroku: what it wants at the root, and no secret."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tabpy.tabpy_server.package_files import LOCAL_USERS, USERS
 
 ROOT = Path(__file__).parents[1]
 APP: dict[str, Any] = json.loads((ROOT / "app.json").read_text(encoding="utf-8"))
@@ -55,6 +60,30 @@ def test_no_password_stands_in_what_sets_the_server_up(pattern: str) -> None:
         text = file.read_text(encoding="utf-8")
         assert LITERAL.findall(text) == []
         assert HASH.findall(text) == []
+
+
+def test_the_container_has_the_command_that_adds_users(tmp_path: Path) -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    [makes_it] = re.findall(r"^RUN (printf .*)>/usr/local/bin/tabpy-user", text, re.MULTILINE)
+    command = tmp_path / "tabpy-user"
+    subprocess.run(["sh", "-c", f"{makes_it}>{command}"], check=True)
+    done = subprocess.run(
+        ["sh", str(command), "list", "-f", str(tmp_path / "none.txt")],
+        env={
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == f"tabpy-user: {tmp_path / 'none.txt'}: No such file or directory.\n"
+
+
+def test_git_ignores_the_users_of_one_machine() -> None:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert LOCAL_USERS in ignored
+    assert USERS not in ignored
 
 
 def test_there_is_one_list_of_requirements_and_no_environment() -> None:

@@ -13,6 +13,8 @@ from tabpy.tabpy_server.package_files import DEFAULT_CONFIG
 from tabpy.tabpy_server.script_rules import InForce, ScriptRules, rules_of
 from tabpy.tabpy_server.settings import Settings
 
+CLOSED = ("users.txt", "tabpypwd.txt", "local-users.txt")  # users.txt: as a test names it
+
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -206,7 +208,7 @@ def test_the_checkout_is_read_and_tidy(app: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(package_files, "checkout", lambda: app.parent / "checkout")
     rules = of(app, pwd_file=Path("users.txt"))
     assert rules.tidy == (str(app), str(app.parent / "checkout"))
-    assert names(app.parent / "checkout", "users.txt", "tabpypwd.txt") <= set(rules.closed)
+    assert names(app.parent / "checkout", *CLOSED) <= set(rules.closed)
 
 
 @pytest.mark.parametrize("written", ["users.txt", "../users.txt", "/etc/tabpy/users.txt"])

@@ -206,6 +206,23 @@ def test_where_the_system_names_no_folder_the_state_is_not_in_the_working_folder
     assert user_folder().is_absolute()
 
 
+def test_without_a_home_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    with pytest.raises(StartError, match=r"There is no HOME, .* set TABPY_STATE_PATH to a folder"):
+        load(None, {})
+    assert load(None, {"TABPY_STATE_PATH": "/state"}).settings.state_path == Path("/state")
+
+
+def test_a_home_that_nobody_has_is_no_path() -> None:
+    with pytest.raises(StartError, match="expected a path without ~: there is no such home"):
+        load(None, {"TABPY_STATE_PATH": "~nobody-of-that-name/state"})
+
+
 @pytest.mark.parametrize(
     ("written", "names"),
     [
@@ -340,6 +357,52 @@ def test_a_file_saved_on_windows_is_read(file: Path) -> None:
 def test_an_unknown_key_is_a_warning_with_the_nearest(given: str, hint: str) -> None:
     [warning] = load(None, {given: "x"}).warnings
     assert warning == f"{given} is no setting of this server.{hint}"
+
+
+def test_a_line_of_the_file_without_the_prefix_is_a_warning(file: Path) -> None:
+    file.write_text("[TabPy]\nEVALUATE_TIMEOUT = 5\nFOLDER = /data\n")
+    loaded = load(str(file), {"PORT": "1", "USERNAME": "me"})
+    assert loaded.settings.evaluate_timeout == 30.0
+    assert loaded.warnings == [
+        f"EVALUATE_TIMEOUT in {file} is no setting of this server. "
+        "Did you mean TABPY_EVALUATE_TIMEOUT?"
+    ]
+
+
+def test_a_line_that_another_one_takes_in_needs_no_prefix(file: Path) -> None:
+    file.write_text("[TabPy]\nPORT = 5\nTABPY_PORT = %(PORT)s\n")
+    loaded = load(str(file), {})
+    assert (loaded.settings.port, loaded.warnings) == (5, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (
+            "[TabPy]\nTABPY_PORT = 5\ntabpy_port = 6\n",
+            "sets TABPY_PORT more than once, again in line 3",
+        ),
+        (
+            "[TabPy]\nTABPY_PORT = 5\n[TabPy]\nTABPY_PORT = 6\n",
+            "has more than one section [TabPy], again in line 3",
+        ),
+    ],
+)
+def test_what_the_file_has_twice_is_a_warning(file: Path, text: str, what: str) -> None:
+    file.write_text(text)
+    loaded = load(str(file), {})
+    assert loaded.settings.port == 6
+    assert loaded.warnings == [f"{file} {what}: the last one counts. Remove the others."]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["TABPY_MODELS_PATH", "TABPY_QUERY_OBJECT_PATH", "TABPY_SCRIPT_READ", "TABPY_SCRIPT_WRITE"],
+)
+def test_a_folder_that_is_not_there_is_a_warning(tmp_path: Path, key: str) -> None:
+    [warning] = load(None, {key: str(tmp_path / "gone")}).warnings
+    assert warning.startswith(f"{key} names '{tmp_path / 'gone'}', which isn't there: ")
+    assert load(None, {key: str(tmp_path)}).warnings == []
 
 
 @pytest.mark.parametrize("key", ["HOME", "TABPY_KEY_FILE", "TABPY_OAUTH_ISSUER"])

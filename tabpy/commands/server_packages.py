@@ -4,7 +4,9 @@ Commands of the server ask here before they import what needs these packages.
 """
 
 import importlib.util
+import os
 import sys
+from pathlib import Path
 
 from tabpy.tabpy_server.package_files import checkout
 
@@ -31,7 +33,8 @@ def hindrance() -> str | None:
     missing = [package for module, package in PACKAGES.items() if _is_missing(module)]
     if not missing:
         return None
-    return f"The server needs packages that aren't here ({', '.join(missing)}): run {_command()}."
+    lacking = f"The server needs packages that aren't here ({', '.join(missing)}):"
+    return f"{lacking} {_cure(checkout())}."
 
 
 def _is_missing(module: str) -> bool:
@@ -40,8 +43,14 @@ def _is_missing(module: str) -> bool:
     return importlib.util.find_spec(module) is None
 
 
-def _command() -> str:
+def _cure(folder: Path | None) -> str:
     # Of a copy that isn't installed pip knows nothing: it would get TabPy's own package.
+    if folder is None:
+        return 'run pip install "tabpy[server]"'
+    programs = folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    if programs.is_dir() and Path(sys.prefix) != folder / ".venv":
+        return f"they are in .venv, so start {os.path.relpath(programs / 'tabpy')}"
     return (
-        'pip install "tabpy[server]"' if checkout() is None else "pip install -r requirements.txt"
+        "`make run` installs them and starts the server; without make, in an environment of its "
+        "own (python3 -m venv .venv), run pip install -r requirements.txt"
     )

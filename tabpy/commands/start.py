@@ -17,6 +17,7 @@ from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.processes import state_path
 from tabpy.tabpy_server.processes.listener import bind
 from tabpy.tabpy_server.script_rules import OFF, REQUIRED, InForce, ScriptRules, rules_of
+from tabpy.tabpy_server.setting_values import port
 from tabpy.tabpy_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None) -> int:
     write_anything()
     arguments = parser().parse_args(argv)
     try:
-        loaded = settings.load(arguments.config, os.environ)
+        named = {} if arguments.port is None else {"TABPY_PORT": str(arguments.port)}
+        loaded = settings.load(arguments.config, {**os.environ, **named})
         log_format.set_up(loaded.config_file, loaded.settings.log_level)
         for warning in loaded.warnings:
             logger.warning(warning)
@@ -64,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="tabpy", description="Python inside Tableau.")
     made.add_argument("--version", action="version", version=f"TabPy {__version__}")
     made.add_argument("--config", metavar="FILE", help="settings; default: the packaged file")
+    made.add_argument("--port", metavar="NUMBER", type=port, help="in TABPY_PORT's place")
     made.add_argument(
         "--disable-auth-warning",
         action="store_true",

@@ -266,9 +266,10 @@ class UnknownEndpointError(TabPyError):
 
     message = "Unknown endpoint"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.info = f"There is no endpoint '{name}'."
+    def __init__(self, name: str, hint: str = "") -> None:
+        """`hint`: what to put behind the sentence, such as `did_you_mean`."""
+        super().__init__(name, hint)
+        self.info = f"There is no endpoint '{name}'.{hint}"
 
 
 class UnknownVersionError(TabPyError):
@@ -315,10 +316,25 @@ class MissingArchiveError(TabPyError):
 
 
 class StoreUnavailableError(TabPyError):
-    """The store of deployed functions doesn't answer."""
+    """The store of deployed functions can't be used; `why` is a sentence, or empty."""
 
     message = "The store of deployed functions can't be reached."
-    info = "Scripts work; deployed functions will again when its database answers."
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(why)
+        self.info = (
+            f"{why} Scripts work; deployed functions will again when its database answers."
+        ).lstrip()
+
+
+class DiskFullError(StoreUnavailableError):
+    """There is no room for a change to the store; `why` says on which disk."""
+
+    message = "The disk is full."
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(why)
+        self.info = f"{why} Nothing was stored, and what was deployed before serves.".lstrip()
 
 
 class MetricsUnavailableError(TabPyError):

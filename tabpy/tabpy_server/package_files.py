@@ -8,6 +8,8 @@ from pathlib import Path
 PACKAGE = Path(str(files("tabpy.tabpy_server")))
 DEFAULT_CONFIG = PACKAGE / "common" / "default.conf"
 OUR_PAGE = PACKAGE / "static"
+USERS = "tabpypwd.txt"  # a fork's, committed: hashes and all
+LOCAL_USERS = "local-users.txt"  # this machine's: git ignores it, and it goes before the other
 TEMPLATES = PACKAGE / "templates"
 INSTALLED_DOCUMENTS = "share/doc/tabpy"  # below the environment's root; pyproject.toml has it
 

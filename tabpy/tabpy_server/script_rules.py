@@ -145,7 +145,8 @@ def _closed(settings: Settings, config_file: Path, folders: Iterable[Path]) -> I
         yield str(named.absolute())
         for folder in folders:  # where a relative name is looked for, and the default one may lie
             yield str(folder / named.name)
-            yield str(folder / "tabpypwd.txt")
+            yield str(folder / package_files.USERS)
+            yield str(folder / package_files.LOCAL_USERS)
 
 
 def _of_the_certificate(settings: Settings, folders: Iterable[Path]) -> Iterator[str]:

@@ -167,7 +167,14 @@ def path(value: str) -> Path:
     """Read a path that need not exist. `~` is the user's home."""
     if not value:  # which `Path` would take for the working folder
         raise ValueError("the path of a folder")
-    return Path(value).expanduser()
+    return _expanded(value)
+
+
+def _expanded(value: str) -> Path:
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("a path without ~: there is no such home") from None
 
 
 def optional_path(value: str) -> Path | None:
@@ -177,9 +184,7 @@ def optional_path(value: str) -> Path | None:
 
 def paths(value: str) -> tuple[str, ...]:
     """Read paths with `:` between them (`;` on Windows); empty: none."""
-    found = tuple(
-        str(Path(each.strip()).expanduser()) for each in value.split(os.pathsep) if each.strip()
-    )
+    found = tuple(str(_expanded(each.strip())) for each in value.split(os.pathsep) if each.strip())
     for each in found:
         if not Path(each).is_absolute():
             raise ValueError(f"absolute paths with '{os.pathsep}' between them")
@@ -210,7 +215,7 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 
 def folder(value: str) -> Path:
     """Read the path of a folder that is there."""
-    found = Path(value).expanduser()
+    found = _expanded(value)
     if not value or not found.is_dir():
         raise ValueError("a folder that exists")
     return found

@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 
-from tabpy.tabpy_server import config_file, machine, package_files, platform_names
+from tabpy.tabpy_server import (
+    config_file,
+    machine,
+    package_files,
+    platform_names,
+    setting_warnings,
+)
 from tabpy.tabpy_server import setting_values as values
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.isolation import Isolation
@@ -26,11 +32,18 @@ WEB_PROCESSES = 2
 
 def user_folder() -> Path:
     """Return where this user's programs keep data, by the custom of the operating system."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tabpy"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "tabpy"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tabpy"
+    try:
+        if sys.platform == "win32":
+            local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+            return Path(local) / "tabpy"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Application Support" / "tabpy"
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tabpy"
+    except RuntimeError:  # as in a container whose user has a number and no name
+        raise StartError(
+            "There is no HOME, and so no place for what the server has to remember: set "
+            "TABPY_STATE_PATH to a folder."
+        ) from None
 
 
 def own_models() -> Path | None:
@@ -72,7 +85,7 @@ class Settings:
         "more names by which a server without passwords may be called, or *",
     )
     pwd_file: Path | None = optional_path(
-        "TABPY_PWD_FILE", Path("tabpypwd.txt"), "the file of users and password hashes"
+        "TABPY_PWD_FILE", Path(package_files.USERS), "the file of users and password hashes"
     )
     username: str = setting("TABPY_USERNAME", values.text, "", "one more user, beside the file's")
     password: str = setting("TABPY_PASSWORD", values.text, "", "that user's password", secret=True)
@@ -369,6 +382,14 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     if settings.arrow_enable:
         _refuse_flight_where_it_cannot_be(settings)
     warnings += _unknown({*in_file, *environment}, {*known})
+    warnings += setting_warnings.of_the_file(file, in_file, known)
+    named = {
+        "TABPY_MODELS_PATH": [settings.models_path if "TABPY_MODELS_PATH" in explicit else None],
+        "TABPY_QUERY_OBJECT_PATH": [settings.query_object_path],
+        "TABPY_SCRIPT_READ": settings.script_read,
+        "TABPY_SCRIPT_WRITE": settings.script_write,
+    }
+    warnings += setting_warnings.missing_paths(named)
     if settings.certificate_file is not None and not settings.speaks_https:
         warnings.append(
             "TABPY_CERTIFICATE_FILE is set, but TABPY_TRANSFER_PROTOCOL isn't 'https': what is "

@@ -261,6 +261,17 @@ def test_the_file_is_looked_up_in_the_working_folder_then_in_the_checkout(folder
     assert first_user.find_password_file(Settings(pwd_file=None)) is None
 
 
+def test_this_machines_own_users_go_before_the_forks(folder: Path) -> None:
+    for place in ("work", "checkout"):
+        (folder / place / "tabpypwd.txt").touch()
+        (folder / place / "local-users.txt").touch()
+    assert first_user.find_password_file(Settings()) == folder / "work" / "local-users.txt"
+    named = Settings(pwd_file=Path("tabpypwd.txt"), explicit=frozenset({"TABPY_PWD_FILE"}))
+    assert first_user.find_password_file(named) == folder / "work" / "tabpypwd.txt"
+    (folder / "work" / "local-users.txt").unlink()
+    assert first_user.find_password_file(Settings()) == folder / "work" / "tabpypwd.txt"
+
+
 def test_an_installed_package_has_no_file_beside_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

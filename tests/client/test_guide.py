@@ -1,4 +1,5 @@
-"""docs/client.md is true: its examples run from top to bottom, and give what is shown there."""
+"""The README and docs/client.md are true: their examples run from top to bottom, one document after
+the other on the same server, and give what is shown there."""
 
 import ast
 import asyncio
@@ -17,7 +18,7 @@ import pytest
 from tests.running import PASSWORD, USER, Server
 
 ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "client.md"
+GUIDES = [ROOT / "README.md", ROOT / "docs" / "client.md"]
 ADDRESS = "http://localhost:9004"  # the guide's
 SECONDS = 120  # for one example, imports included
 EXAMPLE = re.compile(r"^```python\n(.*?)^```\n((?:\n| {4}[^\n]*\n)*)", re.MULTILINE | re.DOTALL)
@@ -34,7 +35,8 @@ class Example:
 def examples() -> list[Example]:
     return [
         Example(code, "\n".join(line[4:] for line in shown.splitlines()).strip())
-        for code, shown in EXAMPLE.findall(GUIDE.read_text(encoding="utf-8"))
+        for guide in GUIDES
+        for code, shown in EXAMPLE.findall(guide.read_text(encoding="utf-8"))
     ]
 
 
@@ -105,6 +107,38 @@ def comparable(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
+def typed(code: str, server: Server) -> str:
+    """An example with this server's address, user and password in the places of `make run`'s."""
+    return (
+        code.replace(f'"{ADDRESS}"', f'"http://127.0.0.1:{server.port}"')
+        .replace('"tabpy", getpass()', f"{USER!r}, {PASSWORD!r}")
+        .replace("from getpass import getpass\n", "")
+    )
+
+
+def calculations() -> list[str]:
+    """What the README has one type into Tableau."""
+    text = GUIDES[0].read_text(encoding="utf-8")
+    return re.findall(r"^    ((?:SCRIPT|MODEL_EXTENSION)_.*)$", text, re.MULTILINE)
+
+
+def test_the_readmes_calculations_give_the_same(server: Server) -> None:
+    script, model = calculations()
+    code = re.findall(r'^SCRIPT_REAL\("([^"]*)", SUM\(\[Profit\]\), SUM\(\[Sales\]\)\)$', script)
+    profit, sales = [41.9, 219.6, -6.2], [262.0, 731.9, 14.6]
+    assert server.evaluate(code[0], profit, sales).json == [0.16, 0.3, -0.425]
+
+    names: dict[str, Any] = {}
+    definition = re.search(
+        r"^def profit_ratio.*?\n\n", examples()[0].code, re.MULTILINE | re.DOTALL
+    )
+    assert definition is not None
+    exec(definition[0], names)
+    assert names["profit_ratio"](profit=profit, sales=sales) == [0.16, 0.3, -0.425]
+    shown = examples()[0].shown.splitlines()[1].strip()
+    assert model == shown.replace("[profit]", "[Profit]").replace("[sales]", "[Sales]")
+
+
 def test_the_guide_has_examples() -> None:
     assert len(examples()) > 15
     assert sum(bool(each.shown) for each in examples()) > 10
@@ -122,7 +156,7 @@ def test_its_examples_run_and_give_what_is_shown(
     ):
         pytest.skip("nbclient and ipykernel aren't installed")
     server = start({"TABPY_PRELOAD": "numpy,pandas"})
-    outputs = runner([each.code for each in examples()], server)
+    outputs = runner([typed(each.code, server) for each in examples()], server)
     for example, output in zip(examples(), outputs, strict=True):
         text = output.replace(f"http://127.0.0.1:{server.port}", ADDRESS)
         if example.shown:

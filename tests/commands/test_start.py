@@ -274,6 +274,22 @@ def test_the_settings_are_those_of_the_config_file(started: Started, tmp_path: P
     assert started.chosen.port == 4711
 
 
+def test_a_port_on_the_command_line_goes_before_all_others(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my.conf").write_text("[TabPy]\nTABPY_PORT = 4711\n")
+    monkeypatch.setenv("TABPY_PORT", "4712")
+    assert serve.main(["--port", "4713", "--config", str(tmp_path / "my.conf")]) == 0
+    assert started.chosen is not None
+    assert started.chosen.port == 4713
+
+
+def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        serve.main(["--port", "many"])
+    assert "argument --port: invalid port value: 'many'" in capsys.readouterr().err
+
+
 def test_what_is_set_wrongly_is_one_line_and_exit_code_2(
     started: Started, capsys: pytest.CaptureFixture[str]
 ) -> None:

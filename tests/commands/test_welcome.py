@@ -20,7 +20,7 @@ def test_it_says_where_to_go_and_who_may_enter() -> None:
 def test_it_shows_a_generated_password_and_how_to_add_a_user() -> None:
     said = welcome.text(URL, ["tabpy"], "fake")
     assert "user      tabpy\n    password  fake\n" in said
-    assert "tabpy-user add -u NAME -f tabpypwd.txt" in said
+    assert "add -u NAME -f local-users.txt\n" in said
 
 
 def test_the_address_of_https_begins_with_it() -> None:
@@ -42,8 +42,18 @@ def test_a_command_off_the_path_is_named_with_its_folder(
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("PATH", "")
     python = (Path.cwd() / folder / "python").resolve()
+    python.parent.mkdir(parents=True)
+    (python.parent / "tabpy-user").touch(0o700)
     monkeypatch.setattr(sys, "executable", str(python))
     assert welcome.command("tabpy-user") == called.format(elsewhere=tmp_path / "elsewhere")
+
+
+def test_a_copy_that_is_not_installed_has_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert welcome.command("tabpy-user") == "python -m tabpy.commands.user"
 
 
 def test_a_command_on_the_path_needs_no_more_than_its_name(

@@ -79,21 +79,21 @@ def catalog(store: StoreOfOthers, token: ChangeToken, tmp_path: Path) -> Catalog
 def test_it_knows_why_the_store_does_not_answer_and_that_it_does_again(
     catalog: Catalog, store: StoreOfOthers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert asyncio.run(catalog.store_problem()) == ""
+    assert asyncio.run(catalog.ask_store()) == ""
     with monkeypatch.context() as away:
         away.setattr(store, "_engine", None)
         with pytest.raises(AttributeError):  # an accident of ours is none of the store's
-            asyncio.run(catalog.store_problem())
+            asyncio.run(catalog.ask_store())
 
     def fail() -> None:
         raise OperationalError("SELECT secret", None, Exception("host=secret"))
 
     with monkeypatch.context() as away:
         away.setattr(store, "answer", fail)
-        problem = asyncio.run(catalog.store_problem())
+        problem = asyncio.run(catalog.ask_store())
         assert problem
         assert "secret" not in problem
-    assert asyncio.run(catalog.store_problem()) == ""
+    assert asyncio.run(catalog.ask_store()) == ""
 
 
 def test_a_store_that_hangs_is_not_waited_for(
@@ -103,7 +103,7 @@ def test_a_store_that_hangs_is_not_waited_for(
     monkeypatch.setattr(store_access, "PATIENCE", 0.01)
     monkeypatch.setattr(store, "answer", released.wait)
     try:
-        assert asyncio.run(catalog.store_problem()) == "It didn't answer within 0.01 s."
+        assert asyncio.run(catalog.ask_store()) == "It didn't answer within 0.01 s."
     finally:
         released.set()
 
@@ -185,7 +185,8 @@ def test_a_store_that_is_away_costs_nothing_that_is_known(
     store.away = False
     assert reference(catalog, "f") == known
     assert [each.message for each in caplog.records] == [
-        "The store of deployed functions can't be used: OperationalError",
+        "The store of deployed functions can't be used: The database failed (Exception): look into "
+        "its log.",
         "The store of deployed functions answers again.",
     ]
 
@@ -419,3 +420,16 @@ def test_two_threads_open_one_store(store: StoreOfOthers, tmp_path: Path) -> Non
 
     asyncio.run(use())
     assert len(opened) == 1
+
+
+def test_a_name_that_is_nearly_right_gets_the_right_one(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownFunctionError, match=r"on this server\. None is deployed here\."):
+        reference(catalog, "price")
+    add_model(store, tmp_path, "Price")
+    token.change()
+    with pytest.raises(UnknownFunctionError, match=r"on this server\. Did you mean 'Price'\?"):
+        reference(catalog, "price")
+    with pytest.raises(UnknownEndpointError, match=r"no endpoint 'Prize'\. Did you mean 'Price'\?"):
+        asyncio.run(catalog.endpoint("Prize"))

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tabpy.tabpy_server.workers.worker import missing_packages
 from tests.running import PASSWORD, USER, Reply, Server, basic, is_dead, until
 
 DATABASE_PASSWORD = secrets.token_hex(8)
@@ -343,7 +344,14 @@ def test_scripts_as_people_write_them(server: Server, script: str) -> None:
             ],
         ),
         ("x = 1\nbreak", ["SyntaxError : 'break' outside loop", "line 2: break"]),
-        ("import no", ["ModuleNotFoundError : No module named 'no'", "line 1: import no"]),
+        (
+            "import no",
+            [
+                "ModuleNotFoundError : No module named 'no'",
+                f"It isn't installed here. {missing_packages.cure('no')}",
+                "line 1: import no",
+            ],
+        ),
         (
             "from json import nosuch",
             [

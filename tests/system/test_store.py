@@ -24,10 +24,21 @@ Start = Callable[..., Server]
 TABPYS_STATE = Path(__file__).parents[1] / "compat" / "data" / "state"
 ROUTER = {"X-Forwarded-Proto": "https"}  # what Heroku's says of each request
 SECOND = 1.0
-AWAY = (
-    503,
-    "The store of deployed functions can't be reached.",
-    "Scripts work; deployed functions will again when its database answers.",
+
+
+def away(why: str) -> tuple[int, str, str]:
+    """The error of a request that needs the store."""
+    goes_on = "Scripts work; deployed functions will again when its database answers."
+    return 503, "The store of deployed functions can't be reached.", f"{why} {goes_on}"
+
+
+STOPPED = away(
+    "Nothing listens at its host and port: check that Postgres runs, and host and port in "
+    "TABPY_DATABASE_URL."
+)
+LATER = away(
+    "The store was last used by a later version of this server (its tables are version 99, this "
+    "server knows 1): run that version or a newer one."
 )
 
 
@@ -194,7 +205,7 @@ def test_tables_of_a_later_version_are_left_alone(launch: Start, home: dict[str,
     server = launch(home).wait_until_ready()
     assert server.evaluate("return _arg1 * 2", 21).json == 42
     for reply in (server.query("scale", 3), server.request("GET", "/endpoints")):
-        assert reply.error == AWAY
+        assert reply.error == LATER
     assert server.log_lines("level=error", "its tables are version 99, this server knows 1")
     assert "Traceback" not in server.log
     assert execute(home, "SELECT schema_version FROM tabpy_state") == 99
@@ -312,7 +323,7 @@ def test_while_the_database_is_away_what_is_known_here_goes_on(
         assert late.evaluate("return _arg1 * 2", 21).json == 42
         removal = server.request("DELETE", "/endpoints/called")
         for reply in (removal, other.query("never called", 3), late.query("called", 3)):
-            assert reply.error == AWAY
+            assert reply.error == STOPPED
             assert reply.headers["Retry-After"] == "5"
         with pytest.raises(RuntimeError, match="can't be reached"):
             client.deploy("new", times(4))

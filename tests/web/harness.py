@@ -69,8 +69,9 @@ class FakeCatalog:
 
     broken: Mapping[str, str] = MappingProxyType({})
     size = 0
+    store_problem = ""
 
-    async def store_problem(self) -> str:
+    async def ask_store(self) -> str:
         return ""
 
     async def endpoints(self) -> dict[str, Any]:

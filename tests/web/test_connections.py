@@ -9,7 +9,9 @@ import pytest
 from tabpy.tabpy_server.web.connections import (
     HEADER_SECONDS,
     REPLY_SECONDS,
+    SPEAKS_HTTP,
     STILL_SECONDS,
+    TELL_EVERY,
     Connections,
 )
 from tests.web.harness import SIGNED_IN, Connection, EchoHandler, Web, request_text
@@ -67,6 +69,24 @@ def test_https_is_told_at_once_that_this_is_http(web: Web) -> None:
         await opened(web, 0)
 
     web.run(exchange())
+
+
+def test_of_https_the_log_has_a_line_now_and_then(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = web.port
+
+    async def speak_https(times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(ssl.SSLError):
+                await asyncio.open_connection("127.0.0.1", port, ssl=ssl.create_default_context())
+
+    web.run(speak_https(3))
+    later(web, TELL_EVERY)
+    web.run(speak_https(2))
+    told = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert [each.message for each in told] == [SPEAKS_HTTP] * 2
+    assert [vars(each)["fields"] for each in told] == [{"connections": 1}, {"connections": 3}]
 
 
 def test_a_body_may_begin_like_a_handshake(web: Web) -> None:

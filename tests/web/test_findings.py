@@ -34,7 +34,7 @@ class Catalog(FakeCatalog):
         self._problem = problem
         self.broken = MappingProxyType(broken)
 
-    async def store_problem(self) -> str:
+    async def ask_store(self) -> str:
         return self._problem
 
 

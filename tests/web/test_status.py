@@ -91,3 +91,11 @@ def test_a_call_tells_whether_its_function_was_loaded(
     checkup = FakeCheckup()
     serve(pool=Pool(), checkup=checkup).request("POST", "/query/f", b"{}")
     assert checkup.seen == seen
+
+
+def test_a_store_that_cannot_be_used_is_a_warning(serve: Serve) -> None:
+    catalog = Catalog()
+    web = serve(catalog=catalog)
+    assert web.request("GET", "/status").headers["X-TabPy-Warning"] is None
+    catalog.store_problem = "Postgres has no free connection: end other programs', or allow more."
+    assert web.request("GET", "/status").headers["X-TabPy-Warning"] == catalog.store_problem

@@ -162,7 +162,8 @@ def raised_in(folder: Path) -> set[str]:
 
 def test_what_workers_raise_is_what_they_may_send() -> None:
     # What looking up a name or a table raises comes back, when a worker can do nothing about it.
-    looking_up = {"UnknownFunctionError", "StoreUnavailableError", "NotLoadableError"}
+    looking_up = {"UnknownFunctionError", "NotLoadableError"}
+    looking_up |= {"StoreUnavailableError", "DiskFullError"}
     looking_up |= {"UnknownTableError", "FlightUnavailableError"}
     raised = raised_in(Path(protocol.__file__).parent / "worker")
     assert raised | looking_up == {each.__name__ for each in FAILURES}

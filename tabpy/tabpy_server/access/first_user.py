@@ -13,7 +13,7 @@ from tabpy.tabpy_server.access.throttle import Throttle
 from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.errors import StartError
-from tabpy.tabpy_server.package_files import checkout
+from tabpy.tabpy_server.package_files import LOCAL_USERS, checkout
 from tabpy.tabpy_server.rights import ALL, DEPLOY, EVALUATE, written
 from tabpy.tabpy_server.settings import Settings
 
@@ -89,14 +89,18 @@ def resolve(
 
 
 def find_password_file(settings: Settings) -> Path | None:
-    """Look the file up from the working folder, then from the root of the checkout.
+    """Look the file up from the working folder, then from the root of the checkout; where nobody
+    named one, this machine's own goes before the fork's.
 
     Raises StartError if somebody named a file that isn't there.
     """
     if settings.pwd_file is None:
         return None
     roots = [Path(), *filter(None, [checkout()])]
-    candidates = [root / settings.pwd_file for root in roots]
+    names: list[Path | str] = [settings.pwd_file]
+    if "TABPY_PWD_FILE" not in settings.explicit:
+        names.insert(0, LOCAL_USERS)
+    candidates = [root / name for root in roots for name in names]
     for candidate in candidates:
         if candidate.is_file():
             return candidate.absolute()

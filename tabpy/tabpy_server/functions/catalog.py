@@ -18,6 +18,7 @@ from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.store.endpoint import ArchiveInfo, Endpoint
 from tabpy.tabpy_server.functions.store_access import StoreAccess
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.similar import did_you_mean
 from tabpy.tabpy_server.workers.protocol import Reference
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ class Catalog:
             else:
                 return
 
-    async def store_problem(self) -> str:
+    async def ask_store(self) -> str:
         """Return why the store can't be used now, "" if it can."""
-        return await self._store.problem()
+        return await self._store.ask()
 
     @property
     def size(self) -> int:
@@ -79,6 +80,11 @@ class Catalog:
     def broken(self) -> Mapping[str, str]:
         """Why models can't be loaded, by name, as of when the endpoints were last returned."""
         return self._broken
+
+    @property
+    def store_problem(self) -> str:
+        """Why the store can't be used, and what to do, as of its last use here; "" if it can."""
+        return self._store.problem
 
     def is_checked(self, archive: ArchiveInfo) -> bool:
         """Say whether it is known by then if an archive can be loaded here."""
@@ -103,9 +109,10 @@ class Catalog:
 
     async def endpoint(self, name: str) -> Endpoint:
         """Return one. Raises UnknownEndpointError and StoreUnavailableError."""
-        found = (await self.endpoints()).get(name)
+        endpoints = await self.endpoints()
+        found = endpoints.get(name)
         if found is None:
-            raise UnknownEndpointError(name)
+            raise UnknownEndpointError(name, await asyncio.to_thread(_hint, name, endpoints))
         return found
 
     async def reference(self, name: str, *, damaged: str = "") -> Reference:
@@ -185,11 +192,16 @@ class Catalog:
             return found, found.archive
         if found is not None and found.metadata.target is not None:
             return _target(endpoints, found)
-        raise UnknownFunctionError(f"There is no function '{name}' on this server.")
+        hint = await asyncio.to_thread(_hint, name, endpoints)
+        raise UnknownFunctionError(f"There is no function '{name}' on this server.{hint}")
 
     async def _fetch(self, sha256: str, into: Path) -> None:
         await self._store.run(lambda store: store.read_archive(sha256, into), "archive")
         process_memory.trim()
+
+
+def _hint(name: str, endpoints: Mapping[str, Endpoint]) -> str:
+    return did_you_mean(name, endpoints) if endpoints else " None is deployed here."
 
 
 def _target(endpoints: Mapping[str, Endpoint], alias: Endpoint) -> tuple[Endpoint, ArchiveInfo]:

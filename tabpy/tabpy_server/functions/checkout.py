@@ -17,6 +17,7 @@ from tabpy.tabpy_server.functions.store.opened_archive import (
     copied,
     open_archive,
 )
+from tabpy.tabpy_server.functions.store.reasons import reason
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.workers.protocol import Collect
@@ -50,6 +51,10 @@ async def deploy_checkout(
                 )
         except TabPyError as error:
             why = why_it_failed(error, COLLECT_TIMEOUT)
+            logger.warning("models/ can't be deployed: %s", why)
+            return [why]
+        except OSError as error:
+            why = reason(error)
             logger.warning("models/ can't be deployed: %s", why)
             return [why]
         for problem in collected["problems"]:

@@ -12,7 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from tabpy.tabpy_server.errors import StartError, StoreUnavailableError, TabPyError
+from tabpy.tabpy_server.errors import (
+    DiskFullError,
+    StartError,
+    StoreUnavailableError,
+    TabPyError,
+)
+from tabpy.tabpy_server.functions.store.reasons import trouble
 from tabpy.tabpy_server.metrics.counters import Counters
 
 if TYPE_CHECKING:
@@ -35,16 +41,15 @@ class StoreAccess:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._store: Store | None = None
         self._opening = threading.Lock()
-        self._reachable = True
-        self._why = ""  # it can't be used, as of the last operation
+        self.problem = ""  # why it can't be used, as of its last use; "" if it can
 
-    async def problem(self) -> str:
+    async def ask(self) -> str:
         """Ask the store something; return why it can't be used, "" if it can."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.run(lambda store: store.answer(), "read")
         except StoreUnavailableError:
-            return self._why
+            return self.problem
         except TimeoutError:
             return f"It didn't answer within {PATIENCE:g} s."
         return ""
@@ -52,7 +57,8 @@ class StoreAccess:
     async def run(self, operation: Callable[["Store"], Result], kind: str) -> Result:
         """Return what an operation returns; `kind` is for the metrics.
 
-        Raises what it raises, and StoreUnavailableError for a store that can't be used.
+        Raises what it raises, StoreUnavailableError for a store that can't be used, and
+        DiskFullError.
         """
         started = time.monotonic()
         try:
@@ -61,29 +67,32 @@ class StoreAccess:
             )
         except (TabPyError, LookupError):
             raise
-        except (StartError, OSError) as error:  # found out only now: scripts don't wait for it
+        except StartError as error:  # found out only now: scripts don't wait for it
             raise self._unavailable(str(error)) from None
         except Exception as error:
             from sqlalchemy.exc import SQLAlchemyError
 
-            if not isinstance(error, SQLAlchemyError):
+            if not isinstance(error, SQLAlchemyError | OSError):
                 raise
             # Its text may quote the connection's URL and the data.
-            raise self._unavailable(type(error).__name__) from None
+            why, is_full = trouble(error)
+            if is_full:
+                logger.error("Not stored: %s", why)
+                raise DiskFullError(why) from None
+            raise self._unavailable(why) from None
         else:
-            if not self._reachable:
-                self._reachable = True
+            if self.problem:
+                self.problem = ""
                 logger.info("The store of deployed functions answers again.")
             return result
         finally:
             self._counters.store.append((kind, time.monotonic() - started))
 
     def _unavailable(self, why: str) -> StoreUnavailableError:
-        self._why = why
-        if self._reachable:
-            self._reachable = False
+        if self.problem != why:
+            self.problem = why
             logger.error("The store of deployed functions can't be used: %s", why)
-        return StoreUnavailableError()
+        return StoreUnavailableError(why)
 
     def _with_store(self, operation: Callable[["Store"], Result]) -> Result:
         with self._opening:

@@ -73,6 +73,7 @@ STATUSES: Mapping[type[TabPyError], int] = {
     errors.RefusedError: 400,
     errors.MissingArchiveError: 400,
     errors.StoreUnavailableError: 503,
+    errors.DiskFullError: 507,
     errors.MetricsUnavailableError: 503,
 }
 HEADERS: Mapping[type[TabPyError], Callable[..., Mapping[str, str]]] = {

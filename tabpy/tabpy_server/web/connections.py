@@ -7,6 +7,7 @@ below that of the process, and when it's reached, the one goes first that waits 
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 import ssl
 import time
@@ -19,6 +20,8 @@ from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
 
 from tabpy.tabpy_server.tls.served import ServedCertificate
 
+logger = logging.getLogger(__name__)
+
 LOOK_EVERY = 1.0  # seconds
 HEADER_SECONDS = 15.0  # from a connection's start, or a later request's first byte, to its headers
 STILL_SECONDS = 60.0  # in which a body or a reply has to get on by a byte
@@ -27,6 +30,11 @@ CHUNK_SIZE = 1 << 18  # bytes; a million numbers are 20 MB: 64 KiB would be 300 
 CLOSE = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_LARGE_HEADERS = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + CLOSE
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n" + CLOSE
+TELL_EVERY = 600.0  # seconds between warnings of the same kind
+SPEAKS_HTTP = (
+    "A client speaks https to this port, which speaks http. Set Require SSL to no in Tableau, or "
+    "begin the address with http://, or give the server a certificate (TABPY_TRANSFER_PROTOCOL)."
+)
 TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: how a client's first record begins
 MAX_BUFFER = 1 << 23  # bytes of a request held before a handler takes them; headers fit easily
 
@@ -52,6 +60,8 @@ class Connections:
         self._certificate = certificate
         self.most = most
         self.clock = clock
+        self._https_clients = 0  # that have come since it was last told of them
+        self._https_told: float | None = None  # when that was
         # Each in the order in which they came to be so.
         self.idle: dict[Stream, None] = {}
         self.unadmitted: dict[Stream, None] = {}
@@ -90,6 +100,17 @@ class Connections:
     def forget(self, stream: "Stream") -> None:
         for each in (self.idle, self.unadmitted, self.admitted):
             each.pop(stream, None)
+
+    def count_https(self) -> None:
+        """Note that a client has spoken https to this http port, and say so now and then: whoever
+        does it often is a monitor, or has a workbook with many marks."""
+        self._https_clients += 1
+        now = self.clock()
+        if self._https_told is not None and now - self._https_told < TELL_EVERY:
+            return
+        fields = {"connections": self._https_clients}
+        logger.warning(SPEAKS_HTTP, extra={"fields": fields})
+        self._https_told, self._https_clients = now, 0
 
     async def watch(self) -> None:
         """Look after them, for ever."""
@@ -209,6 +230,7 @@ class PlainStream(Stream):
             # A client that speaks https sees at once that this is none: it would wait for us.
             with contextlib.suppress(OSError):
                 self.socket.send(BAD_REQUEST)
+            self._connections.count_https()
             return 0  # the end of what we read
         return size
 

@@ -89,7 +89,7 @@ class Context:
 
     async def findings(self) -> list[Finding]:
         """Return what needs somebody, the urgent first."""
-        problem = await self.catalog.store_problem()
+        problem = await self.catalog.ask_store()
         endpoints = {} if problem else await self.catalog.endpoints()
         shortages = await asyncio.to_thread(findings.shortages, self.settings)
         users, gate = self.gate.users, self.gate

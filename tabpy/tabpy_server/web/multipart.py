@@ -1,5 +1,6 @@
 """A request that carries a deployment's metadata and its archive together, taken in as it comes."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -76,9 +77,10 @@ class Upload:
     def discard(self) -> None:
         """Remove the archive's file."""
         if self._archive is not None:
-            self._archive.close()
-            remove(self._archive.path)
-            self._archive = None
+            archive, self._archive = self._archive, None
+            with contextlib.suppress(OSError):  # what a full disk hasn't taken
+                archive.close()
+            remove(archive.path)
 
     def _begin(self) -> None:
         self._part = ""

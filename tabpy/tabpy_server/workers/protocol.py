@@ -26,6 +26,7 @@ import orjson
 
 from tabpy.tabpy_server import json_codec
 from tabpy.tabpy_server.errors import (
+    DiskFullError,
     FlightUnavailableError,
     FunctionFailedError,
     InvalidInputError,
@@ -55,6 +56,7 @@ FAILURES = (
     StoreUnavailableError,
     UnknownTableError,
     FlightUnavailableError,
+    DiskFullError,
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tabpy.tabpy_server.errors import NotLoadableError, UnknownFunctionError
+from tabpy.tabpy_server.workers.worker import missing_packages
 from tabpy.tabpy_server.workers.worker import models as module
 from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError, load
 from tests.workers.worker.loading import WebProcess, archive_of
@@ -253,7 +254,8 @@ def raises(error: str) -> Fails:
     ("archived", "why"),
     [
         (raises("ModuleNotFoundError('no', name='nosuch.part')"),
-         "It needs nosuch, which this server doesn't have (ModuleNotFoundError: no)."),
+         "It needs nosuch, which this server doesn't have (ModuleNotFoundError: no). "
+         + missing_packages.cure("nosuch")),
         (raises("ModuleNotFoundError('no', name='_loss')"),
          "It was made with another version of what it needs (ModuleNotFoundError: no)."),
         (raises("AttributeError('x')"),

@@ -32,6 +32,11 @@ def postgres_url(database_url: str) -> URL:
         raise StartError(
             "TABPY_DATABASE_URL is no URL: expected postgres://user:password@host/name."
         ) from None
+    if "@" in f"{url.host}{url.database}":  # else a part of the password would be shown as a host
+        raise StartError(
+            "TABPY_DATABASE_URL has more than one @: in a user or password write %40 for @, %2F "
+            "for / and %3A for :."
+        )
     if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
         raise StartError(
             f"TABPY_DATABASE_URL names {url.drivername}: only postgres:// is supported. Unset it "

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 from sqlalchemy import Engine
 
+from tabpy.tabpy_server.functions.store.reasons import reason
 from tabpy.tabpy_server.functions.store.store import CHANNEL
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def watch_once(engine: Engine, changed: Callable[[], None]) -> None:
     # SQLAlchemy's errors and both drivers' own; and whatever else it is, a watcher that ended would
     # leave this process with old functions for ever. Its text may quote the connection's URL.
     except Exception as error:  # noqa: BLE001
-        logger.warning("The store can't be watched: %s", type(error).__name__)
+        logger.warning("The store can't be watched: %s", reason(error))
 
 
 def _changes(engine: Engine) -> Iterator[None]:

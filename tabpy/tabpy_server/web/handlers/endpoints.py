@@ -154,9 +154,9 @@ class StatusHandler(BaseHandler):
     )
     async def get(self) -> None:
         endpoints = await self.context.catalog.endpoints()
-        if self.context.loses_functions:
-            self.set_header("X-TabPy-Warning", self.context.loses_functions)
         catalog = self.context.catalog
+        if said := "; ".join(filter(None, [catalog.store_problem, self.context.loses_functions])):
+            self.set_header("X-TabPy-Warning", _header(said))
         self.write_json(
             {name: _status(endpoint, endpoints, catalog) for name, endpoint in endpoints.items()}
         )

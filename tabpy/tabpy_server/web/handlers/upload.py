@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from tabpy.tabpy_server.errors import InvalidInputError
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
+from tabpy.tabpy_server.functions.store.reasons import telling_full_disk
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.multipart import METADATA_LIMIT, Upload, malformed_upload_error
@@ -46,16 +47,18 @@ class UploadHandler(BaseHandler):
         if self._upload is None:
             folder = self.context.settings.state_path / "incoming"
             self._upload = Upload(self._content_type, folder)
-        self._upload.feed(chunk)
+        with telling_full_disk():
+            self._upload.feed(chunk)
 
     def sent(self) -> Sent:
-        """Return the whole body. Raises InvalidInputError."""
+        """Return the whole body. Raises InvalidInputError, and DiskFullError."""
         body = self.whole_body()
         if not self._is_upload:
             return Sent(_json_object(b"".join(body)), None, is_upload=False)
         if self._upload is None:
             raise malformed_upload_error("it is empty")
-        parts = self._upload.finish()  # "cut off" says more than what is missing then
+        with telling_full_disk():
+            parts = self._upload.finish()  # "cut off" says more than what is missing then
         return Sent(_json_object(parts.metadata), parts.archive, is_upload=True)
 
     def on_finish(self) -> None:

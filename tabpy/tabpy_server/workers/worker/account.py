@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tabpy.tabpy_server.workers.worker import refusals
+from tabpy.tabpy_server.workers.worker import missing_packages, refusals
 from tabpy.tabpy_server.workers.worker.failures import (
     BY_CAUSE,
     FILENAME,
@@ -59,8 +59,9 @@ def of_function(error: BaseException) -> Account:
 def _account(error: BaseException, lines: Lines) -> Account:
     raised = take_apart(error, lines)
     head, *rest = _info(raised)
-    allowed = filter(None, [refusals.explain(error)])  # the setting that would allow it
-    return Account(_bounded([head, *allowed, *rest]), _bounded(_trace(raised)))
+    # The setting that would allow it, or how to add what is missing.
+    cures = filter(None, [refusals.explain(error), missing_packages.explain(error)])
+    return Account(_bounded([head, *cures, *rest]), _bounded(_trace(raised)))
 
 
 def _bounded(lines: list[str]) -> str:

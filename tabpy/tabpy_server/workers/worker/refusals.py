@@ -39,7 +39,7 @@ def note(rules: ScriptRules, parts: InForce) -> None:
 def explain(error: BaseException) -> str:
     """Return a line that says which setting would allow what failed; "" if none would."""
     try:
-        lines = (_line(each, *_kept_to[0]) for each in _with_causes(error)) if _kept_to else ()
+        lines = (_line(each, *_kept_to[0]) for each in with_causes(error)) if _kept_to else ()
         return next(filter(None, lines), "")
     except BaseException:  # noqa: BLE001 - a stranger's exception: it can raise when looked at
         return ""
@@ -76,7 +76,8 @@ def _is_closed(path: object) -> bool:
     return False
 
 
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those behind it, up to a bound."""
     seen: BaseException | None = error
     for _ in range(CAUSES_SEEN):
         if seen is None:

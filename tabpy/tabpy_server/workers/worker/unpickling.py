@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from tabpy.tabpy_server.errors import NotLoadableError
-from tabpy.tabpy_server.workers.worker import bytecode, refusals
+from tabpy.tabpy_server.workers.worker import bytecode, missing_packages, refusals
 from tabpy.tabpy_server.workers.worker.failures import text_of
 from tabpy.tabpy_tools.function_text import OtherPythonError, check_python
 
@@ -119,7 +119,8 @@ def _reason(error: BaseException) -> str:
     # A name of the kind that scikit-learn's compiled modules have is no package to install.
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("_"):
         top = error.name.partition(".")[0]
-        return f"It needs {top}, which this server doesn't have ({text})."
+        cure = missing_packages.cure(top)
+        return f"It needs {top}, which this server doesn't have ({text}). {cure}".rstrip()
     if isinstance(error, ImportError | AttributeError):
         return f"It was made with another version of what it needs ({text})."
     if isinstance(error, pickle.UnpicklingError | EOFError):
