@@ -81,4 +81,4 @@ def start_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def server(start_one: Start) -> Server:
     """One for all tests of a module that leave it as they found it."""
-    return start_one({"TABPY_EVALUATE_TIMEOUT": "3"})
+    return start_one()
