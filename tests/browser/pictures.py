@@ -78,7 +78,8 @@ def main() -> None:
         take(page, "", "worth-knowing", "#findings")
         take(page, "page/connect", "connect", "section:has(#host)")
     with served({**KEPT, "DYNO": "-"}) as server, signed_in(server) as page:
-        deployed = deploy(server, "Price", price, description=price.__doc__, schema=schema_of(price))
+        schema = schema_of(price)
+        deployed = deploy(server, "Price", price, description=price.__doc__, schema=schema)
         assert deployed.status == 201
         server.query("Price", [12.5, 80.0])
         take(page, "", "signed-in")
