@@ -37,7 +37,7 @@ class RoutedServer(Server):
 
 
 @contextlib.contextmanager
-def served(settings: dict[str, str]) -> Iterator[RoutedServer]:
+def served(settings: dict[str, str]) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder:
         server = RoutedServer(Path(folder), settings, users={USER: PASSWORD, "paolo": PASSWORD})
         try:
