@@ -175,6 +175,24 @@ def test_who_was_right_under_an_older_file_only_is_not_remembered(
     assert opened.remembered(ANN) is None
 
 
+def test_who_was_wrong_under_an_older_file_only_is_verified_anew(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Gate(Users(file, {}), Throttle())
+    verify = gate._verify
+
+    def verify_while_somebody_edits(known: Mapping[str, User], name: str, password: str) -> bool:
+        right = verify(known, name, password)
+        password_file.update(file, "ann", hash_password("ann", "new fake", CHEAPEST))
+        assert opened.remembered("Basic of somebody else") is None  # whose request sees the edit
+        return right
+
+    monkeypatch.setattr(gate, "_verify", verify_while_somebody_edits)
+    with pytest.raises(WrongCredentialsError):
+        admit(opened, basic("ann", "new fake"))  # it began before the edit
+    assert admit(opened, basic("ann", "new fake")) == "ann"
+
+
 def test_only_so_many_are_remembered_the_last_used_ones(
     opened: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

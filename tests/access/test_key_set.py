@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import pytest
@@ -178,6 +179,24 @@ def test_a_fetch_that_never_ends_is_not_waited_for_without_end(
     run(exchange)
 
 
+@pytest.mark.parametrize("leaves", [0, 1])
+def test_who_stops_waiting_ends_no_fetch_that_others_wait_for(
+    keys: KeySet, download: FakeDownload, leaves: int
+) -> None:
+    async def exchange() -> None:
+        download.may_end.clear()
+        tokens = [asyncio.ensure_future(keys.find("first"))]
+        await begun(download, 1)
+        tokens.append(asyncio.ensure_future(keys.find("first")))
+        await asyncio.sleep(0)
+        tokens.pop(leaves).cancel()
+        await asyncio.sleep(0)
+        download.may_end.set()
+        assert await tokens[0] is not None
+
+    run(exchange)
+
+
 @pytest.mark.usefixtures("no_pause")
 def test_a_withdrawn_key_is_forgotten_with_the_next_fetch(
     keys: KeySet, download: FakeDownload
@@ -195,7 +214,10 @@ def test_keys_that_could_not_be_fetched_for_a_day_count_no_more(
     keys: KeySet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asyncio.run(keys.find("first"))
-    monkeypatch.setattr(key_set, "OLDEST", -1.0)
+    now, day = time.monotonic(), 24 * 3600
+    monkeypatch.setattr(time, "monotonic", lambda: now + day - 60)
+    assert keys.known() != {}
+    monkeypatch.setattr(time, "monotonic", lambda: now + day + 1)
     assert keys.known() == {}
 
 

@@ -25,16 +25,14 @@ class Line:
             self._taken = True
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting = [*self._still_waiting(), turn]
         if len(self._waiting) > MOST_WAITING:
             self._waiting.pop(0).set_exception(TooManySignInsError(RETRY_SECONDS))
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._waiting.remove(turn)
-            else:  # its turn had come in the same moment
-                self._pass_on()
+            if not turn.cancelled() and turn.exception() is None:
+                self._pass_on()  # its turn had come in the same moment
             raise
 
     async def __aexit__(
@@ -46,7 +44,12 @@ class Line:
         self._pass_on()
 
     def _pass_on(self) -> None:
+        self._waiting = self._still_waiting()
         if self._waiting:
             self._waiting.pop().set_result(None)
         else:
             self._taken = False
+
+    def _still_waiting(self) -> list[asyncio.Future[None]]:
+        """Return those that haven't been cancelled, also in this moment."""
+        return [each for each in self._waiting if not each.cancelled()]

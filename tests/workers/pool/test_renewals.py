@@ -9,6 +9,7 @@ import pytest
 
 from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.pool import renewals
 from tabpy.tabpy_server.workers.protocol import Crash, Failure, Load, Need, Query, Reply
 from tests.workers.pool.fakes import REFERENCE, Bench, FakeWorker, with_bench
 
@@ -75,6 +76,8 @@ def test_one_loads_at_a_time_and_another_answers_meanwhile(
         await bench.until(lambda: any(map(loaded, bench.launcher.there)))
         assert bench.pool.running == 1
         assert (await call(bench, "anna")).body == b"1"
+        bench.pool._look()
+        assert bench.pool.running == 1
         assert sum(bool(loaded(each)) for each in bench.launcher.there) == 1
         await answer_loads(bench, renewing)
         assert all(map(loaded, bench.launcher.there))
@@ -159,6 +162,38 @@ def test_what_cannot_be_loaded_is_for_its_callers_to_hear(
     with_bench(1, test)
 
 
+def test_one_that_never_ends_loading_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bench: Bench) -> None:
+        worker = bench.launcher.started[0]
+        await call(bench, "anna")
+        hold(monkeypatch)
+        monkeypatch.setattr(renewals, "LOAD_SECONDS", 0.01)
+        await renew(bench)
+        await bench.until(worker.let_go.is_set)
+        assert bench.counters.ends == {"time-out": 1}
+
+    with_bench(1, test)
+
+
+def test_what_loading_took_is_not_held_against_a_worker_that_was_idle() -> None:
+    async def test(bench: Bench) -> None:
+        worker = bench.launcher.started[0]
+        await call(bench, "anna")
+        look_at_idle(bench, 2)
+        await renew(bench)
+        bench.kernel.cpu[worker.pid] = 10.0
+        look_at_idle(bench, 3)
+        assert bench.counters.ends == {}
+
+    with_bench(1, test)
+
+
+def look_at_idle(bench: Bench, count: int) -> None:
+    for _ in range(count):
+        bench.pool._watch._next_idle_look = 0.0
+        bench.pool._look()
+
+
 def test_a_worker_that_ends_is_waited_for_no_longer() -> None:
     async def test(bench: Bench) -> None:
         worker = bench.launcher.started[0]
@@ -189,5 +224,23 @@ def test_a_later_version_takes_the_place_of_one_that_is_not_loaded_yet() -> None
         worker.send(Reply(), b"done")
         await asyncio.gather(running, second)
         assert loaded(worker) == ["n3wer"]
+
+    with_bench(1, test)
+
+
+def test_so_it_does_while_the_earlier_one_is_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bench: Bench) -> None:
+        worker = bench.launcher.started[0]
+        await call(bench, "anna")
+        hold(monkeypatch)
+        first = renew(bench)
+        await bench.until(lambda: loaded(worker))
+        later = replace(NEW, version=5, sha256="n3wer")
+        second = asyncio.get_running_loop().create_task(bench.pool.renew(later))
+        await first
+        monkeypatch.undo()
+        worker.send(Reply(), b"null")
+        await bench.until(second.done)
+        assert loaded(worker) == ["n3w", "n3wer"]
 
     with_bench(1, test)
