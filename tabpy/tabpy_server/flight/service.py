@@ -159,7 +159,7 @@ class Service(flight.FlightServerBase):
             _descriptor(table.key),
             [endpoint],
             total_records=table.rows,
-            total_bytes=table.content.size,
+            total_bytes=table.size,
         )
 
 
@@ -193,7 +193,7 @@ class _Call:
 
     def is_about(self, table: Table) -> None:
         """Have the log tell how large the table is."""
-        self.fields |= {"rows": table.rows, "bytes": table.content.size}
+        self.fields |= {"rows": table.rows, "bytes": table.size}
 
 
 @contextmanager
@@ -212,6 +212,9 @@ def _call(context: Any, action: str, needed: str | None) -> Iterator[_Call]:
     except pa.ArrowCancelled as raised:  # by the client
         error = type(raised).__name__
         raise
+    except pa.ArrowException as raised:  # what came isn't Arrow's
+        error, level = type(raised).__name__, logging.WARNING
+        raise _told(BadTableError(ipc.reason(raised))) from None
     except Exception as raised:
         error, level = type(raised).__name__, logging.ERROR
         request_id = call.fields["request_id"]

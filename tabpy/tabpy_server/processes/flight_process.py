@@ -91,8 +91,9 @@ class FlightProcess:
             _leave_the_arbiter(parent, self._others)
             main.run(self._given, ready)
         except BaseException as error:
-            logger.exception("failure")
-            if not ready.closed:
+            if ready.closed:
+                logger.exception("failure")
+            else:
                 ready.write(f"{type(error).__name__}: {error}".encode(errors="replace"))
         finally:
             logging.shutdown()
