@@ -141,7 +141,9 @@ class Service(flight.FlightServerBase):
             found = self._store.redeem(call.owner, ticket.ticket)
             call.is_about(found)
             reader = _read(found)
-            return flight.GeneratorStream(reader.schema, self._sent(found, reader))
+            # No GeneratorStream of pyarrow's: that one can't send dictionaries.
+            batches = pa.RecordBatchReader.from_batches(reader.schema, self._sent(found, reader))
+            return flight.RecordBatchStream(batches)
 
     def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """Refuse: TabPy has no such call."""

@@ -17,9 +17,9 @@ VISIBLE = {
 }  # fmt: skip
 VISIBLE_PREFIXES = ("LC_", "OPENBLAS_", "OMP_", "MKL_", "NUMEXPR_", "XDG_")
 PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}  # in any case
-# One thread a worker: the parallelism is in the workers, and a dyno has 256 threads in all. pyarrow,
-# which pandas imports where it is installed, would start one for its memory, also in the process
-# that workers are forked from.
+# One thread a worker: the parallelism is in the workers, and a dyno has 256 threads in all.
+# pyarrow, which pandas imports where it is installed, would start one for its memory, also in the
+# process that workers are forked from.
 THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
