@@ -265,6 +265,9 @@ class _SignInFactory(flight.ServerMiddlewareFactory):
             raise _told(error) from None
         except TabPyError:
             raise flight.FlightUnauthenticatedError(WRONG) from None
+        except Exception:
+            logger.exception("failure")
+            raise flight.FlightInternalError("Internal error. It is in the server's log") from None
 
 
 class _SignedIn(flight.ServerMiddleware):
