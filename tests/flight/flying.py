@@ -78,7 +78,7 @@ class User:
     def put_at(self, descriptor: Any, table: Table) -> None:
         writer, _ = self.client.do_put(descriptor, table.schema, self.options)
         with writer:
-            writer.write_table(table)
+            writer.write_table(table, max_chunksize=1 << 16)
 
     def paths(self) -> list[str]:
         found = self.client.list_flights(b"", self.options)

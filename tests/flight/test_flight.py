@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -154,6 +155,24 @@ def test_large_tables_come_in_pieces(user: User) -> None:
 def test_requests_without_a_table_are_as_ever(user: User) -> None:
     assert user.server.evaluate("return _arg1", [1]).json == [1]
     assert user.server.request("GET", "/info").json["versions"]["v1"]["features"]["arrow_enabled"]
+
+
+def test_a_table_of_which_a_part_was_fetched_is_still_there(user: User) -> None:
+    user.put("p", table(n=range(4_000_000)))
+    reader = user.client.do_get(user.info("p").endpoints[0].ticket, user.options)
+    assert reader.read_chunk().data.num_rows < 4_000_000
+    reader.cancel()
+    assert user.get("p").num_rows == 4_000_000
+    assert user.paths() == []
+
+
+def test_batches_may_have_dictionaries_of_their_own(user: User) -> None:
+    batches = [
+        pa.record_batch({"c": pa.array(texts).dictionary_encode()})
+        for texts in (["x", None], ["y", "x"])
+    ]
+    user.put("p", pa.Table.from_batches(batches))
+    assert user.get("p")["c"].to_pylist() == ["x", None, "y", "x"]
 
 
 # Actions
@@ -393,6 +412,16 @@ def test_a_port_that_is_none_is_no_start(launch_flight: Start, port: str) -> Non
     assert f"TABPY_ARROWFLIGHT_PORT is '{port}'" in refusal(
         launch_flight({"TABPY_ARROWFLIGHT_PORT": port})
     )
+
+
+def test_a_pyarrow_that_cannot_be_imported_is_no_start(
+    launch_flight: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyarrow").mkdir()
+    (tmp_path / "pyarrow" / "__init__.py").write_text("raise ImportError('of another machine')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    line = refusal(launch_flight())
+    assert line.endswith("Arrow Flight doesn't start: ImportError: of another machine")
 
 
 def test_a_location_is_told_where_one_is_set(start_flight: Start) -> None:

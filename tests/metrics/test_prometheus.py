@@ -128,7 +128,8 @@ for number in (1, 2):
     counters.ends["died"] += 1
     counters.store.append(("read", 0.25))
     confined = InForce(landlock=7, seccomp=True)
-    text = asyncio.run(prometheus.text(counters, figures, figures, prometheus.Shared(confined)))
+    shared = prometheus.Shared(confined, tables=SimpleNamespace(pid=0, count=6, size=7))
+    text = asyncio.run(prometheus.text(counters, figures, figures, shared))
 print(text.decode())
 """
 
@@ -155,6 +156,8 @@ def test_all_that_is_counted_can_be_asked_for(tmp_path: Path) -> None:
         "tabpy_jobs_running 4.0",
         "tabpy_functions 5.0",
         "tabpy_functions_broken 2.0",
+        "tabpy_tables 6.0",
+        "tabpy_tables_bytes 7.0",
     ):
         assert line in done.stdout.splitlines()
     assert "tabpy_memory_limit_bytes " in done.stdout

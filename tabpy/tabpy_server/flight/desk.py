@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Callable
 
 from tabpy.tabpy_server.errors import InternalError, TabPyError
-from tabpy.tabpy_server.flight import requests
+from tabpy.tabpy_server.flight import messages
 from tabpy.tabpy_server.flight.memory import Memory
-from tabpy.tabpy_server.flight.requests import Answer, Question
+from tabpy.tabpy_server.flight.messages import Answer, Question
 from tabpy.tabpy_server.flight.store import Key, Store
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Desk:
 
     def _readable(self) -> None:
         try:
-            fields, descriptors = requests.receive(self._source)
+            fields, descriptors = messages.receive(self._source)
         except BlockingIOError:
             return
         ends = [Memory(each) for each in descriptors]  # closed in any case
@@ -55,14 +55,14 @@ class Desk:
             answer = Answer("", InternalError.__name__)
         with socket.socket(fileno=os.dup(end.descriptor)) as asker:
             try:
-                requests.send(asker, answer, *(each.descriptor for each in given))
+                messages.send(asker, answer, *(each.descriptor for each in given))
             except OSError:
                 return  # the web process has gone, or has given up
 
     def _do(self, question: Question, tables: list[Memory], given: list[Memory]) -> Answer:
         owner, key = question.owner, Key((question.path.encode(),))
         found = self._store.find(owner, key)
-        if question.ask == requests.GET:
+        if question.ask == messages.GET:
             assert isinstance(found.content, Memory)
             given.append(found.content)
             return Answer(question.path)

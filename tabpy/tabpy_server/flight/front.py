@@ -6,7 +6,6 @@ port that is open already.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 import ssl
@@ -94,13 +93,11 @@ class Front:
             return  # no handshake, or the client has gone
         finally:
             for writer in writers:
-                writer.close()
-            with contextlib.suppress(OSError):
-                connection.close()
+                writer.close()  # when all is sent
 
     async def _greet(self, connection: socket.socket) -> Stream:
+        """Return the client's streams, of what is in TLS if there is any. Raises OSError."""
         loop = asyncio.get_running_loop()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader = asyncio.StreamReader(limit=PIECE)
         protocol = asyncio.StreamReaderProtocol(reader)
         context = self._context()

@@ -36,7 +36,7 @@ def write(schema: Any, batches: Iterator[Any], grow: Callable[[int], None]) -> t
     except pa.ArrowCancelled:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:  # its sender has gone, for one
-        raise BadTableError(_reason(error)) from None
+        raise BadTableError(reason(error)) from None
     made.seal()
     return made, rows
 
@@ -48,7 +48,7 @@ def read(table: Memory) -> Any:
         mapped = mmap.mmap(table.descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
         return pa.ipc.open_stream(pa.py_buffer(mapped))
     except (ValueError, OSError, pa.ArrowException) as error:
-        raise BadTableError(_reason(error)) from None
+        raise BadTableError(reason(error)) from None
 
 
 def count_rows(table: Memory) -> int:
@@ -60,7 +60,7 @@ def count_rows(table: Memory) -> int:
             check(batch)
             rows += batch.num_rows
     except (ValueError, OSError, pa.ArrowException) as error:
-        raise BadTableError(_reason(error)) from None
+        raise BadTableError(reason(error)) from None
     return rows
 
 
@@ -69,8 +69,9 @@ def check(batch: Any) -> None:
     try:
         batch.validate(full=True)
     except (ValueError, pa.ArrowException) as error:
-        raise BadTableError(_reason(error)) from None
+        raise BadTableError(reason(error)) from None
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return what Arrow says of an error, in short."""
     return str(error).partition("\n")[0][:200]

@@ -26,8 +26,8 @@ RESERVE_MB = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What the arbiter gives it. `listener` is where clients connect; web processes ask at the
+class Inherited:
+    """What it has from the arbiter. `listener` is where clients connect; web processes ask at the
     other end of `asked`."""
 
     settings: Settings
@@ -44,7 +44,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(size, settings.arrow_tables, settings.arrow_table_seconds)
 
 
-def run(given: Surroundings, ready: io.FileIO) -> None:
+def run(given: Inherited, ready: io.FileIO) -> None:
     """Serve, for ever; say on `ready` when it does."""
     os.environ["GRPC_VERBOSITY"] = "NONE"  # its lines aren't ours, and have paths in them
     _limit_memory(given.settings)
@@ -53,7 +53,7 @@ def run(given: Surroundings, ready: io.FileIO) -> None:
     asyncio.run(_serve(given, ready))
 
 
-async def _serve(given: Surroundings, ready: io.FileIO) -> None:
+async def _serve(given: Inherited, ready: io.FileIO) -> None:
     from tabpy.tabpy_server.flight import ipc
     from tabpy.tabpy_server.flight.service import Service
 

@@ -1,10 +1,8 @@
 """Memory of one Arrow table, as a descriptor that processes pass on; Linux's memfd_create(2)."""
 
-import fcntl
 import os
 
-# linux/fcntl.h; Python's fcntl has the names, but not everywhere that these modules are imported.
-F_ADD_SEALS = 1033
+F_ADD_SEALS = 1033  # linux/fcntl.h, as are the seals
 NO_MORE_SEALS, NO_SHRINKING, NO_GROWING, NO_WRITING = 1, 2, 4, 8
 SEALED = NO_MORE_SEALS | NO_SHRINKING | NO_GROWING | NO_WRITING
 
@@ -28,7 +26,16 @@ class Memory:
 
         Raises OSError while anybody could still write: a process that has it mapped so.
         """
-        fcntl.fcntl(self.descriptor, F_ADD_SEALS, SEALED)
+        self._add(SEALED)
+
+    def stop_growing(self) -> None:
+        """Have the kernel refuse what goes beyond its end."""
+        self._add(NO_GROWING)
+
+    def _add(self, seals: int) -> None:
+        import fcntl  # web processes import this module everywhere, and use it on Linux
+
+        fcntl.fcntl(self.descriptor, F_ADD_SEALS, seals)
 
 
 def empty() -> Memory:
@@ -41,5 +48,5 @@ def bounded(limit: int) -> Memory:
     nothing until it's written to. The process is to cut it to what it has written."""
     made = empty()
     os.truncate(made.descriptor, limit)
-    fcntl.fcntl(made.descriptor, F_ADD_SEALS, NO_GROWING)
+    made.stop_growing()
     return made

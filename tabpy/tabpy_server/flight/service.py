@@ -141,7 +141,9 @@ class Service(flight.FlightServerBase):
             found = self._store.redeem(call.owner, ticket.ticket)
             call.is_about(found)
             reader = _read(found)
-            return flight.GeneratorStream(reader.schema, self._sent(found, reader))
+            # No GeneratorStream of pyarrow's: that one can't send dictionaries.
+            batches = pa.RecordBatchReader.from_batches(reader.schema, self._sent(found, reader))
+            return flight.RecordBatchStream(batches)
 
     def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """Refuse: TabPy has no such call."""
@@ -159,7 +161,7 @@ class Service(flight.FlightServerBase):
             _descriptor(table.key),
             [endpoint],
             total_records=table.rows,
-            total_bytes=table.content.size,
+            total_bytes=table.size,
         )
 
 
@@ -193,7 +195,7 @@ class _Call:
 
     def is_about(self, table: Table) -> None:
         """Have the log tell how large the table is."""
-        self.fields |= {"rows": table.rows, "bytes": table.content.size}
+        self.fields |= {"rows": table.rows, "bytes": table.size}
 
 
 @contextmanager
@@ -212,6 +214,9 @@ def _call(context: Any, action: str, needed: str | None) -> Iterator[_Call]:
     except pa.ArrowCancelled as raised:  # by the client
         error = type(raised).__name__
         raise
+    except pa.ArrowException as raised:  # what came isn't Arrow's
+        error, level = type(raised).__name__, logging.WARNING
+        raise _told(BadTableError(ipc.reason(raised))) from None
     except Exception as raised:
         error, level = type(raised).__name__, logging.ERROR
         request_id = call.fields["request_id"]
@@ -260,6 +265,9 @@ class _SignInFactory(flight.ServerMiddlewareFactory):
             raise _told(error) from None
         except TabPyError:
             raise flight.FlightUnauthenticatedError(WRONG) from None
+        except Exception:
+            logger.exception("failure")
+            raise flight.FlightInternalError("Internal error. It is in the server's log") from None
 
 
 class _SignedIn(flight.ServerMiddleware):

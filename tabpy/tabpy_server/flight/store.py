@@ -42,12 +42,13 @@ class Key:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that is there. `owner`: the user's name. `ticket`: what fetches it. `until`: by the
-    store's clock."""
+    """A table that is there, of `size` bytes. `owner`: the user's name. `ticket`: what fetches it.
+    `until`: by the store's clock."""
 
     owner: str
     key: Key
     content: Content
+    size: int
     rows: int
     until: float
     ticket: bytes = field(default_factory=lambda: secrets.token_urlsafe(24).encode())
@@ -152,7 +153,8 @@ class Store:
         self.grow(room, content.size)
         limits = self.limits
         with self._lock:
-            table = Table(room.owner, key, content, rows, self.clock() + limits.seconds)
+            until = self.clock() + limits.seconds
+            table = Table(room.owner, key, content, content.size, rows, until)
             own = sum(owner == room.owner for owner, _ in self._tables)
             if (room.owner, key) not in self._tables:
                 if own >= limits.own_count:
@@ -213,9 +215,7 @@ class Store:
 
     def _size(self, owner: str | None = None) -> int:
         """Return the bytes of the tables of `owner`, or of all."""
-        tables = sum(
-            each.content.size for each in self._tables.values() if owner in (None, each.owner)
-        )
+        tables = sum(each.size for each in self._tables.values() if owner in (None, each.owner))
         return tables + sum(each.size for each in self._rooms if owner in (None, each.owner))
 
 

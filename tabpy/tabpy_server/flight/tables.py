@@ -11,9 +11,9 @@ from tabpy.tabpy_server.errors import (
     TabPyError,
     UnknownTableError,
 )
-from tabpy.tabpy_server.flight import memory, requests
+from tabpy.tabpy_server.flight import memory, messages
 from tabpy.tabpy_server.flight.memory import Memory
-from tabpy.tabpy_server.flight.requests import Answer, Question
+from tabpy.tabpy_server.flight.messages import Answer, Question
 from tabpy.tabpy_server.flight.store import LONGEST_KEY
 
 PATIENCE = 10.0  # seconds that an answer may take: a flight process starts in one
@@ -47,14 +47,14 @@ class FlightTables:
             with theirs:
                 given = [] if table is None else [table.descriptor]
                 try:
-                    requests.send(self._asked, question, theirs.fileno(), *given)
+                    messages.send(self._asked, question, theirs.fileno(), *given)
                 except OSError:  # so much waits there that nobody can have answered for long
                     raise FlightUnavailableError from None
             try:
                 await _readable(ours, PATIENCE if table is None else LARGE_PATIENCE)
             except TimeoutError:
                 raise FlightUnavailableError from None
-            fields, descriptors = requests.receive(ours)
+            fields, descriptors = messages.receive(ours)
         came = [Memory(each) for each in descriptors]
         if not fields:  # it died before it had answered
             raise FlightUnavailableError
@@ -79,7 +79,7 @@ class OwnTables:
         name = path[:LONGEST_KEY].encode("utf-8", "replace").decode()
         if name != path:  # too long, or no text that could be a path
             raise UnknownTableError(name)
-        _, came = await self._tables.ask(Question(requests.GET, self._owner, path))
+        _, came = await self._tables.ask(Question(messages.GET, self._owner, path))
         self._path, self._result = path, self._tables.new()
         return came[0], self._result
 
@@ -88,7 +88,7 @@ class OwnTables:
         it wrote none, or got none. Raises TabPyError."""
         if self._path is None or self._result is None:
             return None
-        question = Question(requests.EXCHANGE, self._owner, self._path)
+        question = Question(messages.EXCHANGE, self._owner, self._path)
         if self._result.size == 0:
             await self._tables.ask(question)
             return None

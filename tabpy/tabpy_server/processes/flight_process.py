@@ -19,7 +19,7 @@ from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.flight import main
 from tabpy.tabpy_server.flight.figures import Figures
-from tabpy.tabpy_server.flight.main import READY, Surroundings
+from tabpy.tabpy_server.flight.main import READY, Inherited
 from tabpy.tabpy_server.flight.tables import FlightTables
 from tabpy.tabpy_server.processes.listener import bind
 from tabpy.tabpy_server.settings import Settings
@@ -65,7 +65,7 @@ class FlightProcess:
         self.tables = FlightTables(asked, main.limits_of(settings).own_size)
         self._asked = asked
         self._others = [*others]
-        self._given = Surroundings(
+        self._given = Inherited(
             settings=settings,
             gate=gate,
             certificate=certificate,
@@ -91,8 +91,9 @@ class FlightProcess:
             _leave_the_arbiter(parent, self._others)
             main.run(self._given, ready)
         except BaseException as error:
-            logger.exception("failure")
-            if not ready.closed:
+            if ready.closed:
+                logger.exception("failure")
+            else:
                 ready.write(f"{type(error).__name__}: {error}".encode(errors="replace"))
         finally:
             logging.shutdown()
@@ -100,24 +101,29 @@ class FlightProcess:
 
     def wait_until_ready(self) -> None:
         """Wait until it serves. Raises StartError if it can't."""
+        if hindrance := self._hindrance():
+            raise StartError(f"TABPY_ARROW_ENABLE: Arrow Flight doesn't start: {hindrance}")
+
+    def _hindrance(self) -> str:
+        """Wait until it serves, or has ended; return why it doesn't serve, "" if it does."""
         said = b""
         while chunk := os.read(self._ready, 65536):
             said += chunk
         os.close(self._ready)
         self._ready = -1
-        if said != READY:
-            reason = said.decode(errors="replace").partition("\n")[0][:300] or "see above"
-            raise StartError(f"TABPY_ARROW_ENABLE: Arrow Flight doesn't start: {reason}")
+        if said == READY:
+            return ""
+        return said.decode(errors="replace").partition("\n")[0][:300] or "it was killed"
 
     def restart_if_dead(self, others: Sequence[socket.socket]) -> None:
         """Start another if it has died; its tables are lost. `others`: more sockets that are none
         of its business."""
         if self._lives() or time.monotonic() < self._started + RESTART_PAUSE:
             return
-        logger.error("The flight process has died, and its tables are lost; starting another.")
-        if self._ready >= 0:
-            os.close(self._ready)
-            self._ready = -1
+        because = f" ({hindrance})" if self._ready >= 0 and (hindrance := self._hindrance()) else ""
+        logger.error(
+            "The flight process has died%s, and its tables are lost; starting another.", because
+        )
         self._others += [each for each in others if each not in self._others]
         self._start()
 

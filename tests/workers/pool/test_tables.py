@@ -1,4 +1,4 @@
-"""A worker asks for the table of its job, once; its result takes the table's place."""
+"""A worker asks for the table of its job, once."""
 
 import asyncio
 import os
@@ -28,21 +28,15 @@ class File:
 
 
 class FakeTables:
-    """Has a table `p`; the result's path is `path`."""
+    """Has a table `p`."""
 
-    def __init__(self, path: str | None) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.files = File(), File()
-        self.exchanged = 0
 
     async def get(self, path: str) -> tuple[File, File]:
         if path != "p":
             raise UnknownTableError(path)
         return self.files
-
-    async def exchange(self) -> str | None:
-        self.exchanged += 1
-        return self.path
 
 
 async def begin(
@@ -59,41 +53,24 @@ async def begin(
     return worker, running
 
 
-@pytest.mark.parametrize(
-    ("path", "body"), [("out", b'{"outputDataPath":"out"}'), (None, b"null")], ids=["table", "none"]
-)
-def test_the_reply_says_where_the_result_is(path: str | None, body: bytes) -> None:
+def test_a_worker_gets_the_table_of_its_job() -> None:
     async def test(bench: Bench) -> None:
-        tables = FakeTables(path)
+        tables = FakeTables()
         worker, running = await begin(bench, tables)
         worker.send(NeedTable("p"))
         await bench.until(lambda: len(worker.received) == 2)
         assert worker.received[1] == (TableFollows(), b"")
         worker.send(Reply(), b"null")
-        assert (await running).body == body
-        assert tables.exchanged == 1
+        assert (await running).body == b"null"
         for each in tables.files:
             each.close()
 
     with_bench(1, test)
 
 
-def test_what_a_failed_script_got_is_not_exchanged() -> None:
+def test_an_unknown_table_is_refused() -> None:
     async def test(bench: Bench) -> None:
-        tables = FakeTables("out")
-        worker, running = await begin(bench, tables)
-        worker.send(NeedTable("p"))
-        await bench.until(lambda: len(worker.received) == 2)
-        worker.send(Failure("ScriptFailedError", ["ZeroDivisionError"]))
-        assert isinstance((await running).message, Failure)
-        assert tables.exchanged == 0
-
-    with_bench(1, test)
-
-
-def test_an_unknown_table_is_refused_and_nothing_exchanged() -> None:
-    async def test(bench: Bench) -> None:
-        tables = FakeTables(None)
+        tables = FakeTables()
         worker, running = await begin(bench, tables)
         worker.send(NeedTable("q"))
         await bench.until(lambda: len(worker.received) == 2)
@@ -109,7 +86,7 @@ def test_an_unknown_table_is_refused_and_nothing_exchanged() -> None:
 @pytest.mark.parametrize("has_tables", [False, True], ids=["without tables", "a second time"])
 def test_a_worker_that_asks_for_what_is_not_its_own_is_ended(has_tables: bool) -> None:
     async def test(bench: Bench) -> None:
-        worker, running = await begin(bench, FakeTables(None) if has_tables else None)
+        worker, running = await begin(bench, FakeTables() if has_tables else None)
         worker.send(NeedTable("p"))
         if has_tables:
             await bench.until(lambda: len(worker.received) == 2)

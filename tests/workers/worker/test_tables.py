@@ -173,6 +173,12 @@ def test_what_is_no_table_is_the_scripts_error(tmp_path: Path, returned: str, sa
     assert "/" not in failed.value.info.partition("\n")[0]
 
 
+def test_a_table_that_pandas_cannot_have_is_no_error_of_the_script(tmp_path: Path) -> None:
+    union = pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2])] * 2)
+    with pytest.raises(InvalidInputError, match="can't be a DataFrame"):
+        Work(tmp_path, "return 1", pa.table({"u": union}))
+
+
 @pytest.mark.parametrize("text", ["return _arg1", "1/0", "return 5"])
 def test_no_descriptor_is_left(tmp_path: Path, text: str) -> None:
     before = sorted(Path("/proc/self/fd").iterdir())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tabpy.tabpy_server.flight.tables import OwnTables
+from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.rights import EVALUATE
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
@@ -40,7 +41,10 @@ class EvaluateHandler(JobHandler):
         settings = self.context.settings
         if not settings.evaluate_enable:
             raise RefusedRequestError(DISABLED)
-        reply, result = await self.run_job(settings.evaluate_timeout, tables=self._tables())
+        tables = self._tables()
+        reply, result = await self.run_job(settings.evaluate_timeout, tables=tables)
+        if tables is not None and (path := await tables.exchange()) is not None:
+            result = dumps({"outputDataPath": path})
         if self.is_debug():
             self.write_with_printed(b'{"response":' + result + b"}", reply.printed)
         else:

@@ -23,7 +23,14 @@ VISIBLE = {
 VISIBLE_PREFIXES = ("LC_", "OPENBLAS_", "OMP_", "MKL_", "NUMEXPR_", "XDG_")
 PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}  # in any case
 # One thread a worker: the parallelism is in the workers, and a dyno has 256 threads in all.
-THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# pyarrow, which pandas imports where it is installed, would start one for its memory, also in the
+# process that workers are forked from.
+THREADS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
 OWN = "TABPY_"  # the server's, whoever asks for them
 TELLING = 8  # characters of a secret that isn't in another text by chance
 

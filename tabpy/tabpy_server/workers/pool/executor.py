@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tabpy.tabpy_server.errors import InternalError, TabPyError, WorkerDiedError
-from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
 from tabpy.tabpy_server.workers.pool.tables import Tables
@@ -101,10 +100,6 @@ class Executor:
             raise _stopped(worker, "wrote to its connection")
         if message.trouble:
             _log("A script worker failed after its job.", message.trouble, job)
-        if asked_for_table and job.tables is not None and isinstance(message, Reply):
-            path = await job.tables.exchange()
-            if path is not None:
-                body = dumps({"outputDataPath": path})
         return Outcome(message, body)
 
     async def _answer(self, worker: Worker, need: Need) -> Received:

@@ -16,7 +16,3 @@ class Tables(Protocol):
 
     async def get(self, path: str) -> tuple[Memory, Memory]:
         """Return the table of that path, and memory for what becomes of it. Raises TabPyError."""
-
-    async def exchange(self) -> str | None:
-        """Keep what the script made of its table, in place of that; return its path, None for
-        none. Raises TabPyError."""

@@ -48,7 +48,10 @@ def evaluate(
     if tables is None or request.get("dataPath") is None:
         return _run(script, _arguments(request), models, sent_with, results.encode)
     with tables:
-        table = tables.get(_data_path(request))
+        try:
+            table = tables.get(_data_path(request))
+        except MemoryError as error:
+            raise _failed(error, script) from None
         return _run(script, {"_arg1": table}, models, sent_with, tables.put)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from tabpy.tabpy_server.errors import InvalidInputError
 from tabpy.tabpy_tools.unfit import UnfitError, an
 
 ROWS = 1 << 16  # in each batch: clients get a large table in pieces
@@ -39,9 +40,7 @@ class Tables:
             os.close(self._descriptors.pop())
 
     def get(self, path: str) -> Any:
-        """Return the table of that path as a DataFrame. Raises TabPyError."""
-        import pyarrow as pa
-
+        """Return the table of that path as a DataFrame. Raises TabPyError, and MemoryError."""
         self._descriptors = self._ask(path)
         # Private and writable: a script may change the values, and nobody else sees it.
         mapped = mmap.mmap(
@@ -50,8 +49,7 @@ class Tables:
             flags=mmap.MAP_PRIVATE,
             prot=mmap.PROT_READ | mmap.PROT_WRITE,
         )
-        table = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all()
-        return table.to_pandas(use_threads=False)  # threads would stay
+        return _data_frame(mapped)
 
     def put(self, returned: Any) -> bytes:
         """Write what a script returned, a DataFrame or a dictionary of columns; None is no table.
@@ -62,6 +60,18 @@ class Tables:
             _write(_table(returned), result, limit)
         os.truncate(result, os.lseek(result, 0, os.SEEK_CUR))
         return b"null"
+
+
+def _data_frame(mapped: mmap.mmap) -> Any:
+    import pyarrow as pa
+
+    try:
+        table = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all()
+        return table.to_pandas(use_threads=False)  # threads would stay
+    except MemoryError:
+        raise
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise InvalidInputError("The table can't be a DataFrame.", _text(error)) from None
 
 
 def _write(table: Any, result: int, limit: int) -> None:
@@ -79,6 +89,8 @@ def _write(table: Any, result: int, limit: int) -> None:
             f"a table of {table.nbytes / MB:.0f} MB",
             f"one of less than {limit / MB:.0f} MB (half of TABPY_ARROW_MEMORY_MB)",
         ) from None
+    except pa.ArrowException as error:
+        raise _unfit(error) from None
 
 
 def _table(returned: Any) -> Any:
@@ -94,8 +106,18 @@ def _table(returned: Any) -> Any:
         if isinstance(returned, Mapping):
             columns = {name: pa.array(each, from_pandas=True) for name, each in returned.items()}
             return pa.table(columns)
-    except pa.ArrowException as error:
-        raise UnfitError(cause=TypeError(" ".join(map(str, error.args)))) from None
     except Exception as error:  # noqa: BLE001 - what the script returned raises what it likes
-        raise UnfitError(cause=error) from None
+        raise _unfit(error) from None
     raise UnfitError(an(type(returned).__name__), BETTER)
+
+
+def _unfit(error: Exception) -> UnfitError:
+    """Return what the script's author is told; Arrow's own classes would tell them nothing."""
+    import pyarrow as pa
+
+    of_arrow = isinstance(error, pa.ArrowException) and not isinstance(error, MemoryError)
+    return UnfitError(cause=TypeError(_text(error)) if of_arrow else error)
+
+
+def _text(error: Exception) -> str:
+    return " ".join(map(str, error.args))
