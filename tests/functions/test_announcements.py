@@ -1,6 +1,7 @@
 """One web process tells the others what is coming, and waits until they are ready for it."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def test_who_has_no_patience_leaves_nothing_behind(folder: Path) -> None:
         assert left(folder) == [f"{key}.{os.getpid()}"]
 
     asyncio.run(run())
+
+
+def test_who_has_no_room_to_tell_it_leaves_nothing_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        asyncio.run(Announcements(ChangeToken(), folder, others=1).tell(COMING))
+    assert left(folder) == []
 
 
 def test_what_is_old_or_nothing_of_ours_is_not_heard(

@@ -72,7 +72,7 @@ class Announcements:
 
     def _write(self, key: str, coming: Coming) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self._folder / f".{key}"
+        temporary = self._folder / f"{key}.new"
         temporary.write_bytes(dumps(coming._asdict()))
         temporary.replace(self._folder / key)
 
