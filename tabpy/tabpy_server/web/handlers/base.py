@@ -24,6 +24,7 @@ from tabpy.tabpy_server.web.answers import (
     TOLD,
     Answer,
     Challenge,
+    Reason,
     Told,
     answer_to,
     answer_with,
@@ -80,7 +81,7 @@ class BaseHandler(RequestHandler):
         self.person = NOBODY
         self._started = time.monotonic()
         self._refusal: Told | None = None
-        self._why: tuple[str | None, int] = None, logging.INFO  # of a failure: its name and level
+        self._why = Reason()
         self._under_way = False
         self._is_admitted = False
         self._stream = stream_of(self.request.connection)
@@ -387,14 +388,16 @@ class BaseHandler(RequestHandler):
         method = self.request.method or ""
         known = method if method in self.SUPPORTED_METHODS else "other"
         self.context.counters.requests[self.route, known, status] += 1
-        error, level = self._why
+        line, function = self._why.at
         fields = {
             "request_id": self.request_id,
             "user": self.user_in_log,
             "method": method,
             "route": self.request.path,
             "status": status,
-            "error": error,
+            "error": self._why.kind,
+            "error_line": line or None,
+            "error_function": function or None,
             "queued_ms": round(self.timing.queued_ms, 1),
             "run_ms": round(self.timing.run_ms, 1),
             "total_ms": round((time.monotonic() - self._started) * 1000, 1),
@@ -408,4 +411,4 @@ class BaseHandler(RequestHandler):
                 "client": self.request_headers.client,
                 "tableau_user": self.request_headers.tableau_user,
             }
-        logger.log(level, "request", extra={"fields": fields})
+        logger.log(self._why.level, "request", extra={"fields": fields})

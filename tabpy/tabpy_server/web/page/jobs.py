@@ -52,7 +52,7 @@ class PageEvaluateHandler(PageJobHandler, EvaluateHandler):
 class PageQueryHandler(PageJobHandler, QueryHandler):
     route = "/page/query/{name}"
     needed_rights: ClassVar[Mapping[str, str]] = {"POST": QUERY}
-    get = RequestHandler.get  # tornado's, which there is none: the page has no use for it
+    get = RequestHandler.get  # type: ignore[assignment] # there is none
 
     @operation(
         "Call a function from the page: as /query, and 500 when its time is over",
