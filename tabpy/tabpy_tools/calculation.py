@@ -1,10 +1,12 @@
 """What to paste into Tableau for a deployed function."""
 
+import keyword
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tabpy.tabpy_tools import hints
+from tabpy.tabpy_tools.schema import is_inferred
 
 # Tableau's types, by JSON Schema's.
 _SUFFIXES = {"number": "REAL", "integer": "INT", "string": "STR", "boolean": "BOOL"}
@@ -16,7 +18,8 @@ class Calculation:
     """A call of the endpoint `name` with `arguments`, the names of its fields in Tableau.
 
     `types` are JSON Schema's types by argument, as far as they are known, `result` that of what
-    comes back. `by_name`: the function takes arguments by these names.
+    comes back. `by_name`: the function takes arguments by these names. `keywords`: it isn't known
+    that it takes them in this order, too.
     """
 
     name: str
@@ -24,6 +27,7 @@ class Calculation:
     types: Mapping[str, str]
     result: str
     by_name: bool
+    keywords: bool = False
 
     @property
     def model(self) -> str | None:
@@ -38,6 +42,9 @@ class Calculation:
     def script(self) -> str:
         """The `SCRIPT_` form, a script that can do something with the answer."""
         arguments = [f"_arg{number}" for number in range(1, len(self.arguments) + 1)]
+        if self.keywords and all(map(_is_keyword, self.arguments)):
+            pairs = zip(self.arguments, arguments, strict=True)
+            arguments = [f"{name}={value}" for name, value in pairs]
         values = ", ".join([f"'{self.name}'", *arguments])
         return self._call("SCRIPT", _quoted(f"return tabpy.query({values})['response']"))
 
@@ -74,11 +81,34 @@ def calculation_of(
     )
 
 
+def calculation_of_schema(name: str, schema: object) -> Calculation:
+    """Return the calculation for a deployed function of which only its schema is known, if that.
+
+    The arguments are those that the schema requires, else all it has; without any it's one list.
+    """
+    described = schema if isinstance(schema, Mapping) else None
+    properties, required = _properties(described)
+    arguments = [each for each in properties if each in required] or list(properties) or ["_arg1"]
+    return Calculation(
+        name,
+        tuple(arguments),
+        {each: _element_type(properties.get(each)) for each in arguments},
+        _element_type((described or {}).get("output")),
+        by_name=bool(properties),
+        keywords=bool(properties) and not is_inferred(schema),
+    )
+
+
+def _is_keyword(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
 def _properties(schema: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], list[str]]:
     described = (schema or {}).get("input")
     if not isinstance(described, Mapping) or not isinstance(described.get("properties"), Mapping):
         return {}, []
-    return described["properties"], list(described.get("required", ()))
+    required = described.get("required")
+    return described["properties"], required if isinstance(required, list) else []
 
 
 def _element_type(schema: object) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tabpy.tabpy_tools.calculation import Calculation, calculation_of
+from tabpy.tabpy_tools.calculation import Calculation, calculation_of, calculation_of_schema
 from tabpy.tabpy_tools.deployment import Deployment
 from tabpy.tabpy_tools.schema import generate_schema, schema_of
 
@@ -97,3 +97,42 @@ def test_a_deployment_shows_itself() -> None:
     assert "<pre>MODEL(&quot;&lt;a&gt;&quot;)</pre>" in html
     assert "<a>" not in html
     assert "None" not in Deployment("Price", None, "", "M", "S")._repr_html_()
+
+
+# Where only the schema is known
+
+
+def test_the_schema_of_a_signature_gives_the_same_as_the_function() -> None:
+    def price(costs: list[float], name: list[str], margin: float = 0.25) -> list[int]:
+        return []
+
+    assert calculation_of_schema("Price", schema_of(price)) == of(price)
+
+
+def test_arguments_whose_order_is_unknown_are_given_by_name() -> None:
+    schema = generate_schema({"name": ["a"], "age": [1]}, ["a"])
+    assert calculation_of_schema("Price", schema).script == (
+        "SCRIPT_STR(\"return tabpy.query('Price', name=_arg1, age=_arg2)['response']\", "
+        "ATTR([name]), SUM([age]))"
+    )
+    schema = generate_schema({"Unit Price": [1.0]}, [1.0])  # which is no name in Python
+    assert "query('Price', _arg1)" in calculation_of_schema("Price", schema).script
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        None,
+        "text",
+        [],
+        {"input": 1},
+        {"input": {"properties": {}, "required": 5}},
+        {"input": {"type": "array"}},
+    ],
+)
+def test_without_a_schema_there_is_one_argument(schema: object) -> None:
+    found = calculation_of_schema("Price", schema)
+    assert found.model is None
+    assert found.script == (
+        "SCRIPT_REAL(\"return tabpy.query('Price', _arg1)['response']\", SUM([_arg1]))"
+    )

@@ -19,6 +19,7 @@ from tabpy.tabpy_server.errors import (
     UnknownFunctionError,
 )
 from tabpy.tabpy_server.functions import catalog as cataloguing
+from tabpy.tabpy_server.functions import store_access
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.store.endpoint import Endpoint
@@ -73,6 +74,38 @@ def token() -> ChangeToken:
 @pytest.fixture
 def catalog(store: StoreOfOthers, token: ChangeToken, tmp_path: Path) -> Catalog:
     return catalog_of(lambda: store, tmp_path / "archives", token)
+
+
+def test_it_knows_why_the_store_does_not_answer_and_that_it_does_again(
+    catalog: Catalog, store: StoreOfOthers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asyncio.run(catalog.store_problem()) == ""
+    with monkeypatch.context() as away:
+        away.setattr(store, "_engine", None)
+        with pytest.raises(AttributeError):  # an accident of ours is none of the store's
+            asyncio.run(catalog.store_problem())
+
+    def fail() -> None:
+        raise OperationalError("SELECT secret", None, Exception("host=secret"))
+
+    with monkeypatch.context() as away:
+        away.setattr(store, "answer", fail)
+        problem = asyncio.run(catalog.store_problem())
+        assert problem
+        assert "secret" not in problem
+    assert asyncio.run(catalog.store_problem()) == ""
+
+
+def test_a_store_that_hangs_is_not_waited_for(
+    catalog: Catalog, store: StoreOfOthers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(store_access, "PATIENCE", 0.01)
+    monkeypatch.setattr(store, "answer", released.wait)
+    try:
+        assert asyncio.run(catalog.store_problem()) == "It didn't answer within 0.01 s."
+    finally:
+        released.set()
 
 
 def reference(catalog: Catalog, name: str, damaged: str = "") -> Reference:

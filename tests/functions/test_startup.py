@@ -191,6 +191,7 @@ def test_a_wrong_function_is_named_with_its_file_and_costs_no_other(
     assert server.restart() == {"first": 1, "last": 1}
     (said,) = warnings(caplog)
     assert said.startswith(f"Not deployed: models/mine.py: {line}")
+    assert server.startup.problems.lines() == [said.removeprefix("Not deployed: ")]
 
 
 def test_an_accident_with_one_function_costs_no_other_and_has_its_traceback(
@@ -209,6 +210,7 @@ def test_an_accident_with_one_function_costs_no_other_and_has_its_traceback(
     (record,) = (each for each in caplog.records if each.levelname == "ERROR")
     assert record.message == "Not deployed: models/mine.py: g"
     assert record.exc_info is not None
+    assert server.startup.problems.lines() == ["models/mine.py: g"]
 
 
 def test_what_a_worker_could_not_have_is_a_line_each(
@@ -218,6 +220,10 @@ def test_what_a_worker_could_not_have_is_a_line_each(
     server.workers.functions = [marked("f")]
     assert server.restart() == {"f": 1}
     assert warnings(caplog) == ["Not deployed: models/broken.py: SyntaxError: invalid syntax"]
+    assert server.startup.problems.lines() == server.workers.problems
+    server.workers.problems = []
+    server.restart()
+    assert server.startup.problems.lines() == []
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,10 @@ def test_each_way_in_ends_at_a_page_that_asks_for_the_user(
         assert reply.status == 401
         assert reply.headers["WWW-Authenticate"].startswith("Basic ")
     page = dyno.request("GET", "/", user=user, password=password).body.decode()
-    assert '<b id="authentication">authentication required</b>' in page
+    assert '<b id="authentication">required</b>' in page
     assert '<code id="method">basic-auth</code>' in page
-    assert f'<dd id="user">{user}</dd>' in page
+    connect = dyno.request("GET", "/page/connect", user=user, password=password).body.decode()
+    assert f'<dd id="user">{user}</dd>' in connect
     features = dyno.request("GET", "/info", user=user, password=password).json["versions"]["v1"]
     assert features["features"]["authentication"] == {
         "required": True,

@@ -126,9 +126,10 @@ def test_an_origin_that_is_none_is_another_site(web: Web, failures: Failures, or
 def test_the_page_shows_of_a_host_what_is_right(
     web: Web, failures: Failures, host: str, shown: str
 ) -> None:
-    page = web.request("GET", "/", headers={"Host": host})
-    assert page.status == 200
-    assert f"<title>TabPy Server on {shown}</title>" in page.body.decode()
+    for path in ("/", "/page/connect", "/page/functions"):
+        page = web.request("GET", path, headers={"Host": host})
+        assert page.status == 200
+        assert f"TabPy Server on {shown}</title>" in page.body.decode()
     assert failures() == []
 
 

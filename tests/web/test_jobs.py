@@ -168,6 +168,28 @@ def test_what_is_printed_is_logged_where_a_setting_asks_for_it(
         }
 
 
+# --- what is counted of functions ---
+
+
+@pytest.mark.parametrize(
+    ("pool", "calls", "errors"),
+    [
+        (FakePool(QUERIED), 1, 0),
+        (FakePool(Outcome(Failure.of(FunctionFailedError("f", "x : y"), Reply()), b"")), 1, 1),
+        (FakePool(Outcome(Failure.of(InvalidInputError("f", "x"), Reply()), b"")), 0, 0),
+        (FakePool(), 0, 0),  # there is no such function
+    ],
+    ids=["answered", "failed", "wrong arguments", "unknown"],
+)
+def test_a_functions_calls_and_failures_are_counted_and_nobody_elses(
+    serve: Serve, pool: FakePool, calls: int, errors: int
+) -> None:
+    web = serve(pool=pool)
+    web.request("POST", "/query/f", b"{}")
+    found = web.context.function_figures.of("f")
+    assert (found.calls, found.errors) == (calls, errors)
+
+
 # --- what the page runs ---
 
 

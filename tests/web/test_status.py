@@ -60,18 +60,16 @@ def test_the_status_tells_tabpys_words_and_the_reason(serve: Serve) -> None:
 
 def test_so_does_the_page(serve: Serve) -> None:
     page = serve(catalog=Catalog()).request("GET", "/").body.decode()
-    assert (
-        "1 deployed function can&#x27;t be loaded (see /status). bad: It needs &lt;x&gt;." in page
-    )
+    assert "1 deployed function can&#x27;t be loaded" in page
+    assert "<li>bad: It needs &lt;x&gt;.</li>" in page
 
 
-def test_the_page_names_a_few_and_counts_the_others(serve: Serve) -> None:
+def test_the_page_names_some_and_counts_the_others(serve: Serve) -> None:
     catalog = Catalog()
-    catalog.broken = {str(number): "y" * 1000 for number in range(5)}
+    catalog.broken = {str(number): "y" * 1000 for number in range(30)}
     page = serve(catalog=catalog).request("GET", "/").body.decode()
-    assert "5 deployed functions can&#x27;t be loaded" in page
-    assert "y And 2 more." in page
-    assert "y" * 201 not in page
+    assert "<li>… and 10 more</li>" in page
+    assert "y" * 301 not in page
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.activity.board import Board
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.startup import Startup
+from tabpy.tabpy_server.metrics.function_figures import FunctionFigures
 from tabpy.tabpy_server.processes.stop_flag import StopFlag
 from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.settings import Settings
@@ -24,5 +25,6 @@ class PreforkState:
     certificate: ServedCertificate | None = None
     change_token: ChangeToken = field(default_factory=ChangeToken)
     announcements: ChangeToken = field(default_factory=ChangeToken)
+    function_figures: FunctionFigures = field(default_factory=FunctionFigures)
     startup: Startup = field(default_factory=Startup)
     stop_flag: StopFlag = field(default_factory=StopFlag)

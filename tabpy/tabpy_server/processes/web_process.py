@@ -88,6 +88,7 @@ class WebProcess:
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
             activity=Activity(state.board, place),
+            function_figures=state.function_figures,
             startup_problems=state.startup.problems,
             certificate=state.certificate,
         )

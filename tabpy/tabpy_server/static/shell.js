@@ -16,6 +16,14 @@ export function address(route) {
   return new URL(document.documentElement.dataset.root + route, location.origin + location.pathname);
 }
 
+/* Times, which the server writes in UTC, in words of the person's own zone and language */
+
+for (const time of document.querySelectorAll("time")) {
+  const when = new Date(time.dateTime);
+  time.title = time.dateTime;
+  time.textContent = when.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
 /* Copy buttons */
 
 async function copy(source) {

@@ -14,6 +14,7 @@ from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.startup_problems import StartupProblems
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.metrics.function_figures import FunctionFigures
 from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.settings import Settings
@@ -43,6 +44,7 @@ class Context:
     checkup: Checkup
     counters: Counters
     activity: Activity
+    function_figures: FunctionFigures = field(default_factory=FunctionFigures)
     startup_problems: StartupProblems = field(default_factory=StartupProblems)
     certificate: ServedCertificate | None = None
     traffic: Traffic = field(default_factory=Traffic)

@@ -94,10 +94,10 @@ def old_hashes(count: int) -> Finding | None:
     """Find password hashes that are quick to guess from."""
     if not count:
         return None
-    users = "1 user" if count == 1 else f"{count} users"
     return Finding(
         "old-hashes",
-        f"The password hashes of {users} are TabPy's old kind, quick to guess from.",
+        f"{'1 user has a password hash' if count == 1 else f'{count} users have password hashes'} "
+        "of TabPy's old kind, quick to guess from.",
         "`tabpy-user update` makes new ones; the log of the start names the users.",
     )
 

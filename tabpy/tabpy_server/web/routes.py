@@ -29,7 +29,10 @@ from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, 
 from tabpy.tabpy_server.web.openapi import Route
 from tabpy.tabpy_server.web.page.file_handler import FileHandler, OwnFileHandler
 from tabpy.tabpy_server.web.page.jobs import PageEvaluateHandler, PageQueryHandler
+from tabpy.tabpy_server.web.page.reference import ReferenceView
 from tabpy.tabpy_server.web.page.views import VIEWS
+
+DESCRIBING = (DescriptionHandler, ReferenceView)  # who is told of all routes
 
 
 def make_routes(context: Context) -> list[Route]:
@@ -55,7 +58,7 @@ def make_routes(context: Context) -> list[Route]:
     if context.settings.oauth_enabled:
         routes.append((OAUTH_RESOURCE, OAuthResourceHandler, {}))
     if context.shows_our_page:
-        routes += [(view.route, view, {}) for view in VIEWS]
+        routes += [(view.route.replace("{name}", "([^/]+)"), view, {}) for view in VIEWS]
         routes += [
             ("/page/evaluate", PageEvaluateHandler, {}),
             ("/page/query/([^/]+)", PageQueryHandler, {}),
@@ -74,7 +77,7 @@ def make_application(context: Context) -> Application:
     described: dict[str, Any] = {"routes": routes}
     return CarefulApplication(
         [
-            (prefix + path, handler, described if handler is DescriptionHandler else arguments)
+            (prefix + path, handler, described if handler in DESCRIBING else arguments)
             for path, handler, arguments in routes
         ],
         context=context,

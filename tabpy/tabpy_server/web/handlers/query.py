@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tabpy.tabpy_server.errors import NotLoadableError
+from tabpy.tabpy_server.errors import (
+    FunctionFailedError,
+    JobTimeoutError,
+    NotLoadableError,
+    WorkerDiedError,
+)
 from tabpy.tabpy_server.rights import QUERY
 from tabpy.tabpy_server.web.answers import Answer
 from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
 from tabpy.tabpy_server.web.schemas import ARGUMENTS, JSON, RESPONSE
 
+# How a function fails that exists and was called; it isn't to blame for the rest.
+FAILED = (FunctionFailedError, JobTimeoutError, NotLoadableError, WorkerDiedError)
 CALL = operation(
     "Call a deployed function",
     Reply(200, "What it returned", RESPONSE, headers={"Etag": "Identifies response and version"}),
@@ -28,9 +35,12 @@ class QueryHandler(JobHandler):
     async def post(self, name: str) -> None:
         try:
             reply, result = await self.run_job(self.context.settings.query_timeout, name)
-        except NotLoadableError:
-            self.context.checkup.saw(name, loads=False)
+        except FAILED as error:
+            self._count(name, failed=True)
+            if isinstance(error, NotLoadableError):
+                self.context.checkup.saw(name, loads=False)
             raise
+        self._count(name)
         self.context.checkup.saw(name, loads=True)
         if self.is_debug():
             self.write_with_printed(result, reply.printed)
@@ -42,6 +52,9 @@ class QueryHandler(JobHandler):
             self.finish()
             return
         self.write_json_bytes(result)
+
+    def _count(self, name: str, *, failed: bool = False) -> None:
+        self.context.function_figures.add(name, self.timing.run_ms / 1000, failed=failed)
 
     def info_of(self, answer: Answer) -> object:
         """Return an object for a function that failed, as TabPy does, whose clients read `error`.

@@ -21,6 +21,12 @@ SHOWN = operation(
 )
 
 
+def utf8(text: str | bytes) -> bytes:
+    """Return a text as templates write it, in place of tornado's own, which raises for half of a
+    surrogate pair: JSON can have one, and so can what people deployed."""
+    return text.encode("utf-8", "replace") if isinstance(text, str) else text
+
+
 class ViewHandler(BaseHandler):
     """A view: its `template` inside the layout, with what `values` returns.
 
@@ -44,7 +50,7 @@ class ViewHandler(BaseHandler):
         values = await self.values(*parts)
         # On a thread: a thousand functions are many milliseconds of other people's requests.
         page = await asyncio.to_thread(
-            self.render_string, self.template, **self._layout(), **values
+            self.render_string, self.template, _tt_utf8=utf8, **self._layout(), **values
         )
         self.set_header("Content-Security-Policy", POLICY)
         self.finish(page)

@@ -2,6 +2,7 @@
 
 from tabpy.tabpy_server.web.page.activity import ActivityView
 from tabpy.tabpy_server.web.page.connect import ConnectView
+from tabpy.tabpy_server.web.page.function import FunctionView
 from tabpy.tabpy_server.web.page.functions import FunctionsView
 from tabpy.tabpy_server.web.page.packages import PackagesView
 from tabpy.tabpy_server.web.page.reference import ReferenceView
@@ -13,6 +14,7 @@ VIEWS: tuple[type[ViewHandler], ...] = (
     StatusView,
     ConnectView,
     FunctionsView,
+    FunctionView,
     TryItView,
     ActivityView,
     PackagesView,

@@ -1,0 +1,65 @@
+"""The text of a function, taken from its archive without carrying it out."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tabpy.tabpy_server.functions import source_text
+from tests.deploying import archive_of
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    return tmp_path / "archive"
+
+
+def double(values: list[float]) -> list[float]:
+    # A remark, and a text: "ä 🔑".
+    def twice(value: float) -> float:
+        return 2 * value
+
+    return [twice(each) for each in values]
+
+
+def test_it_is_as_its_author_wrote_it(archive: Path) -> None:
+    archive.write_bytes(archive_of(double))
+    text = source_text.read(archive)
+    assert text is not None
+    assert text.startswith("def double(values: list[float]) -> list[float]:\n    # A remark")
+    assert text.rstrip().endswith("return [twice(each) for each in values]")
+
+
+def test_it_is_the_functions_and_not_that_of_one_it_calls(archive: Path) -> None:
+    def outer(values: list[float]) -> list[float]:
+        return double(values)
+
+    archive.write_bytes(archive_of(outer))
+    text = source_text.read(archive)
+    assert text is not None
+    assert text.startswith("def outer")
+
+
+def test_data_of_megabytes_are_not_read(archive: Path) -> None:
+    data = bytes(3 << 20)
+
+    def large() -> int:
+        return len(data)
+
+    archive.write_bytes(archive_of(large))
+    text = source_text.read(archive)
+    assert text is not None
+    assert "len(data)" in text
+
+
+class Trap:
+    def __reduce__(self) -> tuple[object, ...]:
+        return pytest.fail, ("it was carried out",)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80", b"no pickle", pickle.dumps(Trap()), b"\xff" * 9])
+def test_where_there_is_none_nothing_is_carried_out_and_nothing_raised(
+    archive: Path, content: bytes
+) -> None:
+    archive.write_bytes(content)
+    assert source_text.read(archive) is None
