@@ -75,6 +75,7 @@ class History:
         self.latest: deque[Request] = deque(maxlen=LATEST)
         self.sample = Sample(0, 0, 0, 0)
         self.sampled_at = 0.0
+        self._written: dict[int, dict[str, Any]] = {}  # of minutes that haven't changed since
 
     def note(self, request: Request, *, is_listed: bool) -> None:
         """Count a request. `is_listed`: it also belongs to the latest ones."""
@@ -99,6 +100,7 @@ class History:
 
     def _minute(self, now: float) -> Minute:
         number = int(now // 60)
+        self._written.pop(number, None)
         if number not in self.minutes:
             self.minutes[number] = Minute()
             # A clock that is put back leaves minutes in the future: those go, too.
@@ -109,9 +111,13 @@ class History:
     # As JSON
 
     def written(self) -> dict[str, Any]:
-        """Return all of it, as `read` takes it."""
+        """Return all of it, as `read` takes it. Once a second, so what is over is kept as it is."""
+        self._written = {
+            number: self._written.get(number) or _written(each)
+            for number, each in self.minutes.items()
+        }
         return {
-            "minutes": [[number, _written(each)] for number, each in self.minutes.items()],
+            "minutes": [*self._written.items()],
             "latest": [vars(each) for each in self.latest],
             "sample": vars(self.sample),
             "sampled_at": self.sampled_at,
