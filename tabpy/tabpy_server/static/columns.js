@@ -6,13 +6,15 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const ZEROS_BEFORE = /^[+-]?0\d/; // a postal code, say: no number
 const GROUPED = /^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/;
 const WITH_COMMA = /^[+-]?\d+(,\d+)?$/;
+const NONE = "\0"; // for a separator that isn't there
 const TRUTHS = /^(true|false)$/i;
 
 /**
  * Reads what somebody typed or pasted. Returns `{json, columns, rows, isTable, named}`: the text to
  * send as data; a `{name, type, values}` each, its values as texts, null for none; how many rows
  * there are, null where no column says. `named`: whether the first row of a table has the names, as
- * asked for; null has it guessed. Throws SyntaxError for what is neither JSON nor a table.
+ * asked for; null has it guessed. Throws SyntaxError for what begins like JSON
+ * and isn't an object.
  */
 export function read(text, named = null) {
   const trimmed = text.trim();
@@ -68,21 +70,25 @@ function looksNamed(first, below) {
 
 /** Spreadsheets copy tabs; a CSV file has commas, or semicolons where the comma is a point. */
 function separatorOf(text) {
-  const first = text.replace(/"[^"]*"/g, "").trimStart().split(/\r?\n/, 1)[0];
+  const first = text.replace(/"[^"]*"/g, "").replace(/^[\r\n]+/, "").split(/[\r\n]/, 1)[0];
   if (first.includes("\t")) return "\t";
-  return first.split(";").length > first.split(",").length ? ";" : ",";
+  if (first.includes(";") || first.includes(",")) {
+    return first.split(";").length > first.split(",").length ? ";" : ",";
+  }
+  return NONE; // one column, whose numbers may have commas
 }
 
-/** Takes a table apart; quotes may hold separators, line ends, and quotes that are doubled. */
+/**
+ * Takes a table apart; quotes may hold separators, line ends, and quotes that are doubled. One
+ * that doesn't end where the cell does is a part of it.
+ */
 function linesOf(text, separator) {
   const lines = [[]];
-  const part = new RegExp(`("(?:[^"]|"")*"|[^${separator}\\r\\n]*)(${separator}|\\r?\\n|\\r|$)`, "y");
+  const cells = `(?:"((?:[^"]|"")*)"|([^${separator}\\r\\n]*))`;
+  const part = new RegExp(`${cells}(${separator}|\\r?\\n|\\r|$)`, "y");
   while (part.lastIndex < text.length) {
-    const found = part.exec(text);
-    if (!found) throw new SyntaxError("A quote has no end, or something stands behind it");
-    const [, content, end] = found;
-    const isQuoted = content.startsWith('"');
-    lines.at(-1).push(isQuoted ? content.slice(1, -1).replaceAll('""', '"') : content);
+    const [, quoted, content, end] = part.exec(text);
+    lines.at(-1).push(quoted?.replaceAll('""', '"') ?? content);
     if (end === separator && part.lastIndex === text.length) lines.at(-1).push("");
     if (end !== separator && end) lines.push([]);
   }

@@ -36,8 +36,8 @@ export function showReply({ response, printed }, data) {
   element("as-json").open = !Array.isArray(value) && !isTable(value);
   showTable(value, texts, data);
   const isPlotted = Array.isArray(value) && isPlottable(value);
-  if (isPlotted) element("plot").replaceChildren(plot(value));
   element("plot").hidden = !isPlotted;
+  if (isPlotted) element("plot").replaceChildren(plot(value, widthIn(element("plot"))));
 }
 
 /** Returns the type of a script's value, or of the values in it, as a calculation has it. */
@@ -52,6 +52,12 @@ function showTable(value, texts, data) {
   element("table").hidden = length === 0;
   element("table").replaceChildren(tableOf(columns, ROWS));
   show("table-count", length ? shownOf(length, ROWS) : "");
+}
+
+/** Returns the width of what can lie in an element, as drawn. */
+function widthIn(box) {
+  const { paddingLeft, paddingRight } = getComputedStyle(box);
+  return Math.max(240, box.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight));
 }
 
 /** Values come beside the columns that they were made of, if there are as many. */

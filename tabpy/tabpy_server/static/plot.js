@@ -2,7 +2,7 @@
 
 import { draw, pathThrough, picture, short } from "./svg.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [640, 200, 56, 24, 12];
+const [HEIGHT, LEFT, BOTTOM, TOP] = [200, 56, 24, 12];
 const FEW = 40; // rows that have a bar each
 
 /** Tells whether these values can be plotted: two numbers or more, and nothing else but null. */
@@ -11,26 +11,26 @@ export function isPlottable(values) {
   return numbers.length > 1 && numbers.every((each) => typeof each === "number");
 }
 
-/** Returns a picture of `values`, numbers or null. */
-export function plot(values) {
+/** Returns a picture of `values`, numbers or null, that is so many pixels wide. */
+export function plot(values, width) {
   const numbers = values.filter((each) => each !== null);
   const extreme = (pick) => numbers.reduce((one, other) => pick(one, other));
   const [least, most] = [extreme(Math.min), extreme(Math.max)];
   const isFew = values.length <= FEW;
   const [low, high] = rangeOf(isFew ? Math.min(least, 0) : least, isFew ? Math.max(most, 0) : most);
   const y = (value) => TOP + ((high - value) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-  const marks = isFew ? bars(values, y) : [line(values, y)];
+  const marks = isFew ? bars(values, y, width) : [line(values, y, width)];
   const said = `${values.length.toLocaleString()} values, from ${short(least)} to ${short(most)}`;
   const ticks = [...new Set([low, high, low < 0 && high > 0 ? 0 : low])];
   return picture(
-    WIDTH, HEIGHT, `Plot of ${said}`,
+    width, HEIGHT, `Plot of ${said}`,
     ...ticks.flatMap((value) => [
-      draw("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }),
+      draw("line", { class: "grid", x1: LEFT, x2: width, y1: y(value), y2: y(value) }),
       draw("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, short(value)),
     ]),
     ...marks,
     draw("text", { x: LEFT, y: HEIGHT - 4 }, "row 1"),
-    draw("text", { x: WIDTH, y: HEIGHT - 4, "text-anchor": "end" },
+    draw("text", { x: width, y: HEIGHT - 4, "text-anchor": "end" },
       `row ${values.length.toLocaleString()}`),
   );
 }
@@ -40,8 +40,8 @@ function rangeOf(low, high) {
   return [low - Math.abs(low) / 2 - 0.5, high + Math.abs(high) / 2 + 0.5];
 }
 
-function bars(values, y) {
-  const step = (WIDTH - LEFT) / values.length;
+function bars(values, y, width) {
+  const step = (width - LEFT) / values.length;
   return values.map((value, at) => {
     const [top, bottom] = value === null ? [y(0), y(0)] : [y(Math.max(value, 0)), y(Math.min(value, 0))];
     return draw("rect", {
@@ -55,8 +55,8 @@ function bars(values, y) {
 }
 
 /** Draws a line; of more rows than there is room for, the least and the most of each place. */
-function line(values, y) {
-  const places = WIDTH - LEFT;
+function line(values, y, width) {
+  const places = width - LEFT;
   const each = Math.max(1, Math.ceil(values.length / places));
   const x = (at) => LEFT + (at / (values.length - 1)) * places;
   const points = [];

@@ -45,7 +45,7 @@ function heading(name, type) {
   if (name !== "Row" && WORDS[type]) {
     const small = document.createElement("span");
     small.className = "type";
-    small.textContent = ` ${WORDS[type]}`;
+    small.textContent = WORDS[type];
     cell.append(small);
   }
   return cell;
