@@ -8,6 +8,7 @@ COPY requirements.txt /app/
 RUN pip install --no-cache-dir --root-user-action=ignore -r /app/requirements.txt
 COPY tabpy /app/tabpy
 COPY models /app/models
+COPY docs /app/docs
 # By it the server knows that /app/models is its own.
 COPY pyproject.toml /app/
 RUN python -m compileall -q /app

@@ -9,6 +9,7 @@ from email import message_from_bytes
 
 import pytest
 
+from tabpy.tabpy_server import package_files
 from tests.test_dependencies import EXTRAS, PROJECT, ROOT, name_of
 
 
@@ -19,6 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         shutil.copy(ROOT / name, folder)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "tabpy", folder / "tabpy", ignore=ignored)
+    shutil.copytree(ROOT / "docs", folder / "docs")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", "built"]
     done = subprocess.run(
         [*pip, "."], cwd=folder, capture_output=True, text=True, check=False, timeout=300
@@ -50,5 +52,15 @@ def test_the_wheel_has_every_file_of_the_package(wheel: zipfile.ZipFile) -> None
         for path in (ROOT / "tabpy").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    beside = (".dist-info/", ".data/")
+    packed = {name for name in wheel.namelist() if not any(each in name for each in beside)}
     assert packed == there
+
+
+def test_the_wheel_has_the_documents_where_the_page_looks_for_them(
+    wheel: zipfile.ZipFile,
+) -> None:
+    [folder] = {name.partition("/")[0] for name in wheel.namelist() if ".data/" in name}
+    packed = {name for name in wheel.namelist() if ".data/" in name and name.endswith(".md")}
+    where = f"{folder}/data/{package_files.INSTALLED_DOCUMENTS}"
+    assert packed == {f"{where}/{file.name}" for file in (ROOT / "docs").glob("*.md")}

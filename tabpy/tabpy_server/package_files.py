@@ -1,6 +1,7 @@
 """Where the server's own files are, and the checkout that it may be part of."""
 
 import re
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,6 +9,16 @@ PACKAGE = Path(str(files("tabpy.tabpy_server")))
 DEFAULT_CONFIG = PACKAGE / "common" / "default.conf"
 OUR_PAGE = PACKAGE / "static"
 TEMPLATES = PACKAGE / "templates"
+INSTALLED_DOCUMENTS = "share/doc/tabpy"  # below the environment's root; pyproject.toml has it
+
+
+def documents() -> Path | None:
+    """Return the folder of the documents: the checkout's, or what was installed with the package;
+    None if neither is there."""
+    root = checkout()
+    own = [root / "docs"] if root is not None else []
+    folders = (*own, Path(sys.prefix, INSTALLED_DOCUMENTS))
+    return next((each for each in folders if (each / "operating.md").is_file()), None)
 
 
 def checkout() -> Path | None:

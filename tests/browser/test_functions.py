@@ -89,7 +89,8 @@ def test_its_text_and_calculations_are_there_to_copy(page: Page) -> None:
 def test_an_earlier_version_answers_again_after_a_question(page: Page) -> None:
     expect(page.locator("#version")).to_have_text("2")
     page.get_by_role("button", name="Roll back to version 1").click()
-    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Enter")
     expect(page.locator("#confirm")).to_be_hidden()
     expect(page.locator("#version")).to_have_text("2")
     page.get_by_role("button", name="Roll back to version 1").click()

@@ -18,6 +18,7 @@ from tabpy.tabpy_server.functions.store.endpoint import ArchiveInfo, Endpoint, E
 from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web import findings
+from tabpy.tabpy_server.web.shortages import Shortages
 from tests.web.harness import FakeCatalog, FakeGate, FakePool, Web
 
 Serve = Callable[..., Web]
@@ -88,6 +89,21 @@ def test_short_disk_and_memory_are_found(web: Web, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(findings, "free_disk_mb", lambda _: 100.0)
     monkeypatch.setattr(findings, "is_memory_short", lambda: True)
     assert [each.key for each in found(web)] == ["disk", "memory"]
+
+
+def test_what_is_short_is_logged_once_and_so_is_that_it_is_no_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    shortages = Shortages(Settings(workers=1))
+    for free_mb in (10_000.0, 100.0, 90.0, 10_000.0, 10_000.0):
+        monkeypatch.setattr(findings, "free_disk_mb", lambda _, free_mb=free_mb: free_mb)
+        shortages.look()
+    began, ended = caplog.records
+    assert (began.levelname, ended.levelname) == ("WARNING", "INFO")
+    assert began.message.startswith("The disk has 100 MB left")
+    assert "Make room" in began.message
+    assert ended.message.startswith("No longer: The disk has 90 MB left")
 
 
 def test_old_hashes_and_wrong_lines_are_counted_and_nobody_is_named(serve: Serve) -> None:

@@ -34,6 +34,7 @@ from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import DISCARD_FACTOR
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.shortages import keep_watch
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 
@@ -137,9 +138,10 @@ class WebProcess:
         noting = loop.create_task(context.activity.keep(context.pool, settings.workers))
         watching = loop.create_task(self._connections.watch())
         certifying = loop.create_task(keep_up_to_date(context.certificate))
+        looking = loop.create_task(keep_watch(settings))
         fetching = loop.create_task(_keep_keys(context.gate))
         await stop.wait()
-        for task in (starting, sharing, tidying, renewing, checking, certifying, fetching):
+        for task in (starting, sharing, tidying, renewing, checking, certifying, looking, fetching):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()

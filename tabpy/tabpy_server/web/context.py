@@ -89,7 +89,7 @@ class Context:
         """Return what needs somebody, the urgent first."""
         problem = await self.catalog.store_problem()
         endpoints = {} if problem else await self.catalog.endpoints()
-        free_mb, is_short = await asyncio.to_thread(self._left)
+        shortages = await asyncio.to_thread(findings.shortages, self.settings)
         users, gate = self.gate.users, self.gate
         keys = gate.keys if isinstance(gate, TokenGate) else None
         of_the_certificate = self.certificate.warnings if self.certificate is not None else []
@@ -102,17 +102,12 @@ class Context:
             findings.loses_functions(self.settings, endpoints),
             findings.cannot_load(self.catalog.broken),
             findings.not_deployed(self.startup_problems.lines()),
-            findings.short_of_disk(free_mb),
-            findings.short_of_memory(is_short),
+            *shortages,
             findings.wrong_lines(len(users.problems) if users is not None else 0),
             findings.old_hashes(users.outdated if users is not None else 0),
             findings.confines_less(self.settings, self.confinement),
         ]
         return sorted(filter(None, found), key=lambda each: not each.is_urgent)
-
-    def _left(self) -> tuple[float, bool]:
-        """Return the megabytes that the disk has left, and whether memory is short."""
-        return findings.free_disk_mb(self.settings.state_path), findings.is_memory_short()
 
     def info(self) -> dict[str, Any]:
         """Return what `GET /info` answers."""

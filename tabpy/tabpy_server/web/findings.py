@@ -193,6 +193,15 @@ def store_fails(why: str) -> Finding | None:
     )
 
 
+def shortages(settings: Settings) -> list[Finding]:
+    """Find what the machine runs short of. Reads files."""
+    found = (
+        short_of_disk(free_disk_mb(settings.state_path)),
+        short_of_memory(is_memory_short()),
+    )
+    return [each for each in found if each is not None]
+
+
 def free_disk_mb(folder: Path) -> float:
     """Return what is left on the disk of a folder that may not exist yet; infinite if unknown."""
     for each in (folder, *folder.absolute().parents):

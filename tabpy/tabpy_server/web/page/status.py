@@ -30,6 +30,7 @@ class StatusView(ViewHandler):
         return {
             "info": context.info(),
             "ssl": self.is_https,
+            "is_here": is_this_machine(self.host_and_port[0]),
             "python_version": platform.python_version(),
             "timeout": settings.evaluate_timeout,
             "query_timeout": settings.query_timeout,

@@ -2,6 +2,7 @@
 
 from tabpy.tabpy_server.web.page.activity import ActivityView
 from tabpy.tabpy_server.web.page.connect import ConnectView
+from tabpy.tabpy_server.web.page.documentation import DocumentsView, DocumentView
 from tabpy.tabpy_server.web.page.function import FunctionView
 from tabpy.tabpy_server.web.page.functions import FunctionsView
 from tabpy.tabpy_server.web.page.packages import PackagesView
@@ -19,4 +20,6 @@ VIEWS: tuple[type[ViewHandler], ...] = (
     ActivityView,
     PackagesView,
     ReferenceView,
+    DocumentsView,
+    DocumentView,
 )

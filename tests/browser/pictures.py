@@ -1,0 +1,91 @@
+"""Makes the pictures of the documents: `python -m tests.browser.pictures`.
+
+They show a server as it is behind Heroku's router, called by the name of an app.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tabpy.tabpy_tools.schema import schema_of
+from tests.browser.conftest import ARGUMENTS
+from tests.deploying import deploy
+from tests.running import PASSWORD, Server
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+HOST = "my-app-1234567890ab.herokuapp.com"
+USER = "tableau"
+ROUTER = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.7"}
+DESK = {"width": 1200, "height": 820}
+# A dyno whose database is at hand, so far as the page can tell: its functions outlive it.
+KEPT = {"DYNO": "web.1", "TABPY_PRELOAD": "numpy,pandas", "TABPY_MODELS_PATH": ""}
+
+
+def price(costs: list[float], margin: float = 0.25) -> list[float]:
+    """From costs to prices, with a margin as a share of the price."""
+    return [cost / (1 - margin) for cost in costs]
+
+
+class RoutedServer(Server):
+    """One that is only reached by way of Heroku's router."""
+
+    headers = ROUTER
+
+
+@contextlib.contextmanager
+def served(settings: dict[str, str]) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder:
+        server = RoutedServer(Path(folder), settings, users={USER: PASSWORD, "paolo": PASSWORD})
+        try:
+            yield server.wait_until_ready()
+        finally:
+            server.kill()
+
+
+@contextlib.contextmanager
+def signed_in(server: Server) -> Iterator[Page]:
+    """A window in which the server is called by the app's name."""
+    rules = f"--host-rules=MAP {HOST}:80 127.0.0.1:{server.port}"
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, rules])
+        context = browser.new_context(
+            http_credentials={"username": USER, "password": PASSWORD},
+            extra_http_headers=ROUTER,
+            viewport=DESK,  # type: ignore[arg-type] # a TypedDict of playwright's own
+            device_scale_factor=1.5,
+        )
+        yield context.new_page()
+        browser.close()
+
+
+def take(page: Page, path: str, name: str, part: str = "") -> None:
+    """Save the view at `path`, or a `part` of it, as a picture."""
+    page.goto(f"http://{HOST}/{path}", wait_until="load")
+    file = IMAGES / f"{name}.png"
+    if part:
+        page.locator(part).screenshot(path=file)
+    else:
+        page.screenshot(path=file)
+
+
+def main() -> None:
+    with served(KEPT) as server, signed_in(server) as page:
+        take(page, "", "worth-knowing", "#findings")
+        take(page, "page/connect", "connect", "section:has(#host)")
+    with served({**KEPT, "DYNO": "-"}) as server, signed_in(server) as page:
+        schema = schema_of(price)
+        deployed = deploy(server, "Price", price, description=price.__doc__, schema=schema)
+        assert deployed.status == 201
+        server.query("Price", [12.5, 80.0])
+        take(page, "", "signed-in")
+        take(page, "page/functions/Price", "function")
+        take(page, "page/try", "page")
+
+
+if __name__ == "__main__":
+    main()
