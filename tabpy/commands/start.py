@@ -182,6 +182,7 @@ def serve(
     Without a fork server there is one web process, which starts its workers itself.
     """
     from tabpy.tabpy_server.access import first_user
+    from tabpy.tabpy_server.activity.board import Board
     from tabpy.tabpy_server.metrics import files
     from tabpy.tabpy_server.processes.prefork_state import PreforkState
     from tabpy.tabpy_server.tls.served import ServedCertificate
@@ -201,7 +202,8 @@ def serve(
     flight = (
         _start_flight(chosen, sign_in.gate, certificate, listener) if chosen.arrow_enable else None
     )
-    state = PreforkState(chosen, service, sign_in.gate, parts, certificate, flight)
+    board = Board(chosen.web_processes)
+    state = PreforkState(chosen, service, sign_in.gate, parts, board, certificate, flight)
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:
         address = f"{chosen.transfer_protocol}://localhost:{chosen.port}/"

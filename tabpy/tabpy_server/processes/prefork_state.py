@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.token_gate import TokenGate
+from tabpy.tabpy_server.activity.board import Board
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.startup import Startup
 from tabpy.tabpy_server.metrics.function_figures import FunctionFigures
@@ -24,6 +25,7 @@ class PreforkState:
     service: Service
     gate: Gate | OpenGate | TokenGate
     confinement: InForce
+    board: Board
     certificate: ServedCertificate | None = None
     flight: "FlightProcess | None" = None
     change_token: ChangeToken = field(default_factory=ChangeToken)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.token_gate import TokenGate
+from tabpy.tabpy_server.activity.activity import Activity
 from tabpy.tabpy_server.flight.figures import Figures
 from tabpy.tabpy_server.flight.tables import FlightTables
 from tabpy.tabpy_server.functions.catalog import Catalog
@@ -44,6 +45,7 @@ class Context:
     deployer: Deployer
     checkup: Checkup
     counters: Counters
+    activity: Activity
     function_figures: FunctionFigures = field(default_factory=FunctionFigures)
     startup_problems: StartupProblems = field(default_factory=StartupProblems)
     certificate: ServedCertificate | None = None

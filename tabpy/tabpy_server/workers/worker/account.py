@@ -34,10 +34,12 @@ KERNELS_FOLDER = re.compile(r"[/\\]ipykernel_\d+[/\\]")
 @dataclass(frozen=True)
 class Account:
     """`info` is for whoever looks at a dashboard: what failed comes first. `trace` is for the
-    author, in Python's form: it comes last."""
+    author, in Python's form: it comes last. `at`: the line and the function where it failed, 0 and
+    "" for what has none."""
 
     info: str
     trace: str
+    at: tuple[int, str] = (0, "")
 
 
 def of_script(error: BaseException, script: str) -> Account:
@@ -61,7 +63,10 @@ def _account(error: BaseException, lines: Lines) -> Account:
     head, *rest = _info(raised)
     # The setting that would allow it, or how to add what is missing.
     cures = filter(None, [refusals.explain(error), missing_packages.explain(error)])
-    return Account(_bounded([head, *cures, *rest]), _bounded(_trace(raised)))
+    told = _bounded([head, *cures, *rest]), _bounded(_trace(raised))
+    if not raised.inner:
+        return Account(*told)
+    return Account(*told, (raised.inner[0].line, raised.inner[0].function))
 
 
 def _bounded(lines: list[str]) -> str:

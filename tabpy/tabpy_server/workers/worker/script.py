@@ -85,7 +85,7 @@ def _run(
 def _failed(error: BaseException, script: str) -> ScriptFailedError:
     told = account.of_script(error, script)
     out_of_memory = isinstance(error, MemoryError)
-    return ScriptFailedError(told.info, trace=told.trace, out_of_memory=out_of_memory)
+    return ScriptFailedError(told.info, trace=told.trace, at=told.at, out_of_memory=out_of_memory)
 
 
 def _read(body: bytes | memoryview) -> Mapping[str, Any]:
