@@ -148,12 +148,12 @@ def test_each_change_is_known_to_both_web_processes_once_it_is_acknowledged(
     with pytest.raises(RuntimeError, match="Endpoint 'scale' is used by 'other name'"):
         client.remove("scale")
     assert answer(server, "other name", 3) == 12
-    for name in ("other name", "scale"):
+    for name, left in (("other name", ""), ("scale", " None is deployed here.")):
         client.remove(name)
         assert answer(server, name, 3) == (
             404,
             "UnknownURI",
-            f"There is no function '{name}' on this server.",
+            f"There is no function '{name}' on this server.{left}",
         )
     client.deploy("scale", times(5))
     assert answer(server, "scale", 3) == 15
