@@ -1,6 +1,7 @@
 """The script worker: its socket to the web process."""
 
 import socket
+import sys
 
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.protocol import Message
@@ -28,6 +29,7 @@ class Connection:
     def receive_descriptors(self, count: int) -> list[int]:
         """Return the descriptors that come after a message; fewer than `count` when the web process
         has let go."""
+        assert sys.platform == "linux"  # where alone there are tables
         return socket.recv_fds(self._socket, 1, count, socket.MSG_CMSG_CLOEXEC)[1]
 
     def send(self, message: Message, body: bytes = b"") -> None:
