@@ -7,10 +7,10 @@ between, and one that dies closes the sockets for its answers.
 """
 
 import socket
+import sys
 from typing import NamedTuple
 
 import orjson
-import sys
 
 LIMIT = 1 << 16  # bytes of a message
 GET = "get"  # give the table that has this path, and keep it
