@@ -12,6 +12,7 @@ import math
 import mmap
 import os
 import struct
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -19,10 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-try:
+if sys.platform != "win32":  # where there is one web process
     import fcntl
-except ImportError:  # Windows, where there is one web process
-    fcntl = None  # type: ignore[assignment]
 
 PLACES = 8192  # functions; those that find none aren't counted
 TRIES = 32  # places that a function may have
@@ -47,7 +46,7 @@ class FunctionFigures:
     def __init__(self) -> None:
         self._shared = mmap.mmap(-1, PLACES * RECORD.size)
         self._locks = -1
-        if fcntl is not None:
+        if sys.platform != "win32":
             self._locks, name = tempfile.mkstemp()
             Path(name).unlink()  # its locks are all that is needed of it
             weakref.finalize(self, os.close, self._locks)
@@ -84,7 +83,7 @@ class FunctionFigures:
     @contextmanager
     def _locked(self, place: int) -> Iterator[None]:
         """Keep the other web processes from one place, for some microseconds."""
-        if fcntl is None:
+        if sys.platform == "win32":
             yield
             return
         fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, place)

@@ -7,6 +7,7 @@ as our end of its socket is closed, so a web process that dies in any way leaves
 import asyncio
 import contextlib
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -176,6 +177,8 @@ class Worker:
                     await self._writable()
 
     async def _send_descriptors(self, descriptors: Sequence[int]) -> None:
+        if sys.platform == "win32":
+            raise NotImplementedError("There are no Arrow tables on Windows.")
         while self.alive:
             try:
                 socket.send_fds(self._socket, [b"\0"], descriptors)
