@@ -15,7 +15,7 @@ LEAVES = {path.stem for path in (ROOT / "tabpy" / "tabpy_server").glob("*.py")} 
 PROTOCOL = {*LEAVES, "workers.protocol", "workers.fork_server_state"}
 POOL = {*PROTOCOL, "metrics", "workers.pool"}
 FUNCTIONS = {*POOL, "tabpy.tabpy_tools", "functions.store", "functions"}
-WEB = {*FUNCTIONS, "tabpy", "access", "tls", "web"}
+WEB = {*FUNCTIONS, "tabpy", "access", "activity", "tls", "web"}
 PROCESSES = {*WEB, "functions.startup", "workers.fork_server", "processes"}
 
 # Each room, and what it may import besides itself.
@@ -40,6 +40,7 @@ BELOW: dict[str, set[str]] = {
     "tabpy.tabpy_server": set(),
     **dict.fromkeys(LEAVES, LEAVES),
     "access": LEAVES,
+    "activity": LEAVES,
     "metrics": LEAVES,
     "tls": LEAVES,
     "workers": set(),

@@ -162,6 +162,7 @@ def serve(
     Without a fork server there is one web process, which starts its workers itself.
     """
     from tabpy.tabpy_server.access import first_user
+    from tabpy.tabpy_server.activity.board import Board
     from tabpy.tabpy_server.metrics import files
     from tabpy.tabpy_server.processes.prefork_state import PreforkState
     from tabpy.tabpy_server.tls.served import ServedCertificate
@@ -178,7 +179,9 @@ def serve(
         confined=parts.complete,
     )
     service = server_info.read(chosen.tabpy_state_path)
-    state = PreforkState(chosen, service, sign_in.gate, parts, certificate)
+    state = PreforkState(
+        chosen, service, sign_in.gate, parts, Board(chosen.web_processes), certificate
+    )
     files.prepare(chosen.state_path / f"metrics-{chosen.port}")
     if may_generate:
         address = f"{chosen.transfer_protocol}://localhost:{chosen.port}/"

@@ -59,6 +59,16 @@ class ContainerMemory:
         return used - _sum(group.statistics, CACHE) > SHORT * group.limit
 
 
+def memory_in_use() -> int:
+    """Return the bytes that the container takes, without the kernel's cache of files; 0 where that
+    isn't known."""
+    [own, *_] = machine.groups()
+    statistics = own / "memory.stat"
+    if not statistics.exists():  # version 1
+        statistics = machine.CGROUP / "memory" / "memory.stat"
+    return max(0, machine.memory_used() - _sum(statistics, CACHE))
+
+
 def _sum(statistics: Path, names: tuple[bytes, ...]) -> int:
     """Return the sum of some lines; version 1 has those without `total_`, too, of the group alone:
     the largest of both counts."""

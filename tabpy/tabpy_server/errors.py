@@ -20,6 +20,8 @@ class TabPyError(Exception):
     # Known in the worker only: that what ran there got no more memory, and its traceback.
     out_of_memory = False
     trace = ""
+    # The line and the function of the author's where it failed; 0 and "" where that isn't known.
+    at: tuple[int, str] = (0, "")
 
     def __init_subclass__(cls) -> None:
         TabPyError.by_name[cls.__name__] = cls
@@ -118,9 +120,16 @@ class ScriptFailedError(TabPyError):
 
     message = "Error processing script"
 
-    def __init__(self, info: str, *, trace: str = "", out_of_memory: bool = False) -> None:
+    def __init__(
+        self,
+        info: str,
+        *,
+        trace: str = "",
+        at: tuple[int, str] = (0, ""),
+        out_of_memory: bool = False,
+    ) -> None:
         super().__init__(info)
-        self.info, self.trace = info, trace
+        self.info, self.trace, self.at = info, trace, at
         self.out_of_memory = out_of_memory
 
 
@@ -128,11 +137,17 @@ class FunctionFailedError(TabPyError):
     """A deployed function raised; `info` has the exception."""
 
     def __init__(
-        self, name: str, info: str, *, trace: str = "", out_of_memory: bool = False
+        self,
+        name: str,
+        info: str,
+        *,
+        trace: str = "",
+        at: tuple[int, str] = (0, ""),
+        out_of_memory: bool = False,
     ) -> None:
         super().__init__(name, info)
         self.message, self.info = f"Error querying function '{name}'", info
-        self.trace = trace
+        self.trace, self.at = trace, at
         self.out_of_memory = out_of_memory
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import socket
 from pathlib import Path
 
 # https://docs.kernel.org/admin-guide/cgroup-v2.html, and the same of version 1.
@@ -31,6 +32,11 @@ def memory_used() -> int:
     """Return the bytes that the container takes; 0 where that isn't known."""
     own = number(groups()[0] / MEMORY_USES[0])
     return own or max(number(CGROUP / name) for name in MEMORY_USES)
+
+
+def name() -> str:
+    """Return how this machine is called: a dyno by Heroku's name for it."""
+    return os.environ.get("DYNO") or socket.gethostname()
 
 
 def memory_available_mb() -> float:

@@ -93,6 +93,35 @@ def test_axe_finds_nothing_where_there_are_no_functions(
     check(page, axe)
 
 
+def test_axe_finds_nothing_beside_a_result_and_an_error(visit: Visit, axe: str, look: Look) -> None:
+    page = visit("page/try", **look)
+    for details in page.locator("details").all():
+        details.evaluate("each => { each.open = true; }")
+    for example in ("A trend", "A mistake"):
+        page.get_by_role("button", name=example).click()
+        page.click("#run")
+        expect(page.locator("#run")).to_have_attribute("aria-busy", "false")
+        check(page, axe)
+
+
+def test_axe_finds_nothing_while_a_script_runs(visit: Visit, axe: str, look: Look) -> None:
+    page = visit("page/try", **look)
+    page.route("**/page/evaluate**", lambda _: None)  # never answered
+    page.click("#run")
+    expect(page.locator("#cancel")).to_be_visible()
+    check(page, axe)
+
+
+def test_axe_finds_nothing_among_charts_and_requests(
+    visit: Visit, server: Server, axe: str, look: Look
+) -> None:
+    server.evaluate("return 1")
+    server.evaluate("return 1 / 0")
+    page = visit("page/activity", **look)
+    expect(page.locator("#requests tbody tr").nth(1)).to_be_visible()
+    check(page, axe)
+
+
 @pytest.mark.parametrize("path", ["", "page/functions", "page/functions/Function%201"])
 def test_axe_finds_nothing_among_a_thousand_described_in_html(
     visit: Visit, busy: Server, axe: str, path: str, look: Look

@@ -45,7 +45,7 @@ def run(
     web = FakeWebProcess(when_serving)
     worker: Any = WebWorker.__new__(WebWorker)
     state = SimpleNamespace(stop_flag=stop_flag or StopFlag())
-    worker.app = SimpleNamespace(web_process=lambda: web, state=state)
+    worker.app = SimpleNamespace(web_process=lambda _: web, state=state)
     worker.log = logging.getLogger("test")
     worker.log.reopen_files = lambda: None
     worker.sockets = []

@@ -26,6 +26,8 @@ from tornado.netutil import add_accept_handler, bind_sockets
 from tabpy.tabpy_server import errors
 from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.access.users import Users
+from tabpy.tabpy_server.activity.activity import Activity
+from tabpy.tabpy_server.activity.board import Board
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.script_rules import InForce
@@ -136,6 +138,7 @@ def make_context(
         service=service or Service(),
         proxies=TrustedProxies(proxies),
         counters=Counters(),
+        activity=Activity(Board(1), 0),
         **cast(Any, made),
     )
 

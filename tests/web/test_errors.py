@@ -132,6 +132,25 @@ def test_the_requests_line_in_the_log_says_why_it_failed_and_no_data(
     assert "secret" not in str(record.fields)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [((7, "prices"), (7, "prices")), ((7, ""), (7, None)), ((0, ""), (None, None))],
+    ids=["in a function", "outside of any", "nowhere"],
+)
+def test_the_line_says_where_a_script_failed_as_far_as_that_is_known(
+    failing: Web,
+    caplog: pytest.LogCaptureFixture,
+    at: tuple[int, str],
+    said: tuple[int | None, str | None],
+) -> None:
+    FailingHandler.error = errors.ScriptFailedError("KeyError : a secret", at=at)
+    with caplog.at_level(logging.INFO):
+        failing.request("POST", "/fail")
+    [record] = [each for each in caplog.records if each.getMessage() == "request"]
+    fields = record.fields  # type: ignore[attr-defined]
+    assert (fields["error"], fields["error_line"], fields["error_function"]) == ("KeyError", *said)
+
+
 def test_the_line_of_a_request_that_worked_says_no_reason(
     web: Web, caplog: pytest.LogCaptureFixture
 ) -> None:

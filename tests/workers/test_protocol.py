@@ -8,7 +8,7 @@ from typing import get_type_hints
 
 import pytest
 
-from tabpy.tabpy_server.errors import InvalidInputError, TabPyError
+from tabpy.tabpy_server.errors import InvalidInputError, ScriptFailedError, TabPyError
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.protocol import (
     CLASSES,
@@ -38,7 +38,7 @@ MESSAGES: list[Message] = [
     Job(Query(REFERENCE), "token", model_memory=1 << 40, want_printed=True),
     Job(Collect("/models"), "token"),
     Reply("etag", "printed \ud800 text", True, "trouble"),
-    Failure("FunctionFailedError", ["a name", "why"], "printed", True),
+    Failure("FunctionFailedError", ["a name", "why"], "printed", True, line=3, function="änders"),
     Crash("a traceback"),
     Need("a name\ud800", "5ha"),
     Answer(REFERENCE),
@@ -166,6 +166,23 @@ def test_what_workers_raise_is_what_they_may_send() -> None:
 def test_facts_are_short_texts(facts: list[object]) -> None:
     with pytest.raises(ProtocolError):
         Failure("InvalidInputError", facts).error()
+
+
+@pytest.mark.parametrize(
+    ("line", "function"),
+    [(-1, ""), (protocol.LINES_LIMIT, ""), (1, "a secret"), (1, "x" * 81), (1, "f\nlevel=error")],
+    ids=["before the first", "behind all", "words", "long", "a line of a log"],
+)
+def test_a_failure_is_at_a_line_and_in_a_name_or_no_worker_of_ours_said_so(
+    line: int, function: str
+) -> None:
+    with pytest.raises(ProtocolError):
+        Failure("ScriptFailedError", ["x : y"], line=line, function=function).error()
+
+
+def test_a_function_that_has_no_pythons_name_is_not_named() -> None:
+    error = ScriptFailedError("x : y", at=(3, "a secret"))
+    assert Failure.of(error, Reply()).error().at == (3, "")
 
 
 def test_a_worker_cuts_what_is_too_long() -> None:

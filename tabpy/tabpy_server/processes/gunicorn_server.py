@@ -5,6 +5,7 @@ time; the port opens when the fork server could fork a worker. When it dies, it'
 the requests to fork that came in between wait for it in the socket.
 """
 
+import itertools
 import logging
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
 
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
@@ -50,6 +52,7 @@ class Server(BaseApplication):
             "timeout": 30,
             "control_socket_disable": True,
             "preload_app": True,
+            "pre_fork": _give_place,
             "child_exit": lambda _, worker: files.forget_process(worker.pid),
             "proc_name": "tabpy",
             # gunicorn only tells from it what to call our address in its log.
@@ -66,14 +69,22 @@ class Server(BaseApplication):
     def load(self) -> Any:
         return self  # what gunicorn calls the WSGI callable; our workers ask for `web_process`
 
-    def web_process(self) -> WebProcess:
-        """Made in the web process itself, since it needs a running loop."""
+    def web_process(self, place: int) -> WebProcess:
+        """Made in the web process itself, since it needs a running loop. `place`: its own among
+        the web processes."""
         launcher = ForkLauncher(self.fork_server.requests, self.fork_server.state)
-        return WebProcess(self.state, launcher, others=self.state.settings.web_processes - 1)
+        others = self.state.settings.web_processes - 1
+        return WebProcess(self.state, launcher, others, place)
 
     def run(self) -> None:
         """Serve until a signal ends it."""
         ForkServerArbiter(self).run()
+
+
+def _give_place(arbiter: Arbiter, worker: Worker) -> None:
+    """Give a web process, just before it is forked, a number that no other one has."""
+    taken = {each.place for each in arbiter.WORKERS.values()}
+    worker.place = next(each for each in itertools.count() if each not in taken)
 
 
 class ForkServerArbiter(Arbiter):

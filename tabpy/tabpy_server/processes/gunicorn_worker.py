@@ -30,6 +30,7 @@ class WebWorker(Worker):
     """Runs a `WebProcess` between gunicorn's signals and its heartbeat."""
 
     app: "Server"
+    place = 0  # among the web processes
 
     def init_signals(self) -> None:
         """Signals go to the event loop (in `run`); ABRT is how gunicorn ends a loop that hangs."""
@@ -45,7 +46,7 @@ class WebWorker(Worker):
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        web = self.app.web_process()
+        web = self.app.web_process(self.place)
 
         def stop_at_once() -> None:
             web.stop_at_once()

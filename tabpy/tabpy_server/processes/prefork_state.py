@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.token_gate import TokenGate
+from tabpy.tabpy_server.activity.board import Board
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.startup import Startup
 from tabpy.tabpy_server.metrics.function_figures import FunctionFigures
@@ -20,6 +21,7 @@ class PreforkState:
     service: Service
     gate: Gate | OpenGate | TokenGate
     confinement: InForce
+    board: Board
     certificate: ServedCertificate | None = None
     change_token: ChangeToken = field(default_factory=ChangeToken)
     announcements: ChangeToken = field(default_factory=ChangeToken)

@@ -26,7 +26,7 @@ def run(state: PreforkState, listener: socket.socket, environment: Mapping[str, 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        web = WebProcess(state, launcher, others=0)
+        web = WebProcess(state, launcher, others=0, place=0)
 
         def stop_at_once() -> None:  # Ctrl-C: somebody is waiting
             web.stop_at_once()

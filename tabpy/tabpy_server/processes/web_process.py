@@ -12,6 +12,7 @@ from tabpy import __version__
 from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.token_gate import TokenGate
+from tabpy.tabpy_server.activity.activity import Activity
 from tabpy.tabpy_server.functions.announcements import Announcements
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
@@ -49,8 +50,8 @@ MOST_CONNECTIONS = 1000
 class WebProcess:
     """Everything that lives as long as the event loop of one web process."""
 
-    def __init__(self, state: PreforkState, launcher: Launcher, others: int) -> None:
-        """`others`: how many web processes there are besides."""
+    def __init__(self, state: PreforkState, launcher: Launcher, others: int, place: int) -> None:
+        """`others`: how many web processes there are besides. `place`: this one's number."""
         settings = state.settings
         counters = Counters()
         catalog = Catalog(
@@ -87,6 +88,7 @@ class WebProcess:
             deployer=deployer,
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
+            activity=Activity(state.board, place),
             function_figures=state.function_figures,
             startup_problems=state.startup.problems,
             certificate=state.certificate,
@@ -133,6 +135,7 @@ class WebProcess:
         publishing = loop.create_task(
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
+        noting = loop.create_task(context.activity.keep(context.pool, settings.workers))
         watching = loop.create_task(self._connections.watch())
         certifying = loop.create_task(keep_up_to_date(context.certificate))
         looking = loop.create_task(keep_watch(settings))
@@ -145,6 +148,7 @@ class WebProcess:
         await self._drain()
         await self._server.close_all_connections()
         watching.cancel()
+        noting.cancel()
         publishing.cancel()
         await asyncio.wait((publishing,))  # so that what ended in the drain is counted, too
 

@@ -1,128 +1,209 @@
-import { address, element, show } from "./shell.js";
+/* Try it: runs a script as a calculation does, and shows what came of it. */
 
-/* Try a script */
+import { scriptCalculation } from "./calculation.js";
+import { read } from "./columns.js";
+import { beginEditor, markFailing, numberLines, replaceText } from "./editor.js";
+import { EXAMPLES } from "./examples.js";
+import { answersAgain, run } from "./job.js";
+import { forget, keep, kept } from "./kept.js";
+import { clearOutcome, resultType, showError, showReply } from "./outcome.js";
+import { element, show } from "./shell.js";
+import { shownOf, tableOf } from "./table.js";
 
-function numberLines(failing) {
-  const lines = element("script").value.split("\n").map((_, index) => {
-    const line = document.createElement("div");
-    line.textContent = index + 1;
-    line.classList.toggle("failing", index + 1 === failing);
-    return line;
-  });
-  element("lines").replaceChildren(...lines);
-  element("lines").scrollTop = element("script").scrollTop;
-}
+const PREVIEW = 5; // rows
+const LARGEST_FILE = 5_000_000; // bytes; a text field can't hold much more, and Tableau sends less
+let named = null; // whether the first row has names, if the person has said so
+let result = ""; // the type of what came back
+let underWay = null; // what aborts what is under way
 
-/** What a script's value means to Tableau, which wants one value, or as many as it sent rows. */
-function verdict(value, data) {
-  if (value === null) return "Nothing returned: a Tableau calculation needs a value";
-  if (!Array.isArray(value)) {
-    return typeof value === "object" ? "A table" : "One value";
-  }
-  const values = value.length === 1 ? "1 value" : `${value.length} values`;
-  const rows = Array.isArray(data?._arg1) ? data._arg1.length : null;
-  if (rows === null) return values;
-  const fits = value.length === 1 || value.length === rows;
-  return `${values} for ${rows} rows${fits ? "" : `: Tableau expects 1 or ${rows}`}`;
-}
+/* The data */
 
-/** What was returned, as it came, since JavaScript would round its numbers; and what was printed. */
-function takenApart(text) {
-  const reply = text.trim();
-  // The text of what was printed comes last, and has no bare quotes in it.
-  const response = reply.slice('{"response":'.length, reply.lastIndexOf(',"printed":'));
-  return { response, printed: JSON.parse(reply).printed };
-}
-
-/** Writes letters where JSON that is ASCII has their numbers; it still means the same. */
-function withLetters(json) {
-  return json.replace(/\\(u[0-9a-f]{4}|.)/gi, (escape, what) => {
-    const code = what.length > 1 ? parseInt(what.slice(1), 16) : 0;
-    return code >= 0xa0 ? String.fromCharCode(code) : escape;
-  });
-}
-
-function showReply(text, data) {
-  const { response, printed } = takenApart(text);
-  show("verdict", verdict(JSON.parse(response), data));
-  show("result", withLetters(response));
-  show("printed", printed);
-}
-
-function showError({ message, info, printed }) {
-  show("error-message", message);
-  show("error-info", info);
-  show("printed", printed ?? "");
-  element("error").hidden = false;
-}
-
-/** Marks the line of the script that the server's `info` names in a line of its own. */
-function showFailingLine(info) {
-  numberLines(Number(/^line (\d+)/m.exec(info)?.[1]));
-  const line = element("lines").querySelector(".failing");
-  const { scrollTop, clientHeight } = element("script");
-  const seen = line && line.offsetTop >= scrollTop
-    && line.offsetTop + line.offsetHeight <= scrollTop + clientHeight;
-  if (line && !seen) element("script").scrollTop = line.offsetTop - clientHeight / 2;
-}
-
-/** Posts the texts as they are: a number that JavaScript would round reaches Python unchanged. */
-async function evaluate(script, data) {
-  const response = await fetch(address("page/evaluate?debug=true"), {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: `{"script": ${JSON.stringify(script)}, "data": ${data}}`,
-  });
-  return { ok: response.ok, status: response.status, text: await response.text() };
-}
-
-async function run() {
-  if (element("run").getAttribute("aria-busy") === "true") return;
-  for (const id of ["result", "printed", "error", "verdict", "time"]) element(id).hidden = true;
-  numberLines();
-
-  const data = element("data").value.trim() || "{}";
-  let parsed;
+function dataSoFar() {
   try {
-    parsed = JSON.parse(data);
+    return read(element("data").value, named);
+  } catch {
+    return null;
+  }
+}
+
+function showData() {
+  const data = dataSoFar();
+  const columns = data?.columns ?? [];
+  element("named-label").hidden = !data?.isTable;
+  element("named").checked = Boolean(data?.named);
+  element("columns").hidden = columns.length === 0;
+  element("columns").replaceChildren(tableOf(columns.map(asArgument), PREVIEW));
+  const rows = Math.max(0, ...columns.map((each) => each.values.length));
+  show("columns-count", columns.length ? shownOf(rows, PREVIEW) : "");
+  showCalculation(columns);
+}
+
+function asArgument(column, at) {
+  const argument = `_arg${at + 1}`;
+  return column.name === argument ? column : { ...column, name: `${argument}: ${column.name}` };
+}
+
+function showCalculation(columns) {
+  const fields = columns.map(({ name, type }, at) => (
+    { name: name === `_arg${at + 1}` ? `Column ${at + 1}` : name, type }
+  ));
+  element("calculation").textContent = scriptCalculation(element("script").value, fields, result);
+}
+
+/** Takes a change of the person's: of the data, all that was said of the old ones is void. */
+function changed() {
+  result = "";
+  showData();
+  const isKept = keep({ script: element("script").value, data: element("data").value, named });
+  element("kept").textContent = isKept ? "Kept in this browser" : "Too large to be kept here";
+}
+
+async function open(file) {
+  if (file.size > LARGEST_FILE) {
+    clearOutcome();
+    showError({ message: "The file is too large to try here", info: "It may have 5 MB." });
+    return;
+  }
+  replaceText(element("data"), (await file.text()).replace(/^\ufeff/, ""));
+}
+
+/* Running */
+
+async function begin() {
+  if (element("run").getAttribute("aria-busy") === "true") return;
+  underWay?.abort(); // looking for a server that was away
+  clearOutcome();
+  numberLines();
+  let data;
+  try {
+    data = read(element("data").value, named);
   } catch (error) {
     element("data").setAttribute("aria-invalid", "true");
-    return showError({ message: "The data is not JSON", info: error.message });
+    const isJson = element("data").value.trim().startsWith("{");
+    const message = isJson ? "The data is not JSON" : "The data can't be read";
+    showError({ message, info: error.message });
+    return;
   }
-  element("run").setAttribute("aria-busy", "true");
+  const controller = new AbortController();
+  underWay = controller;
+  const stopClock = startClock();
+  try {
+    const reply = await run(element("script").value, data.json, controller.signal);
+    show("time", `${stopClock().toLocaleString(undefined, { maximumFractionDigits: 3 })} s, network included`);
+    ended(reply, data);
+  } catch {
+    const seconds = stopClock();
+    if (controller.signal.aborted) showCancelled(seconds);
+    else await lost(controller.signal);
+  }
+}
+
+function ended(reply, data) {
+  if (reply.response === undefined) {
+    showError(reply);
+    markFailing(typeof reply.info === "string" ? reply.info : "");
+    return;
+  }
+  showReply(reply, data);
+  result = resultType(reply.response);
+  showCalculation(data.columns);
+}
+
+function showCancelled(seconds) {
+  show("verdict", `Cancelled after ${seconds.toFixed(1)} s: the server has stopped the script`);
+}
+
+/** The connection is gone: the server may be restarting, and nobody knows whether the script ran. */
+async function lost(signal) {
+  const message = "No answer";
+  showError({ message, info: "The server can't be reached, or was restarted. Waiting until it answers." });
+  if (await answersAgain(signal)) {
+    showError({ message, info: "The server answers again: run the script once more." });
+  }
+}
+
+/** Shows the seconds that pass, and Cancel; returns what ends that, and tells how many they were. */
+function startClock() {
   const start = performance.now();
-  try {
-    const reply = await evaluate(element("script").value, data);
-    show("time", `${Math.round(performance.now() - start)} ms, network included`);
-    if (reply.ok) return showReply(reply.text, parsed);
-    const error = asError(reply);
-    showError(error);
-    showFailingLine(error.info);
-  } catch {
-    showError({ message: "No reply", info: "The server can't be reached, or hung up." });
-  } finally {
-    element("run").setAttribute("aria-busy", "false");
+  const limit = Number(element("try").dataset.seconds);
+  const seconds = () => (performance.now() - start) / 1000;
+  const tick = () => {
+    element("running").textContent = `${Math.floor(seconds())} s of at most ${limit} s`;
+  };
+  tick();
+  const timer = setInterval(tick, 250);
+  setRunning(true);
+  return () => {
+    clearInterval(timer);
+    setRunning(false);
+    return seconds();
+  };
+}
+
+function setRunning(isRunning) {
+  const hadFocus = document.activeElement === element("cancel");
+  element("run").setAttribute("aria-busy", String(isRunning));
+  element("cancel").hidden = !isRunning;
+  element("running").hidden = !isRunning;
+  element("run-keys").hidden = isRunning;
+  if (hadFocus && !isRunning) element("run").focus(); // it would be nowhere
+}
+
+/* The beginning */
+
+function beginExamples() {
+  for (const { name, script, data } of EXAMPLES) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    button.addEventListener("click", () => {
+      named = null;
+      replaceText(element("data"), data);
+      replaceText(element("script"), script);
+      clearOutcome();
+      button.focus();
+    });
+    element("examples").append(button);
   }
 }
 
-/** Something between here and the server, such as Heroku's router, may have answered with HTML. */
-function asError({ status, text }) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return { message: `Status ${status}`, info: "The answer is not the server's own." };
-  }
-}
-
-if (element("try")) {
-  element("run").addEventListener("click", run);
+function beginAll() {
+  const work = kept() ?? EXAMPLES[0];
+  named = work.named ?? null;
+  element("script").value = work.script ?? "";
+  element("data").value = work.data ?? "";
+  beginEditor();
+  beginExamples();
+  showData();
+  element("run").addEventListener("click", begin);
+  element("cancel").addEventListener("click", () => underWay.abort());
   element("try").addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin();
   });
-  element("script").addEventListener("input", () => numberLines());
-  element("script").addEventListener("scroll", () => {
-    element("lines").scrollTop = element("script").scrollTop;
+  element("script").addEventListener("input", changed);
+  element("data").addEventListener("input", () => {
+    element("data").removeAttribute("aria-invalid");
+    named = null;
+    changed();
   });
-  element("data").addEventListener("input", () => element("data").removeAttribute("aria-invalid"));
-  numberLines();
+  element("named").addEventListener("change", () => {
+    named = element("named").checked;
+    changed();
+  });
+  element("open").addEventListener("click", () => element("file").click());
+  element("file").addEventListener("change", async () => {
+    const [file] = element("file").files;
+    element("file").value = ""; // so that the same one can be opened again
+    if (file) await open(file);
+  });
+  element("clear").addEventListener("click", () => {
+    replaceText(element("data"), "");
+    replaceText(element("script"), "");
+    clearOutcome();
+    forget();
+    element("kept").textContent = "Nothing is kept";
+    element("clear").focus();
+  });
 }
+
+if (element("try")) beginAll();

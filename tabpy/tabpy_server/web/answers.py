@@ -126,18 +126,33 @@ OURS = (
 RAISED = re.compile("([A-Za-z_][A-Za-z0-9_.]{0,79}) :")  # how `info` begins after a failed script
 
 
-def why(error: BaseException | None, status: int) -> tuple[str, int]:
-    """Return what the log says of a request that failed, and its level: a class or what HTTP calls
-    the status, never anything that a client sent or a script works on."""
+@dataclass(frozen=True)
+class Reason:
+    """Why a request failed, as the log may say it: never anything that a client sent or a script
+    works on.
+
+    `kind`: a class, or what HTTP calls the status; None for one that didn't fail. `at`: the
+    line and the function where a script failed; 0 and "" for what isn't known.
+    """
+
+    kind: str | None = None
+    level: int = logging.INFO
+    at: tuple[int, str] = (0, "")
+
+
+def why(error: BaseException | None, status: int) -> Reason:
+    """Return why a request failed that raised `error`, or was refused."""
     if isinstance(error, errors.ScriptFailedError | errors.FunctionFailedError):
         found = RAISED.match(error.info)
-        return found[1] if found else type(error).__name__, logging.WARNING
+        kind = found[1] if found else type(error).__name__
+        return Reason(kind, logging.WARNING, error.at)
     if isinstance(error, TabPyError):
         level = logging.ERROR if isinstance(error, OURS) else logging.WARNING
-        return type(error).__name__, level
+        return Reason(type(error).__name__, level)
     if error is None or isinstance(error, RefusedRequestError | HTTPError):
-        return HTTPStatus(status).phrase, logging.WARNING if status >= 400 else logging.INFO
-    return type(error).__name__, logging.ERROR
+        level = logging.WARNING if status >= 400 else logging.INFO
+        return Reason(HTTPStatus(status).phrase, level)
+    return Reason(type(error).__name__, logging.ERROR)
 
 
 def answer_with(status: int, method: str, path: str) -> Answer:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.token_gate import TokenGate
+from tabpy.tabpy_server.activity.activity import Activity
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
@@ -42,6 +43,7 @@ class Context:
     deployer: Deployer
     checkup: Checkup
     counters: Counters
+    activity: Activity
     function_figures: FunctionFigures = field(default_factory=FunctionFigures)
     startup_problems: StartupProblems = field(default_factory=StartupProblems)
     certificate: ServedCertificate | None = None

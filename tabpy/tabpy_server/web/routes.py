@@ -8,6 +8,7 @@ from tornado.web import Application, RequestHandler
 from tabpy.tabpy_server.package_files import TEMPLATES
 from tabpy.tabpy_server.web.application import CarefulApplication
 from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.web.handlers.activity import ActivityHandler
 from tabpy.tabpy_server.web.handlers.base import OAUTH_RESOURCE, BaseHandler
 from tabpy.tabpy_server.web.handlers.description import DescriptionHandler
 from tabpy.tabpy_server.web.handlers.endpoints import (
@@ -50,6 +51,7 @@ def make_routes(context: Context) -> list[Route]:
         ("/packages/constraints.txt", ConstraintsHandler, {}),
         ("/limits", LimitsHandler, {}),
         ("/metrics", MetricsHandler, {}),
+        ("/activity", ActivityHandler, {}),
         ("/healthz", HealthHandler, {}),
         ("/openapi.json", DescriptionHandler, {}),
     ]

@@ -41,6 +41,8 @@ END = b"\xff"  # no byte of UTF-8
 META_LIMIT = 1 << 20  # bytes that a worker's meta may have
 FACT_LIMIT = 16_384  # characters of each of an error's facts
 TRACE_LIMIT = 16_384  # characters of a traceback: the last ones say most
+NAME_LIMIT = 80  # characters of a function's name
+LINES_LIMIT = 10_000_000  # more than a body has room for
 ETAG = re.compile(r"[0-9a-f]{32}-[0-9]{1,18}|")
 
 # What a worker can rightly have met: any other error would let a script choose its answer's status.
@@ -161,8 +163,8 @@ class Reply:
 
 @dataclass(frozen=True)
 class Failure:
-    """Worker: what went wrong, an `errors.TabPyError`, and the author's part of its traceback; the
-    rest is as in `Reply`."""
+    """Worker: what went wrong, an `errors.TabPyError`, the author's part of its traceback, and the
+    `line` and `function` where it failed; the rest is as in `Reply`."""
 
     error_name: str
     facts: list[Any]
@@ -171,13 +173,16 @@ class Failure:
     trouble: str = ""
     trace: str = ""
     logged: list[tuple[int, str]] = field(default_factory=list)
+    line: int = 0
+    function: str = ""
 
     @classmethod
     def of(cls, error: TabPyError, reply: Reply, trace: str = "") -> "Failure":
         """Return the message that carries `error`, the rest of `reply`, and `trace`."""
         rest = (reply.printed, reply.recycle, reply.trouble, trace, reply.logged)
         facts = [_cut(str(fact)) for fact in error.args]
-        return cls(type(error).__name__, facts, *rest)
+        line, function = error.at
+        return cls(type(error).__name__, facts, *rest, line, function if _is_name(function) else "")
 
     def error(self) -> TabPyError:
         """Return the error it carries. Raises ProtocolError for one that no worker can have met,
@@ -186,7 +191,11 @@ class Failure:
             raise ProtocolError(f"no worker's error: {self.error_name[:40]!r}")
         if not all(isinstance(fact, str) and len(fact) <= FACT_LIMIT for fact in self.facts):
             raise ProtocolError("facts that are no short texts")
-        return _error(self.error_name, self.facts)
+        if not 0 <= self.line < LINES_LIMIT or not (_is_name(self.function) or not self.function):
+            raise ProtocolError("no place in a text")  # which would go to the log
+        error = _error(self.error_name, self.facts)
+        error.at = self.line, self.function
+        return error
 
 
 @dataclass(frozen=True)
@@ -261,7 +270,7 @@ TASKS: Mapping[str, type[Task]] = {
     "check": CheckArchive,
     "collect": Collect,
 }
-RARE = ("headers", "logged")  # fields that are mostly empty, and then left out
+RARE = ("headers", "logged", "line", "function")  # fields that are mostly empty, and then left out
 TASK_NAMES: Mapping[type[Task], str] = {cls: name for name, cls in TASKS.items()}
 
 
@@ -332,6 +341,10 @@ def _field_types(cls: type) -> dict[str, type | None]:
 
 
 _FIELD_TYPES: dict[type, dict[str, type | None]] = {}
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and len(text) <= NAME_LIMIT
 
 
 def _cut(text: str) -> str:

@@ -214,3 +214,31 @@ def test_a_deep_traceback_says_what_is_left_out() -> None:
     [more] = [line for line in lines if "more" in line]
     assert more.startswith("  … ")
     assert lines[1:3] == ['  File "<script>", line 3', "    f()"]
+
+
+# --- where it failed, for the log ---
+
+
+@pytest.mark.parametrize(
+    ("code", "at"),
+    [
+        ("def f(x):\n    return 1 / x\n\nf(0)", (2, "f")),
+        ("x = 1\nint('a secret')", (2, "")),
+        (
+            "class A:\n    def g(self):\n        raise KeyError('line 9, in h: no')\nA().g()",
+            (3, "g"),
+        ),
+        ("raise ValueError('line 5, in a_secret: x')", (1, "")),
+    ],
+    ids=["in a function", "outside of any", "in a method", "whatever its text says"],
+)
+def test_a_script_failed_at_a_line_and_in_a_function(code: str, at: tuple[int, str]) -> None:
+    assert of_script(raised_by(code), code).at == at
+
+
+def test_so_did_a_function(functions: dict[str, Any]) -> None:
+    assert of_call(functions["prices"], ["x"]).at == (7, "price")
+
+
+def test_what_failed_in_a_package_alone_did_so_nowhere() -> None:
+    assert of_call(int, "a secret").at == (0, "")

@@ -17,6 +17,7 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 
 from tabpy.tabpy_server.access.gate import NOBODY
 from tabpy.tabpy_server.access.tokens import TOKEN_OWNER
+from tabpy.tabpy_server.activity.history import Request
 from tabpy.tabpy_server.json_codec import dumps
 from tabpy.tabpy_server.web import packing
 from tabpy.tabpy_server.web.answers import (
@@ -24,6 +25,7 @@ from tabpy.tabpy_server.web.answers import (
     TOLD,
     Answer,
     Challenge,
+    Reason,
     Told,
     answer_to,
     answer_with,
@@ -57,6 +59,7 @@ class BaseHandler(RequestHandler):
 
     route = "other"  # how `/metrics` calls it
     open_to_all = False
+    runs_job = False  # whatever its method: others that only read are no activity
     needed_rights: ClassVar[
         Mapping[str, str]
     ] = {}  # by method; the others need no more than a sign-in
@@ -80,7 +83,7 @@ class BaseHandler(RequestHandler):
         self.person = NOBODY
         self._started = time.monotonic()
         self._refusal: Told | None = None
-        self._why: tuple[str | None, int] = None, logging.INFO  # of a failure: its name and level
+        self._why = Reason()
         self._under_way = False
         self._is_admitted = False
         self._stream = stream_of(self.request.connection)
@@ -381,23 +384,49 @@ class BaseHandler(RequestHandler):
     def _size_sent(self) -> int:
         return self.reply_size or int(self._headers.get("Content-Length", 0))
 
+    def _is_activity(self, done: Request) -> bool:
+        """Tell whether a request did something, or failed; asking for a page that needs a sign-in
+        without one is how a browser learns of it."""
+        if not self._is_admitted and self.request_headers.authorization is None:
+            return False
+        reads = done.method in ("GET", "HEAD", "OPTIONS") and not self.runs_job
+        return done.error is not None or not reads
+
     def _log_line(self, status: int) -> None:
         if not self._under_way:
             return
         method = self.request.method or ""
         known = method if method in self.SUPPORTED_METHODS else "other"
         self.context.counters.requests[self.route, known, status] += 1
-        error, level = self._why
+        line, function = self._why.at
+        done = Request(
+            at=round(time.time(), 3),
+            id=self.request_id,
+            user=self.user_in_log,
+            method=method,
+            route=self.request.path,
+            status=status,
+            queued_ms=round(self.timing.queued_ms, 1),
+            run_ms=round(self.timing.run_ms, 1),
+            total_ms=round((time.monotonic() - self._started) * 1000, 1),
+            error=self._why.kind,
+            line=line,
+            function=function,
+        )
+        if self._is_activity(done):
+            self.context.activity.note(done, is_listed=self._is_admitted)
         fields = {
-            "request_id": self.request_id,
-            "user": self.user_in_log,
+            "request_id": done.id,
+            "user": done.user,
             "method": method,
-            "route": self.request.path,
+            "route": done.route,
             "status": status,
-            "error": error,
-            "queued_ms": round(self.timing.queued_ms, 1),
-            "run_ms": round(self.timing.run_ms, 1),
-            "total_ms": round((time.monotonic() - self._started) * 1000, 1),
+            "error": done.error,
+            "error_line": line or None,
+            "error_function": function or None,
+            "queued_ms": done.queued_ms,
+            "run_ms": done.run_ms,
+            "total_ms": done.total_ms,
             "bytes_in": self.body_size,
             "bytes_out": 0 if method == "HEAD" else self._size_sent(),
         }
@@ -408,4 +437,4 @@ class BaseHandler(RequestHandler):
                 "client": self.request_headers.client,
                 "tableau_user": self.request_headers.tableau_user,
             }
-        logger.log(level, "request", extra={"fields": fields})
+        logger.log(self._why.level, "request", extra={"fields": fields})

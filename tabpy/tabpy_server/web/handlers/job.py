@@ -27,6 +27,8 @@ BLANK_EVERY = 20.0  # seconds; Heroku's router waits 30 for the first byte and 5
 class JobHandler(BaseHandler):
     """Runs a job for a request, and stops it when the client goes away."""
 
+    runs_job = True
+
     def initialize(self) -> None:
         super().initialize()
         self._running: asyncio.Task[None] | None = None

@@ -34,10 +34,12 @@ KERNELS_FOLDER = re.compile(r"[/\\]ipykernel_\d+[/\\]")
 @dataclass(frozen=True)
 class Account:
     """`info` is for whoever looks at a dashboard: what failed comes first. `trace` is for the
-    author, in Python's form: it comes last."""
+    author, in Python's form: it comes last. `at`: the line and the function where it failed, 0 and
+    "" for what has none."""
 
     info: str
     trace: str
+    at: tuple[int, str] = (0, "")
 
 
 def of_script(error: BaseException, script: str) -> Account:
@@ -60,7 +62,10 @@ def _account(error: BaseException, lines: Lines) -> Account:
     raised = take_apart(error, lines)
     head, *rest = _info(raised)
     allowed = filter(None, [refusals.explain(error)])  # the setting that would allow it
-    return Account(_bounded([head, *allowed, *rest]), _bounded(_trace(raised)))
+    told = _bounded([head, *allowed, *rest]), _bounded(_trace(raised))
+    if not raised.inner:
+        return Account(*told)
+    return Account(*told, (raised.inner[0].line, raised.inner[0].function))
 
 
 def _bounded(lines: list[str]) -> str:

@@ -131,7 +131,9 @@ def _awaited(returned: Any) -> Any:
 def _failed(model: Model, error: BaseException) -> FunctionFailedError:
     told = account.of_function(error)
     out_of_memory = isinstance(error, MemoryError)
-    return FunctionFailedError(model.name, told.info, trace=told.trace, out_of_memory=out_of_memory)
+    return FunctionFailedError(
+        model.name, told.info, trace=told.trace, at=told.at, out_of_memory=out_of_memory
+    )
 
 
 def _parse(body: bytes | memoryview) -> tuple[list[Any], dict[str, Any]]:

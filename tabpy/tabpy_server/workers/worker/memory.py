@@ -59,4 +59,6 @@ class Memory:
         *others, info = error.args
         allowed = f"{self._allowed_mb:.0f} MB"
         line = f"One script may take {allowed} here (TABPY_SCRIPT_MEMORY_MB)."
-        return type(error)(*others, f"{info}\n{line}")
+        told = type(error)(*others, f"{info}\n{line}")
+        told.at = error.at
+        return told

@@ -59,7 +59,7 @@ def evaluate(body: bytes | memoryview, models: Models, sent_with: Request | None
 def _failed(error: BaseException, script: str) -> ScriptFailedError:
     told = account.of_script(error, script)
     out_of_memory = isinstance(error, MemoryError)
-    return ScriptFailedError(told.info, trace=told.trace, out_of_memory=out_of_memory)
+    return ScriptFailedError(told.info, trace=told.trace, at=told.at, out_of_memory=out_of_memory)
 
 
 def _parse(body: bytes | memoryview) -> tuple[str, Mapping[str, Any]]:

@@ -1,0 +1,1 @@
+"""What the server has been doing in the last hour, for whoever looks at the page."""
