@@ -1,11 +1,14 @@
 """The text of a function, taken from its archive without carrying it out."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
 
 from tabpy.tabpy_server.functions import source_text
+from tabpy.tabpy_tools.archive import archived
+from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
 from tests.deploying import archive_of
 
 
@@ -38,6 +41,15 @@ def test_it_is_the_functions_and_not_that_of_one_it_calls(archive: Path) -> None
     text = source_text.read(archive)
     assert text is not None
     assert text.startswith("def outer")
+
+
+@pytest.mark.parametrize("word", [*source_text.MADE_BY, "bytecode"])
+def test_what_its_author_says_of_it_is_not_taken_for_it(archive: Path, word: str) -> None:
+    with archived(CustomQueryObject(double, sys.intern(word))) as made:
+        archive.write_bytes(made.file.read())
+    text = source_text.read(archive)
+    assert text is not None
+    assert text.startswith("def double")
 
 
 def test_data_of_megabytes_are_not_read(archive: Path) -> None:

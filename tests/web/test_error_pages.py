@@ -56,7 +56,16 @@ def test_it_leads_back_from_any_depth_and_below_any_prefix(serve: Serve) -> None
 
 
 @pytest.mark.parametrize(
-    "accepted", [None, "*/*", "application/json", "application/json, text/html;q=0", "text/htmlx"]
+    "accepted",
+    [
+        None,
+        "*/*",
+        "application/json",
+        "application/json, text/html;q=0",
+        "text/htmlx",
+        "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",  # Java's, which Tableau may use
+        "text/html, image/gif, image/jpeg, */*; q=0.2",
+    ],
 )
 def test_a_program_reads_json(web: Web, accepted: str | None) -> None:
     headers = {"Accept": accepted} if accepted else {}

@@ -3,6 +3,7 @@
 import gzip
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +23,9 @@ from tabpy.tabpy_server.web import findings
 from tabpy.tabpy_server.web.page import navigation
 from tabpy.tabpy_server.web.page.views import VIEWS
 from tabpy.tabpy_server.web.server_info import Service
+from tabpy.tabpy_server.workers.protocol import Reference
 from tabpy.tabpy_tools.schema import generate_schema
+from tests.deploying import archive_of
 from tests.web.harness import FakeCatalog, FakeGate, Web
 
 Serve = Callable[..., Web]
@@ -37,7 +40,9 @@ def function(name: str, **metadata: Any) -> Endpoint:
 
 
 class Catalog(FakeCatalog):
-    """Has some functions, each in two versions, but no archives."""
+    """Has some functions, each in two versions, and at most one archive for all."""
+
+    archive: Path | None = None
 
     def __init__(self, *endpoints: Endpoint, broken: Mapping[str, str] | None = None) -> None:
         self._endpoints = {each.name: each for each in endpoints}
@@ -53,7 +58,9 @@ class Catalog(FakeCatalog):
         return self._endpoints[name]
 
     async def reference(self, name: str) -> Any:
-        raise StoreUnavailableError
+        if self.archive is None:
+            raise StoreUnavailableError
+        return Reference(name, 2, "0" * 64, str(self.archive), "3.13.1")
 
     async def run(self, operation: object) -> Any:
         return None, [Version(2, ARCHIVE, 1_700_000_001, "anna"), Version(1, ARCHIVE, 0, None)]
@@ -153,6 +160,15 @@ def test_a_function_offers_what_one_may_do_with_it(serve: Serve, rights: Rights)
     assert ('id="call"' in page) is (QUERY in rights)
     for part in ('id="remove"', 'data-roll-back="1"', 'id="make-public"'):
         assert (part in page) is (DEPLOY in rights), part
+
+
+def test_the_text_of_a_function_is_for_those_who_deploy(serve: Serve, tmp_path: Path) -> None:
+    catalog = Catalog(function("Price"))
+    catalog.archive = tmp_path / "archive"
+    catalog.archive.write_bytes(archive_of(lambda costs: [HTML, *costs]))
+    for rights, is_shown in ((ALL, True), ((DEPLOY,), True), ((QUERY, EVALUATE), False)):
+        page = view(with_rights(serve, *rights, catalog=catalog), "page/functions/Price")
+        assert ("lambda costs: [HTML, *costs]" in page) is is_shown
 
 
 # --- text stays text ---

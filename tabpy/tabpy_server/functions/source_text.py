@@ -14,6 +14,7 @@ from tabpy.tabpy_tools import function_text
 READ = 1 << 18  # bytes: the text comes before the data
 MADE_BY = (function_text.__name__, function_text.rebuilt.__name__)
 STRINGS = ("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
+AGAIN = ("BINGET", "LONG_BINGET")
 
 
 def read(archive: Path) -> str | None:
@@ -31,10 +32,21 @@ def read(archive: Path) -> str | None:
 
 
 def _strings(pickle: bytes) -> Iterator[str]:
-    """Yield the strings of a pickle that may be cut off, or none at all, in their order."""
+    """Yield the strings of a pickle that may be cut off, or none at all, in their order: those that
+    it has, and those that it takes again out of its memo."""
+    memo: list[str | None] = []
+    last: str | None = None
     try:
         for operation, argument, _ in pickletools.genops(pickle):
+            if operation.name == "MEMOIZE":
+                memo.append(last)
+                continue
+            last = None
             if operation.name in STRINGS:
-                yield str(argument)
+                last = str(argument)
+            elif operation.name in AGAIN:
+                last = memo[int(argument or 0)]
+            if last is not None:
+                yield last
     except Exception:  # noqa: BLE001 - it's anybody's bytes
         return

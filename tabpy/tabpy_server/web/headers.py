@@ -17,6 +17,8 @@ ENDLESS_PORT = re.compile(":[0-9]{100,}$")
 # RFC 9110, section 8.8.3. A W/ in front doesn't matter to If-None-Match.
 ETAG = re.compile('"[^"]*"')
 
+# What java.net.HttpURLConnection sends where a program doesn't say what it accepts.
+JAVAS_OWN = re.compile(r"text/html, *image/gif, *image/jpeg, *\*")
 NOT_AT_ALL = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE)
 
 
@@ -110,7 +112,12 @@ class RequestHeaders:
 
     @property
     def accepts_html(self) -> bool:
-        """Tell whether the client asks for HTML by its name, as browsers do; `*/*` isn't enough."""
+        """Tell whether the client asks for HTML by its name, as browsers do; `*/*` isn't enough.
+
+        Java's own client names it, too, in words of which no browser's begin, and is a program.
+        """
+        if JAVAS_OWN.match(self._headers.get("Accept", "")):
+            return False
         for each in self._headers.get("Accept", "").split(","):
             name, _, weight = each.partition(";")
             if name.strip().lower() == "text/html":
