@@ -91,7 +91,7 @@ def test_however_much_happens_it_fits_its_place() -> None:
                     route="/query/" + "é" * 500,
                     user="🔑" * 500,
                     id="i" * 500,
-                    function="𝕗" * 80,
+                    function="\N{MATHEMATICAL DOUBLE-STRUCK SMALL F}" * 80,
                 ),
                 is_listed=True,
             )
