@@ -89,9 +89,9 @@ def test_however_much_happens_it_fits_its_place() -> None:
                     queued_ms=10 ** chance.uniform(-1, 7),
                     run_ms=10 ** chance.uniform(-1, 7),
                     route="/query/" + "é" * 500,
-                    user="ü" * 500,
+                    user="🔑" * 500,
                     id="i" * 500,
-                    function="f" * 80,
+                    function="\N{MATHEMATICAL DOUBLE-STRUCK SMALL F}" * 80,
                 ),
                 is_listed=True,
             )

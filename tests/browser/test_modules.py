@@ -26,7 +26,12 @@ def call(browser: Browser, server: Server) -> Iterator[Call]:
             """async ([module, name, given]) => {
               const beside = document.querySelector("script[src$='shell.js']").src;
               const found = await import(new URL(module, beside));
-              return found[name](...given);
+              if (name !== "Machines") return found[name](...given);
+              const machines = new found.Machines();
+              return given[0].map(([machine, now]) => {
+                machines.hear({ machine }, now);
+                return machines.told.machine;
+              });
             }""",
             [module, function, arguments],
         )
@@ -175,3 +180,20 @@ def test_a_script_of_many_lines_stays_one_text(call: Call) -> None:
     assert call("calculation.js", "scriptCalculation", script, [], "string") == (
         'SCRIPT_STR("x = ""a""\n# it\'s\nreturn [x] * len(_arg1)")'
     )
+
+
+# --- machines ---
+
+
+def test_the_machine_that_answered_first_is_shown_until_it_falls_silent(call: Call) -> None:
+    assert shown(call, [("web.1", 0), ("web.2", 3), ("web.2", 6)]) == ["web.1", "web.1", "web.1"]
+    assert shown(call, [("web.1", 0), ("web.2", 119), ("web.2", 121)]) == [
+        "web.1",
+        "web.1",
+        "web.2",
+    ]
+
+
+def shown(call: Call, heard: list[tuple[str, float]]) -> Any:
+    """Whose word is shown after each that was heard, at so many seconds."""
+    return call("machines.js", "Machines", [[name, seconds * 1000] for name, seconds in heard])

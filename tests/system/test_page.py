@@ -51,6 +51,7 @@ def test_the_page_says_that_the_database_is_down_and_tells_no_secret(start: Star
     page = page_of(server)
     assert time.monotonic() - started < 5
     assert 'id="finding-store"' in page
+    assert '<b id="functions">not known</b>' in page
     assert "Everything works" not in page
     assert "secret" not in page
     assert server.evaluate("return 1").json == 1  # scripts run without it

@@ -4,7 +4,7 @@ import ast
 import random
 from inspect import signature
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -187,9 +187,18 @@ def test_a_failure_is_at_a_line_and_in_a_name_or_no_worker_of_ours_said_so(
         Failure("ScriptFailedError", ["x : y"], line=line, function=function).error()
 
 
-def test_a_function_that_has_no_pythons_name_is_not_named() -> None:
-    error = ScriptFailedError("x : y", at=(3, "a secret"))
-    assert Failure.of(error, Reply()).error().at == (3, "")
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        ((3, "a secret"), (3, "")),
+        ((None, "f"), (0, "f")),
+        ((-3, "f"), (0, "f")),
+        ((protocol.LINES_LIMIT, "f"), (0, "f")),
+    ],
+    ids=["no name", "no line", "before the first", "behind all"],
+)
+def test_what_code_that_somebody_made_says_of_its_place_is_left_out(at: Any, told: Any) -> None:
+    assert Failure.of(ScriptFailedError("x : y", at=at), Reply()).error().at == told
 
 
 def test_a_worker_cuts_what_is_too_long() -> None:

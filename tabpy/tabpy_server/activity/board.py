@@ -9,7 +9,7 @@ import struct
 import zlib
 
 HEADER = struct.Struct("!QII")  # a serial number, the length of what follows, a check of both
-HALF = 512 * 1024  # bytes; those that nothing was written to take no memory
+HALF = 1 << 20  # bytes; those that nothing was written to take no memory
 
 
 class Board:

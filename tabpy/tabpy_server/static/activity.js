@@ -1,12 +1,12 @@
 /* Activity: asks the server what it has been doing, and draws it. */
 
 import { chart } from "./charts.js";
+import { Machines } from "./machines.js";
 import { showRequests } from "./requests.js";
 import { address, element, show } from "./shell.js";
 
 const BETWEEN = 3000; // milliseconds between looks
-const machines = new Map(); // what each machine said last: a router may ask any of them
-let shownMachine = null;
+const machines = new Machines();
 let isPaused = false;
 
 const MB = 1 << 20;
@@ -16,7 +16,8 @@ const megabytes = (bytes) => (
 const whole = (number) => number.toLocaleString();
 
 function showAll() {
-  const told = machines.get(shownMachine);
+  const { told } = machines;
+  if (!told) return;
   element("machine").textContent = told.machine;
   show("rate", whole(Number(told.rate.toPrecision(2))));
   show("busy", `${told.busy} of ${told.workers}`);
@@ -70,21 +71,19 @@ function showKinds(kinds) {
 async function look() {
   const reply = await fetch(address("activity"));
   if (!reply.ok) throw new Error(`Status ${reply.status}`);
-  const told = await reply.json();
-  machines.set(told.machine, told);
-  shownMachine ??= told.machine;
+  machines.hear(await reply.json(), performance.now());
   offerMachines();
 }
 
 /** Offers each machine that has answered, once there are several. */
 function offerMachines() {
   const choice = element("machines");
-  const names = [...machines.keys()].sort();
+  const { names } = machines;
   element("several").hidden = names.length < 2;
-  if (choice.options.length !== names.length) {
+  if ([...choice.options].map((each) => each.value).join() !== names.join()) {
     choice.replaceChildren(...names.map((name) => new Option(name, name)));
   }
-  choice.value = shownMachine;
+  choice.value = machines.chosen;
 }
 
 /** Looks again and again; a server that is away is told of, and looked for. */
@@ -110,9 +109,9 @@ element("pause").addEventListener("click", () => {
   isPaused = !isPaused;
   element("pause").textContent = isPaused ? "Go on" : "Pause";
 });
-element("failed").addEventListener("change", () => machines.size && showAll());
+element("failed").addEventListener("change", showAll);
 element("machines").addEventListener("change", () => {
-  shownMachine = element("machines").value;
+  machines.choose(element("machines").value);
   showAll();
 });
 keepLooking();

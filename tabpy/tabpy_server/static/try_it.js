@@ -11,10 +11,13 @@ import { element, show } from "./shell.js";
 import { shownOf, tableOf } from "./table.js";
 
 const PREVIEW = 5; // rows
+const KEPT_AFTER = 300; // milliseconds without another change
 const LARGEST_FILE = 5_000_000; // bytes; a text field can't hold much more, and Tableau sends less
 let named = null; // whether the first row has names, if the person has said so
 let result = ""; // the type of what came back
 let underWay = null; // what aborts what is under way
+let columns = []; // of the data, as far as it can be read
+let keeping = 0; // the timer of what is kept when somebody stops typing
 
 /* The data */
 
@@ -22,20 +25,20 @@ function dataSoFar() {
   try {
     return read(element("data").value, named);
   } catch {
-    return null;
+    return null; // it isn't finished
   }
 }
 
 function showData() {
   const data = dataSoFar();
-  const columns = data?.columns ?? [];
+  columns = data?.columns ?? [];
   element("named-label").hidden = !data?.isTable;
   element("named").checked = Boolean(data?.named);
   element("columns").hidden = columns.length === 0;
   element("columns").replaceChildren(tableOf(columns.map(asArgument), PREVIEW));
   const rows = Math.max(0, ...columns.map((each) => each.values.length));
   show("columns-count", columns.length ? shownOf(rows, PREVIEW) : "");
-  showCalculation(columns);
+  showCalculation();
 }
 
 function asArgument(column, at) {
@@ -43,19 +46,30 @@ function asArgument(column, at) {
   return column.name === argument ? column : { ...column, name: `${argument}: ${column.name}` };
 }
 
-function showCalculation(columns) {
+function showCalculation() {
   const fields = columns.map(({ name, type }, at) => (
     { name: name === `_arg${at + 1}` ? `Column ${at + 1}` : name, type }
   ));
   element("calculation").textContent = scriptCalculation(element("script").value, fields, result);
 }
 
-/** Takes a change of the person's: of the data, all that was said of the old ones is void. */
+/** Takes a change of the person's: nobody knows any more what comes back. */
 function changed() {
   result = "";
-  showData();
+  showCalculation();
+  clearTimeout(keeping);
+  keeping = setTimeout(keepAll, KEPT_AFTER);
+}
+
+function keepAll() {
+  keeping = 0;
   const isKept = keep({ script: element("script").value, data: element("data").value, named });
   element("kept").textContent = isKept ? "Kept in this browser" : "Too large to be kept here";
+}
+
+function dataChanged() {
+  showData();
+  changed();
 }
 
 async function open(file) {
@@ -106,7 +120,7 @@ function ended(reply, data) {
   }
   showReply(reply, data);
   result = resultType(reply.response);
-  showCalculation(data.columns);
+  showCalculation();
 }
 
 function showCancelled(seconds) {
@@ -184,11 +198,14 @@ function beginAll() {
   element("data").addEventListener("input", () => {
     element("data").removeAttribute("aria-invalid");
     named = null;
-    changed();
+    dataChanged();
   });
   element("named").addEventListener("change", () => {
     named = element("named").checked;
-    changed();
+    dataChanged();
+  });
+  addEventListener("pagehide", () => {
+    if (keeping) keepAll();
   });
   element("open").addEventListener("click", () => element("file").click());
   element("file").addEventListener("change", async () => {
@@ -200,6 +217,8 @@ function beginAll() {
     replaceText(element("data"), "");
     replaceText(element("script"), "");
     clearOutcome();
+    clearTimeout(keeping);
+    keeping = 0;
     forget();
     element("kept").textContent = "Nothing is kept";
     element("clear").focus();

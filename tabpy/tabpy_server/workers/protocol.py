@@ -191,7 +191,11 @@ class Failure:
         rest = (reply.printed, reply.recycle, reply.trouble, trace, reply.logged)
         facts = [_cut(str(fact)) for fact in error.args]
         line, function = error.at
-        return cls(type(error).__name__, facts, *rest, line, function if _is_name(function) else "")
+        if not line or not 0 < line < LINES_LIMIT:  # code can be made that has none, or any
+            line = 0
+        if not _is_name(function):
+            function = ""
+        return cls(type(error).__name__, facts, *rest, line, function)
 
     def error(self) -> TabPyError:
         """Return the error it carries. Raises ProtocolError for one that no worker can have met,
