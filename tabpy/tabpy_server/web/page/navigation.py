@@ -42,7 +42,7 @@ ACTIVITY = Entry(
     "page/activity",
     "Activity",
     "What the server is doing, and what failed",
-    more="operating#log-lines",
+    more="operating#activity",
 )
 PACKAGES = Entry(
     "page/packages",
