@@ -83,14 +83,13 @@ class FunctionFigures:
     @contextmanager
     def _locked(self, place: int) -> Iterator[None]:
         """Keep the other web processes from one place, for some microseconds."""
-        if sys.platform == "win32":
-            yield
-            return
-        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, place)
+        if sys.platform != "win32":
+            fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, place)
         try:
             yield
         finally:
-            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)
+            if sys.platform != "win32":
+                fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)
 
 
 def _key(name: str) -> bytes:
