@@ -3,13 +3,15 @@
 import asyncio
 import errno
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from tabpy.tabpy_server.functions import announcements as announcing
-from tabpy.tabpy_server.functions.announcements import Announcements, Coming
+from tabpy.tabpy_server.functions.announcements import STALE_AFTER, Announcements, Coming
 from tabpy.tabpy_server.functions.change_token import ChangeToken
+from tabpy.tabpy_server.json_codec import dumps
 from tests.running import PATIENCE
 
 COMING = Coming("f", "5ha", "3.13.0")
@@ -50,6 +52,38 @@ def test_who_tells_waits_for_the_others(folder: Path) -> None:
     assert left(folder) == []
 
 
+def test_nobody_hears_itself_even_while_it_listens_to_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        token = ChangeToken()
+        one, other = (Announcements(token, folder, others=1) for _ in range(2))
+        told, read, is_read = threading.Event(), one._read, asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def read_slowly() -> dict[str, Coming]:
+            found = read()
+            loop.call_soon_threadsafe(is_read.set)
+            assert told.wait(PATIENCE)
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(one, "_read", read_slowly)
+            token.change()
+            hearing = asyncio.create_task(one.hear())
+            await is_read.wait()
+            telling = asyncio.create_task(one.tell(COMING))
+            [key] = await heard(other)
+            told.set()
+            assert await hearing == {}
+        token.change()
+        assert await one.hear() == {}
+        await other.answer(key)
+        await telling
+
+    asyncio.run(run())
+
+
 def test_whoever_is_alone_tells_nobody(folder: Path) -> None:
     asyncio.run(Announcements(ChangeToken(), folder, others=0).tell(COMING))
     assert not folder.exists()
@@ -81,21 +115,19 @@ def test_who_has_no_room_to_tell_it_leaves_nothing_behind(
     assert left(folder) == []
 
 
-def test_what_is_old_or_nothing_of_ours_is_not_heard(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_old_or_nothing_of_ours_is_not_heard(folder: Path) -> None:
     folder.mkdir()
     (folder / "damaged").write_text("{")
     (folder / "other").write_text('{"a": 1}')
+    for name, age in (("new", STALE_AFTER - 10), ("old", STALE_AFTER + 10), ("old.1", 1e6)):
+        (folder / name).write_bytes(dumps(COMING._asdict()))
+        os.utime(folder / name, 2 * (time.time() - age,))
 
     async def run() -> None:
         token = ChangeToken()
         other = Announcements(token, folder, others=1)
         token.change()
-        assert await other.hear() == {}
-        monkeypatch.setattr(announcing, "STALE_AFTER", -10.0)
-        token.change()
-        assert await other.hear() == {}
+        assert await other.hear() == {"new": COMING}
 
     asyncio.run(run())
-    assert left(folder) == [], "what is old is removed"
+    assert sorted(left(folder)) == ["damaged", "new", "other"], "what is old is removed"

@@ -160,7 +160,9 @@ def test_what_others_have_deployed_is_loaded_once_it_is_seen(
 def test_only_what_differs_is(catalog: Catalog, store: Store, tmp_path: Path) -> None:
     add_model(store, tmp_path, "g", b"g")
     add_model(store, tmp_path, "large", b"l" * WORTH_IT)
-    called = {name: {sha256(OLD)} for name in ("f", "g", "large", "gone")}
+    add_model(store, tmp_path, "half", b"h")
+    called = {name: {sha256(OLD)} for name in ("f", "g", "large", "gone", "half")}
+    called["half"].add(sha256(b"h"))  # by one of two workers
     renewer = FakeRenewer(called)
     asyncio.run(renewal_of(catalog, renewer).look())
-    assert [each.name for each in renewer.renewed] == ["g"]
+    assert [each.name for each in renewer.renewed] == ["g", "half"]

@@ -33,6 +33,7 @@ class Announcements:
         self._token = token
         self._folder = folder
         self._others = others
+        self._own = uuid.uuid4().hex  # what the keys of its own begin with
         self._seen = token.value()
         self._heard: set[str] = set()
 
@@ -41,15 +42,13 @@ class Announcements:
         behind, also when it is cancelled."""
         if self._others == 0:
             return
-        key = uuid.uuid4().hex
-        self._heard.add(key)
+        key = f"{self._own}-{uuid.uuid4().hex}"
         try:
             await asyncio.to_thread(self._write, key, coming)
             self._token.change()
             while not await asyncio.to_thread(self._all_have_answered, key):  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_INTERVAL)  # it's other processes that are waited for
         finally:
-            self._heard.discard(key)
             for file in self._files(f"{key}*"):
                 file.unlink(missing_ok=True)
 
@@ -59,9 +58,9 @@ class Announcements:
             return {}
         self._seen = self._token.value()
         told = await asyncio.to_thread(self._read)
-        new = {key: coming for key, coming in told.items() if key not in self._heard}
-        self._heard = {*self._heard, *new} & told.keys()
-        return new
+        new = told.keys() - self._heard
+        self._heard = {*told}
+        return {key: told[key] for key in new}
 
     async def answer(self, key: str) -> None:
         """Say that nothing is left to do here for what was told. Raises OSError."""
@@ -79,6 +78,8 @@ class Announcements:
     def _read(self) -> dict[str, Coming]:
         found = {}
         for file in self._files("*"):
+            if file.name.startswith(self._own):
+                continue
             try:
                 if file.stat().st_mtime < time.time() - STALE_AFTER:
                     file.unlink()

@@ -80,6 +80,17 @@ def test_a_module_that_is_not_installed_stays_an_unknown_name(
         evaluate(tmp_path, "return pyarrow.array(_arg1)", [1])
 
 
+def test_one_that_is_installed_and_lacks_something_says_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # differences 15
+    (tmp_path / "halfway.py").write_text("import no_such_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(free_names.FREE, "pyarrow", ("halfway", ""))
+    with pytest.raises(ScriptFailedError, match="No module named 'no_such_module'"):
+        evaluate(tmp_path, "return pyarrow.array(_arg1)", [1])
+
+
 def test_a_script_that_uses_none_of_them_imports_none() -> None:
     # differences 15
     code = """

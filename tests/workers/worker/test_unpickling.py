@@ -1,5 +1,6 @@
 """Archives made functions; nothing that another Python compiled becomes code."""
 
+import importlib
 import io
 import pickle
 import platform
@@ -100,6 +101,30 @@ def test_no_bytecode_but_code_types_all_the_same() -> None:
     archive = cloudpickle.dumps(CustomQueryObject(max))
     assert load(archive, "3.3.5") is not None
     assert load(pickle.dumps(CustomQueryObject(max)), "3.3.5")(1, 2) == 2
+
+
+class Imports:
+    """Has a module imported where it is loaded."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def __reduce__(self) -> Any:
+        return importlib.import_module, (self.module,)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("no_such_package.part", "It needs no_such_package, which this server doesn't have ("),
+        # As scikit-learn's compiled modules are called, some of which are at the top.
+        ("_no_such_part", "It was made with another version of what it needs ("),
+    ],
+)
+def test_a_module_that_is_missing_is_a_package_to_install_or_another_version(
+    module: str, said: str
+) -> None:
+    assert refusal(pickle.dumps(Imports(module)), "").startswith(said)
 
 
 def test_another_python_is_named_where_something_else_is_wrong() -> None:
