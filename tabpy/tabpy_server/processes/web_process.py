@@ -92,9 +92,7 @@ class WebProcess:
             body_seconds=BODY_TIMEOUT,
         )
         self._stop_at_once = asyncio.Event()
-        self._server = Server(
-            make_application(self._context), self._connections, state.certificate
-        )
+        self._server = Server(make_application(self._context), self._connections, state.certificate)
 
     def stop_at_once(self) -> None:
         """Stop without waiting for scripts that run."""

@@ -4,6 +4,7 @@ It knows neither sockets nor the event loop. So a handshake that stalls is a con
 and whoever sends knows what the client has taken: Python's own transport for TLS doesn't tell.
 """
 
+import contextlib
 import errno
 import ssl
 
@@ -66,10 +67,8 @@ class Session:
     def end(self) -> bytes:
         """Return what tells the client that nothing more comes, and wasn't cut off."""
         if self._is_up:
-            try:
+            with contextlib.suppress(ssl.SSLError):  # the client hasn't said it yet
                 self._tls.unwrap()
-            except ssl.SSLError:  # the client hasn't said it yet
-                pass
         return self._outgoing.read()
 
     def _begin(self, data: bytes) -> None:

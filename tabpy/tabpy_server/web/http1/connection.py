@@ -64,7 +64,7 @@ class Connection(Watched, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._outgoing = Outgoing(transport, self._session and self._session.encrypt)
+        self._outgoing = Outgoing(transport, self._session.encrypt if self._session else None)
         if self.is_closed:  # meanwhile
             transport.abort()
 

@@ -18,10 +18,10 @@ BEGINS_NONE = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z\r\n]")
 
 # RFC 9110, section 5.6.2, and 9112, sections 3 and 5. A line may end without CR, as long as all
 # servers agree on that (2.2). Each part ends where the next one begins, so none is tried twice.
-TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 HEAD = re.compile(
-    rf"(?:\r?\n)?({TOKEN}) ([!-~\x80-\xff]++) (HTTP/1\.[01])\r?\n"
-    rf"((?:{TOKEN}:[\t -~\x80-\xff]*+\r?\n)*+)\r?\n"
+    rf"(?:\r?\n)?({NAME}) ([!-~\x80-\xff]++) (HTTP/1\.[01])\r?\n"
+    rf"((?:{NAME}:[\t -~\x80-\xff]*+\r?\n)*+)\r?\n"
 )
 HEADER = re.compile(r"([^:\n]++):[\t ]*+([^\r\n]*+)\r?\n")
 NUMBER = re.compile("[0-9]++")
