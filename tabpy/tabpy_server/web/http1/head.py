@@ -25,6 +25,7 @@ HEAD = re.compile(
 )
 HEADER = re.compile(r"([^:\n]++):[\t ]*+([^\r\n]*+)\r?\n")
 NUMBER = re.compile("[0-9]++")
+SEPARATOR = re.compile(r",[\t ]*+")
 BLANKS = "\t "
 
 
@@ -88,7 +89,7 @@ def _length(headers: HTTPHeaders, is_new: bool) -> int | None:
     if declared is None:
         return 0
     # A proxy may have doubled it (RFC 9110, section 8.6).
-    first, *others = (each.strip(BLANKS) for each in declared.split(","))
+    first, *others = SEPARATOR.split(declared)
     if not NUMBER.fullmatch(first) or any(each != first for each in others):
         raise HTTPInputError("a Content-Length that is no number")
     if others:
