@@ -109,6 +109,7 @@ FIRSTS = [
     "GET /a",
     "GET /a HTTP/1.1 ",
 ]
+ANY_LINE = st.sampled_from(LINES) | st.text("aC:- \t\r\x7f\xff", max_size=6)
 ENDS = ["\r\n", "\r\n", "\r\n", "\r\n", "\n"]
 BODIES = [b"", b"abc", b"abcd", CHUNKS, b"0\r\n\r\n", b"3\r\nabc\r\n" * 300 + b"0\r\n\r\n"]
 
@@ -119,9 +120,7 @@ def texts(draw: st.DrawFn) -> bytes:
     text = b""
     for _ in range(2):
         lines = [draw(st.sampled_from(FIRSTS)), "Host: x"]
-        lines += draw(
-            st.lists(st.sampled_from(LINES) | st.text("aC:- \t\r\x7f\xff", max_size=6), max_size=3)
-        )
+        lines += draw(st.lists(ANY_LINE, max_size=3))
         ends = [draw(st.sampled_from(ENDS)) for _ in lines]
         said = "".join(map("".join, zip(lines, ends, strict=True))) + draw(st.sampled_from(ENDS))
         text += said.encode("latin-1") + draw(st.sampled_from(BODIES))

@@ -3,20 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from tornado.httputil import HTTPInputError
+from tornado.httputil import HTTPInputError, HTTPServerConnectionDelegate
 
 from tabpy.tabpy_server.tls.session import HandshakeError, Session
-from tabpy.tabpy_server.web.connections import Watched
-from tabpy.tabpy_server.web.http1.exchange import Exchange
+from tabpy.tabpy_server.web.connections import Connections, Watched
+from tabpy.tabpy_server.web.http1.exchange import Caller, Exchange
 from tabpy.tabpy_server.web.http1.head import Head, HeadersTooLargeError
 from tabpy.tabpy_server.web.http1.outgoing import Outgoing
 from tabpy.tabpy_server.web.http1.parser import End, Event, Parser
-
-if TYPE_CHECKING:
-    from tabpy.tabpy_server.web.http1.server import Server
 
 logger = logging.getLogger(__name__)
 
@@ -28,26 +23,24 @@ MOST_HELD = 1 << 18  # bytes that came and aren't read yet, beyond which no more
 EVENTS_A_TURN = 16  # so that many short requests or pieces at once leave others a turn
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is at the other end, as tornado asks for it."""
-
-    remote_ip: str
-    protocol: str
-
-    def __str__(self) -> str:
-        return self.remote_ip
-
-
 class Connection(Watched, asyncio.BufferedProtocol):
-    """Reads requests for the server's application, and sends the replies in the same order."""
+    """Reads requests for an application, and sends the replies in the same order."""
 
-    def __init__(self, server: "Server", caller: Caller, session: Session | None) -> None:
-        """`session`: of TLS, for one of https."""
-        super().__init__(server.connections)
+    def __init__(
+        self,
+        application: HTTPServerConnectionDelegate,
+        connections: Connections,
+        buffer: memoryview,
+        caller: Caller,
+        session: Session | None = None,
+    ) -> None:
+        """`buffer`: where what comes is put; all may share one, since it is read at once.
+        `session`: of TLS, for one of https."""
+        super().__init__(connections)
         self.caller = caller
         self.is_closed = False
-        self._server = server
+        self._application = application
+        self._buffer = buffer
         self._session = session
         self._parser = Parser()
         self._loop = asyncio.get_running_loop()
@@ -69,11 +62,11 @@ class Connection(Watched, asyncio.BufferedProtocol):
             transport.abort()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._server.buffer  # for all connections: what comes is read at once
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         self.note(nbytes)
-        data = bytes(self._server.buffer[:nbytes])
+        data = bytes(self._buffer[:nbytes])
         if self._session is not None:
             data = self._decrypt(self._session, data)
         if not self.is_ending:
@@ -97,7 +90,6 @@ class Connection(Watched, asyncio.BufferedProtocol):
         self.close()
         if self._outgoing is not None:
             self._outgoing.drop()
-        self._server.forget(self)
         if not self.lost.done():
             self.lost.set_result(None)
         if self._asked is None:  # or it has to end first
@@ -227,7 +219,7 @@ class Connection(Watched, asyncio.BufferedProtocol):
     def _begin(self, head: Head) -> None:
         self.begin_request()
         exchange = self._exchange = Exchange(self, head)
-        delegate = self._server.application.start_request(self, exchange)
+        delegate = self._application.start_request(self, exchange)
         prepared = delegate.headers_received(head.start_line, head.headers)
         exchange.delegate = delegate
         self._await(prepared)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
 from tornado.httputil import (
     HTTPConnection,
@@ -16,24 +17,49 @@ from tornado.iostream import StreamClosedError
 
 from tabpy.tabpy_server.web.http1.head import Head
 
-if TYPE_CHECKING:
-    from tabpy.tabpy_server.web.http1.connection import Connection
-
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is at the other end, as tornado asks for it."""
+
+    remote_ip: str
+    protocol: str
+
+    def __str__(self) -> str:
+        return self.remote_ip
+
+
+class Line(Protocol):
+    """What an exchange needs of its connection. `is_ending`: nothing more can be sent."""
+
+    caller: Caller
+    is_ending: bool
+
+    def admit_request(self) -> None: ...
+
+    def refuse_request(self) -> None: ...
+
+    def send(self, *parts: bytes) -> "asyncio.Future[None]": ...
+
+    def end_reply(self, exchange: "Exchange") -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Exchange(HTTPConnection):
     """Frames the reply to `head`, and hands it to the connection it came on."""
 
-    def __init__(self, connection: "Connection", head: Head) -> None:
-        self.context = connection.caller  # where tornado looks for the address
+    def __init__(self, line: Line, head: Head) -> None:
+        self.context = line.caller
         self.keeps_alive = head.keeps_alive
         self.asks_first = head.asks_first
         self.delegate: HTTPMessageDelegate | None = None  # once it knows of the request
         self.is_read = False  # the body's end has come
         self.has_begun = False  # to be answered
         self.is_answered = False
-        self._connection = connection
+        self._line = line
         self._head = head
         self._left: int | None = None  # bytes of the reply's body, if that was said
         self._in_chunks = False
@@ -43,11 +69,11 @@ class Exchange(HTTPConnection):
 
     def admit(self) -> None:
         """Note that the request is let in: it will be answered."""
-        self._connection.admit_request()
+        self._line.admit_request()
 
     def refuse(self) -> None:
         """Note that the rest of the request is only read to be dropped."""
-        self._connection.refuse_request()
+        self._line.refuse_request()
 
     # What tornado's handlers call
 
@@ -79,12 +105,12 @@ class Exchange(HTTPConnection):
     def finish(self) -> None:
         """End the reply. Raises HTTPOutputError if it is shorter than was said."""
         if self._left and self._is_open:
-            self._connection.close()
+            self._line.close()
             raise HTTPOutputError(f"{self._left} bytes less than its Content-Length")
         if self._in_chunks and self._is_open:
             self._send(LAST_CHUNK)
         self.is_answered = True
-        self._connection.end_reply(self)
+        self._line.end_reply(self)
 
     # What the connection says
 
@@ -98,7 +124,7 @@ class Exchange(HTTPConnection):
 
     @property
     def _is_open(self) -> bool:
-        return not self.is_answered and not self._connection.is_ending
+        return not self.is_answered and not self._line.is_ending
 
     def _frame(self, code: int, headers: HTTPHeaders) -> None:
         """Decide how the client learns where the reply ends, and whether it may go on after it."""
@@ -128,7 +154,7 @@ class Exchange(HTTPConnection):
         if self._left is not None:
             self._left -= len(chunk)
             if self._left < 0:
-                self._connection.close()
+                self._line.close()
                 raise HTTPOutputError("more of the reply than its Content-Length")
         if self._in_chunks and chunk:  # an empty one would be the end
             return b"%x\r\n" % len(chunk), chunk, b"\r\n"
@@ -136,7 +162,7 @@ class Exchange(HTTPConnection):
 
     def _send(self, *parts: bytes) -> "asyncio.Future[None]":
         if self._is_open:
-            return self._connection.send(*parts)
+            return self._line.send(*parts)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         failed.set_exception(StreamClosedError())
         failed.exception()  # nobody may be waiting, which is no error of its own

@@ -8,7 +8,8 @@ from tornado.httputil import HTTPServerConnectionDelegate
 
 from tabpy.tabpy_server.tls.served import ServedCertificate
 from tabpy.tabpy_server.web.connections import Connections
-from tabpy.tabpy_server.web.http1.connection import Caller, Connection
+from tabpy.tabpy_server.web.http1.connection import Connection
+from tabpy.tabpy_server.web.http1.exchange import Caller
 
 BUFFER = 1 << 18  # bytes; a million numbers are 20 MB: 64 KiB would be 300 turns of the loop
 WITHOUT_ADDRESS = "0.0.0.0"  # noqa: S104 - what tornado says of those who call by a socket file
@@ -24,9 +25,9 @@ class Server:
         certificate: ServedCertificate | None = None,
     ) -> None:
         """With a `certificate` it speaks https."""
-        self.application = application
-        self.connections = connections
-        self.buffer = memoryview(bytearray(BUFFER))
+        self._application = application
+        self._connections = connections
+        self._buffer = memoryview(bytearray(BUFFER))
         self._certificate = certificate
         self._open: dict[Connection, asyncio.Task[None]] = {}
 
@@ -37,13 +38,9 @@ class Server:
             address[0] if is_named else WITHOUT_ADDRESS, "https" if self._certificate else "http"
         )
         session = self._certificate.session() if self._certificate else None
-        connection = Connection(self, caller, session)
-        connecting = asyncio.ensure_future(self._connect(connection, accepted))
-        self._open[connection] = connecting
-
-    def forget(self, connection: Connection) -> None:
-        """Note that a connection has ended."""
-        self._open.pop(connection, None)
+        connection = Connection(self._application, self._connections, self._buffer, caller, session)
+        self._open[connection] = asyncio.ensure_future(_connect(connection, accepted))
+        connection.lost.add_done_callback(lambda _: self._open.pop(connection))
 
     async def close(self, seconds: float = 0.0) -> None:
         """Close all connections. The clients of replies that are made have so long to take them."""
@@ -55,12 +52,13 @@ class Server:
             each.close()
         await _lost(connections, None)
 
-    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
-        except OSError:  # it has ended already
-            accepted.close()
-            connection.connection_lost(None)
+
+async def _connect(connection: Connection, accepted: socket.socket) -> None:
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
+    except OSError:  # it has ended already
+        accepted.close()
+        connection.connection_lost(None)
 
 
 async def _lost(connections: list[Connection], seconds: float | None) -> None:
