@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from tornado.httputil import (
@@ -16,19 +15,9 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 
 from tabpy.tabpy_server.web.http1.head import Head
+from tabpy.tabpy_server.web.http1.wire import Caller
 
 LAST_CHUNK = b"0\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is at the other end, as tornado asks for it."""
-
-    remote_ip: str
-    protocol: str
-
-    def __str__(self) -> str:
-        return self.remote_ip
 
 
 class Line(Protocol):

@@ -33,7 +33,7 @@ class HeadersTooLargeError(HTTPInputError):
     """What came is longer than a head may be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
     """`length`: of the body, in bytes; None for one in chunks. `keeps_alive`: whether the client
     may send another request on the same connection. `asks_first`: whether it waits for a word

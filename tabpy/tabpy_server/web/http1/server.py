@@ -9,7 +9,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 from tabpy.tabpy_server.tls.served import ServedCertificate
 from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.http1.connection import Connection
-from tabpy.tabpy_server.web.http1.exchange import Caller
+from tabpy.tabpy_server.web.http1.wire import Caller
 
 BUFFER = 1 << 18  # bytes; a million numbers are 20 MB: 64 KiB would be 300 turns of the loop
 WITHOUT_ADDRESS = "0.0.0.0"  # noqa: S104 - what tornado says of those who call by a socket file
