@@ -1,7 +1,9 @@
 """A connection: which reply goes where, who waits for whom, and who learns that a client went."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -95,6 +97,19 @@ async def test_many_at_once_leave_others_a_turn() -> None:
     await turns()
     assert 0 < seen[0] < size
     assert client.handlers[0].body == b"x" * size
+
+
+@run
+async def test_nothing_of_a_request_lives_on() -> None:
+    """Not even in a circle, until the collector finds it: bodies are large."""
+    client = Client(Quick)
+    gc.disable()
+    try:
+        await client.send(sized())
+        handler = weakref.ref(client.handlers.pop())
+        assert handler() is None
+    finally:
+        gc.enable()
 
 
 # --- how a reply ends, and what comes after it ---

@@ -204,6 +204,7 @@ def test_nothing_is_kept_of_what_was_read() -> None:
     parser.feed(NEXT[-1:])
     assert isinstance(parser.next(), Head)
     assert parser.held == 0
+    assert [each for each in vars(parser).values() if isinstance(each, bytes) and each] == []
 
 
 @pytest.mark.parametrize("first", [b"\x16", b"\x00", b" ", b"\x80", b"("])

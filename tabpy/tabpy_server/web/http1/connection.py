@@ -154,7 +154,7 @@ class Connection(Wire):
         if self.is_closed or exchange is not self._exchange:
             return
         if exchange.is_read:
-            self._exchange = None
+            self._exchange = exchange.delegate = None  # or they would live on in a circle
             self._is_waiting = False
             self.await_request()
             if self._parser.held:

@@ -106,8 +106,9 @@ class Exchange(HTTPConnection):
     def abandon(self) -> None:
         """Tell who works on it that the client has gone."""
         callback, self._on_close = self._on_close, None
-        if self.delegate is not None and not self.is_read:
-            self.delegate.on_connection_close()
+        delegate, self.delegate = self.delegate, None
+        if delegate is not None and not self.is_read:
+            delegate.on_connection_close()
         elif callback is not None and not self.is_answered:
             callback()
 
