@@ -99,6 +99,7 @@ class Exchange(HTTPConnection):
         if self._in_chunks and self._is_open:
             self._send(LAST_CHUNK)
         self.is_answered = True
+        self._on_close = None
         self._line.end_reply(self)
 
     # What the connection says
@@ -109,7 +110,7 @@ class Exchange(HTTPConnection):
         delegate, self.delegate = self.delegate, None
         if delegate is not None and not self.is_read:
             delegate.on_connection_close()
-        elif callback is not None and not self.is_answered:
+        elif callback is not None:
             callback()
 
     @property
