@@ -273,6 +273,17 @@ async def test_a_client_that_is_refused_is_not_told_to_go_on() -> None:
     assert client.is_closed
 
 
+@run
+async def test_a_reply_that_has_begun_is_not_interrupted_by_that_word() -> None:
+    class Beginning(Handler):
+        async def prepare(self) -> None:
+            self.begin(body=b"x")
+
+    client = Client(Beginning)
+    await client.send(ASKS)
+    assert client.take().endswith(b"\r\n\r\n1\r\nx\r\n")
+
+
 # --- how much is held ---
 
 
