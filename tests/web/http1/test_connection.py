@@ -18,7 +18,7 @@ from tabpy.tabpy_server.web.http1.connection import (
     MOST_HELD,
     TOO_LARGE_HEADERS,
 )
-from tabpy.tabpy_server.web.http1.outgoing import PIECE
+from tabpy.tabpy_server.web.http1.outgoing import PIECE, PIECES_A_TURN
 from tests.web.http1.shapes import MUCH, chunked, request, sized
 from tests.web.http1.wires import Client, Handler, turns
 
@@ -351,6 +351,19 @@ async def test_a_long_reply_is_handed_on_as_the_client_takes_it() -> None:
     assert client.take().endswith(b"x" * (5 * PIECE))
     await turns()
     assert list(client.connections.idle) == [client.connection]
+
+
+@run
+async def test_a_client_as_quick_as_we_are_leaves_others_a_turn() -> None:
+    client = Client()
+    await client.send(GET)
+    size = 2 * PIECES_A_TURN * PIECE
+    taken = client.handlers[0].reply(b"x" * size)
+    assert 0 < len(client.transport.said) <= PIECES_A_TURN * PIECE
+    assert not taken.done()
+    await turns()
+    assert taken.done()
+    assert client.take().endswith(b"x" * size)
 
 
 @run
