@@ -223,6 +223,40 @@ def test_between_requests_a_connection_may_rest(web: Web) -> None:
     web.run(exchange())
 
 
+def test_but_not_for_ever(web: Web) -> None:
+    web.connections.idle_seconds = 95.0
+
+    async def exchange() -> None:
+        async with web.connection() as connection:
+            await connection.send(request_text("GET", "/info", HEAD))
+            await connection.reply()
+            await web.until(lambda: bool(web.connections.idle))
+            later(web, 95.0)
+            assert len(web.connections) == 1
+            later(web, 0.1)
+            assert await is_closed(connection)
+
+    web.run(exchange())
+
+
+def test_a_body_has_to_come_in_time(web: Web) -> None:
+    web.connections.body_seconds = 300.0
+
+    async def exchange() -> None:
+        async with web.connection() as connection:
+            await connection.send(request_text("POST", "/echo", {**HEAD, "Content-Length": "99"}))
+            await web.until(lambda: len(web.connections.admitted) == 1)
+            for _ in range(10):
+                await send_one(web, connection, b"a")
+                later(web, 30.0)
+            assert len(web.connections) == 1
+            await send_one(web, connection, b"a")
+            later(web, 0.1)
+            assert await is_closed(connection)
+
+    web.run(exchange())
+
+
 def test_a_body_has_to_get_on(web: Web) -> None:
     async def exchange() -> None:
         async with web.connection() as connection:

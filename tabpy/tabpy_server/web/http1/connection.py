@@ -54,12 +54,10 @@ class Connection(Wire):
         """Go on to the next request when the client has taken this reply."""
         if exchange is not self._exchange:
             return
-        if not exchange.keeps_alive:
-            self.end()
-        elif self.writing():
-            self.send().add_done_callback(lambda _: self._end_exchange(exchange))
+        if exchange.keeps_alive:
+            self.when_sent(lambda: self._end_exchange(exchange))
         else:
-            self._end_exchange(exchange)
+            self.end()
 
     def abandon(self) -> None:
         if self._work is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tabpy.tabpy_server.tls.session import HandshakeError, Session
@@ -100,6 +101,13 @@ class Wire(Watched, asyncio.BufferedProtocol):
         assert self._outgoing is not None
         return self._outgoing.write(*parts)
 
+    def when_sent(self, go_on: Callable[[], None]) -> None:
+        """Call `go_on` when the client has taken all so far, or has gone."""
+        if self._outgoing is None or self._outgoing.is_empty:
+            go_on()
+        else:
+            self._outgoing.sent.add_done_callback(lambda _: go_on())
+
     def hold(self, is_full: bool) -> None:
         """Take no more bytes for now, or take them again."""
         if self._transport is None or self.is_closed:
@@ -112,10 +120,7 @@ class Wire(Watched, asyncio.BufferedProtocol):
     def end(self) -> None:
         """Close it when all is sent."""
         self.is_ending = True
-        if self._outgoing is None or self._outgoing.is_empty:
-            self.close()
-        else:
-            self._outgoing.sent.add_done_callback(lambda _: self.close())
+        self.when_sent(self.close)
 
     def close(self) -> None:
         """Close it now, whatever isn't sent yet."""
