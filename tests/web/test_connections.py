@@ -127,6 +127,23 @@ def test_one_that_is_not_let_in_makes_room(
     web.run(exchange())
 
 
+def test_one_that_turns_out_too_large_makes_room(serve: Serve) -> None:
+    web = serve({"max_request_size_mb": 1 / 1024}, routes={"/echo": EchoHandler})
+
+    async def exchange() -> None:
+        async with web.connection() as connection:
+            chunks = request_text("POST", "/echo", HEAD | {"Transfer-Encoding": "chunked"})
+            await connection.send(chunks + b"1\r\nx\r\n")
+            await web.until(lambda: len(web.connections.admitted) == 1)
+            await connection.send(b"400\r\n%b\r\n" % (b"x" * 0x400))
+            await web.until(lambda: slow_ones(web) == 1)
+            web.connections.most = 1
+            assert web.connections.make_room()
+            assert await is_closed(connection)
+
+    web.run(exchange())
+
+
 def slow_ones(web: Web) -> int:
     return len(web.connections.unadmitted)
 

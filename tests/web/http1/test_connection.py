@@ -11,6 +11,7 @@ import pytest
 from tornado.httputil import HTTPInputError, HTTPOutputError
 from tornado.iostream import StreamClosedError
 
+from tabpy.tabpy_server.web.http1.body import CHUNKS_A_PIECE
 from tabpy.tabpy_server.web.http1.connection import (
     BAD_REQUEST,
     EVENTS_A_TURN,
@@ -225,6 +226,19 @@ async def test_a_reply_before_the_end_of_the_body_ends_the_connection() -> None:
     assert b"Connection: close" in client.take()
     assert client.is_closed
     assert client.handlers[0].is_gone, "or it would wait for the rest"
+
+
+@run
+async def test_what_comes_after_such_a_reply_reaches_nobody() -> None:
+    class Refusing(Handler):
+        def take(self) -> None:
+            self.reply(b"no", 413)
+
+    client = Client(Refusing)
+    await client.send(chunked(b"1\r\nx\r\n" * 600 + b"0\r\n\r\n") + GET)
+    [handler] = client.handlers
+    assert len(handler.body) == CHUNKS_A_PIECE
+    assert not handler.is_whole
 
 
 @run

@@ -6,6 +6,8 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.http1.server import Server
 from tests.web.http1.shapes import request
@@ -108,6 +110,21 @@ def test_one_that_has_ended_already_is_forgotten() -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()  # with a reset
         await until(lambda: len(serving.connections) == 0)
+        await serving.server.close()
+
+    asyncio.run(take())
+
+
+def test_one_that_cannot_be_connected_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> None:
+        raise OSError("as macOS does, of one that was reset")
+
+    async def take() -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "connect_accepted_socket", refuse)
+        serving = Serving()
+        with serving.connect() as client:
+            assert await rest(client) == b""
+        assert len(serving.connections) == 0
         await serving.server.close()
 
     asyncio.run(take())
