@@ -76,6 +76,11 @@ def test_a_handshake_may_come_in_any_pieces(served: ServedCertificate, size: int
     assert client.tls.read() == b"you"
 
 
+def test_nothing_can_be_said_before_a_handshake(served: ServedCertificate) -> None:
+    with pytest.raises(ConnectionResetError):
+        served.session().encrypt(b"hello")
+
+
 def test_much_is_said_as_it_is(served: ServedCertificate) -> None:
     session = served.session()
     client = up(session)

@@ -58,10 +58,14 @@ class Session:
         return self._outgoing.read()
 
     def encrypt(self, text: bytes | memoryview) -> bytes:
-        """Return what is to be sent for `text`, after a handshake."""
+        """Return what is to be sent for `text`. Raises ConnectionResetError if there is no TLS, not
+        yet or not any more."""
         rest = memoryview(text)
-        while rest:
-            rest = rest[self._tls.write(rest) :]
+        try:
+            while rest:
+                rest = rest[self._tls.write(rest) :]
+        except ssl.SSLError:
+            raise ConnectionResetError(errno.ECONNRESET, "no TLS") from None
         return self._outgoing.read()
 
     def end(self) -> bytes:

@@ -461,6 +461,19 @@ async def test_what_is_written_for_a_client_that_has_gone_fails() -> None:
 
 
 @run
+async def test_what_waits_is_dropped_when_it_is_closed() -> None:
+    client = Client()
+    client.transport.room = 0
+    await client.send(GET)
+    taken = client.handlers[0].reply(b"x" * 9 * PIECE)
+    client.connection.close()
+    assert isinstance(taken.exception(), StreamClosedError)
+    handed_over = client.transport.get_write_buffer_size()
+    await turns()
+    assert client.transport.get_write_buffer_size() == handed_over
+
+
+@run
 async def test_one_that_is_closed_before_it_is_connected_stays_closed() -> None:
     client = Client()
     client.connection.close()

@@ -9,17 +9,17 @@ from tornado.iostream import StreamClosedError
 PIECE = 1 << 17  # bytes, to encrypt and to copy at a time
 PIECES_A_TURN = 16  # so that a client as quick as we are leaves others a turn
 
+Encode = Callable[[bytes | memoryview], bytes | memoryview]
+
 
 class Outgoing:
     """Hands pieces to a transport, the next one when the last one is gone."""
 
-    def __init__(
-        self, transport: asyncio.Transport, encrypt: Callable[[bytes | memoryview], bytes] | None
-    ) -> None:
-        """`encrypt` makes of a piece what is sent for it."""
+    def __init__(self, transport: asyncio.Transport, encode: Encode) -> None:
+        """`encode` makes of a piece what is sent for it."""
         transport.set_write_buffer_limits(0)  # so we hear of the last byte
         self._transport = transport
-        self._encrypt = encrypt
+        self._encode = encode
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[memoryview] = deque()
         self._is_paused = False  # the transport has something left
@@ -78,6 +78,6 @@ class Outgoing:
             self.sent.set_result(None)
 
     def _hand_over(self, piece: bytes | memoryview) -> None:
-        data = piece if self._encrypt is None else self._encrypt(piece)
+        data = self._encode(piece)
         self.moved += len(data)
         self._transport.write(data)

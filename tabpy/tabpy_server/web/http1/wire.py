@@ -58,7 +58,7 @@ class Wire(Watched, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._outgoing = Outgoing(transport, self._session.encrypt if self._session else None)
+        self._outgoing = Outgoing(transport, self._encrypt)
         if self.is_closed:  # meanwhile
             transport.abort()
 
@@ -88,8 +88,6 @@ class Wire(Watched, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.close()
-        if self._outgoing is not None:
-            self._outgoing.drop()
         if not self.lost.done():
             self.lost.set_result(None)
         self.abandon()
@@ -128,9 +126,10 @@ class Wire(Watched, asyncio.BufferedProtocol):
             return
         self.is_closed = self.is_ending = True
         self.forget()
-        if self._transport is not None:
-            if self._session is not None and not self.writing():
+        if self._transport is not None and self._outgoing is not None:
+            if self._session is not None and self._outgoing.is_empty:
                 self._transport.write(self._session.end())
+            self._outgoing.drop()
             self._transport.abort()
 
     def writing(self) -> bool:
@@ -138,6 +137,16 @@ class Wire(Watched, asyncio.BufferedProtocol):
 
     def taken(self) -> int:
         return 0 if self._outgoing is None else self._outgoing.taken
+
+    def _encrypt(self, text: bytes | memoryview) -> bytes | memoryview:
+        """Return what is to be sent for `text`."""
+        if self._session is None:
+            return text
+        try:
+            return self._session.encrypt(text)
+        except ConnectionError:
+            self.close()
+            return b""
 
     def _decrypt(self, session: Session, data: bytes) -> bytes:
         """Return what `data` says. `data` is empty at the end."""
