@@ -4,6 +4,7 @@ No script, data, password or credentials header is ever logged.
 """
 
 import configparser
+import functools
 import json
 import logging
 import logging.config
@@ -22,20 +23,25 @@ class Logfmt(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line, without its end."""
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        parts = [
-            f"time={moment}.{int(record.msecs):03d}Z level={record.levelname.lower()} "
-            f"msg={quote(record.getMessage())}"
-        ]
-        parts.append(_fields(record))
+        line = (
+            f"time={_moment(int(record.created))}.{int(record.msecs):03d}Z "
+            f"level={record.levelname.lower()} msg={quote(record.getMessage())}"
+        )
+        if fields := _fields(record):
+            line += f" {fields}"
         if record.exc_info:
-            parts.append(f"trace={quote(self.formatException(record.exc_info))}")
-        return " ".join(filter(None, parts))
+            line += f" trace={quote(self.formatException(record.exc_info))}"
+        return line
+
+
+@functools.lru_cache(maxsize=4)  # many lines have the same second
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _fields(record: logging.LogRecord) -> str:
     fields: dict[str, object] = getattr(record, "fields", {})
-    return " ".join(f"{key}={quote(value)}" for key, value in fields.items() if value is not None)
+    return " ".join([f"{key}={quote(value)}" for key, value in fields.items() if value is not None])
 
 
 def _with_fields(record: logging.LogRecord) -> bool:
@@ -50,7 +56,7 @@ def _with_fields(record: logging.LogRecord) -> bool:
 def quote(value: object) -> str:
     """Return a value as logfmt has it: in quotes, with line ends and control characters escaped, if
     it has to be."""
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return str(value)
     text = str(value)
     return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=True)

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar, cast
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import add_accept_handler, bind_sockets
 
 from tabpy.tabpy_server import errors
@@ -35,6 +34,7 @@ from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.http1.server import Server
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.server_info import Service
@@ -44,7 +44,6 @@ from tests.running import PASSWORD, PATIENCE, USER, Reply, basic
 T = TypeVar("T")
 
 SIGNED_IN = basic(USER, PASSWORD)
-MAX_BODY = 1 << 30  # bytes; tornado's own limit is to be out of the way
 
 
 @dataclass
@@ -198,7 +197,7 @@ class Web:
     ) -> None:
         self.context = context
         self.time = 0.0  # seconds, by the clock of its connections
-        self.connections = Connections(1000, lambda: self.time, context.certificate)
+        self.connections = Connections(1000, lambda: self.time)
         self._routes = list((routes or {}).items())
         self._runner = asyncio.Runner()
         self._runner.run(self._start())
@@ -208,13 +207,13 @@ class Web:
         self.port = listener.getsockname()[1]
         application = make_application(self.context)
         application.add_handlers(".*", self._routes)
-        self._server = HTTPServer(application, max_body_size=MAX_BODY)
+        self._server = Server(application, self.connections, self.context.certificate)
         self._stop_accepting = add_accept_handler(listener, self._take)
         self._listener = listener
 
     def _take(self, connection: socket.socket, address: Any) -> None:
         assert self.connections.make_room()
-        self._server.handle_stream(self.connections.add(connection), address)
+        self._server.take(connection, address)
 
     def run(self, exchange: Coroutine[Any, Any, T]) -> T:
         """Run `exchange` on the server's loop. Raises TimeoutError when it doesn't end."""
@@ -273,7 +272,7 @@ class Web:
     async def _stop(self) -> None:
         self._stop_accepting()
         self._listener.close()
-        await self._server.close_all_connections()
+        await self._server.close()
 
 
 def request_text(method: str, path: str, headers: Mapping[str, str]) -> bytes:

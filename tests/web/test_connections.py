@@ -147,6 +147,23 @@ def test_one_that_is_not_let_in_makes_room(
     web.run(exchange())
 
 
+def test_one_that_turns_out_too_large_makes_room(serve: Serve) -> None:
+    web = serve({"max_request_size_mb": 1 / 1024}, routes={"/echo": EchoHandler})
+
+    async def exchange() -> None:
+        async with web.connection() as connection:
+            chunks = request_text("POST", "/echo", HEAD | {"Transfer-Encoding": "chunked"})
+            await connection.send(chunks + b"1\r\nx\r\n")
+            await web.until(lambda: len(web.connections.admitted) == 1)
+            await connection.send(b"400\r\n%b\r\n" % (b"x" * 0x400))
+            await web.until(lambda: slow_ones(web) == 1)
+            web.connections.most = 1
+            assert web.connections.make_room()
+            assert await is_closed(connection)
+
+    web.run(exchange())
+
+
 def slow_ones(web: Web) -> int:
     return len(web.connections.unadmitted)
 
@@ -238,6 +255,40 @@ def test_between_requests_a_connection_may_rest(web: Web) -> None:
             await connection.send(b"GET /info")
             await web.until(lambda: any(each.headers_since for each in web.connections.idle))
             later(web, HEADER_SECONDS + 0.1)
+            assert await is_closed(connection)
+
+    web.run(exchange())
+
+
+def test_but_not_for_ever(web: Web) -> None:
+    web.connections.idle_seconds = 95.0
+
+    async def exchange() -> None:
+        async with web.connection() as connection:
+            await connection.send(request_text("GET", "/info", HEAD))
+            await connection.reply()
+            await web.until(lambda: bool(web.connections.idle))
+            later(web, 95.0)
+            assert len(web.connections) == 1
+            later(web, 0.1)
+            assert await is_closed(connection)
+
+    web.run(exchange())
+
+
+def test_a_body_has_to_come_in_time(web: Web) -> None:
+    web.connections.body_seconds = 300.0
+
+    async def exchange() -> None:
+        async with web.connection() as connection:
+            await connection.send(request_text("POST", "/echo", {**HEAD, "Content-Length": "99"}))
+            await web.until(lambda: len(web.connections.admitted) == 1)
+            for _ in range(10):
+                await send_one(web, connection, b"a")
+                later(web, 30.0)
+            assert len(web.connections) == 1
+            await send_one(web, connection, b"a")
+            later(web, 0.1)
             assert await is_closed(connection)
 
     web.run(exchange())

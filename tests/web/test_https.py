@@ -113,6 +113,27 @@ def test_much_comes_and_goes_as_it_is(web: Web) -> None:
     web.run(exchange())
 
 
+def test_the_end_of_a_connection_is_said_so_that_nobody_takes_it_for_an_attack(web: Web) -> None:
+    def ask() -> bytes:
+        text = request_text("GET", "/info", HEAD | {"Connection": "close"})
+        said = b""
+        with (
+            socket.create_connection(("127.0.0.1", web.port)) as plain,
+            trusting().wrap_socket(
+                plain, server_hostname="localhost", suppress_ragged_eofs=False
+            ) as client,
+        ):
+            client.sendall(text)
+            while more := client.recv(1 << 16):
+                said += more
+        return said
+
+    async def exchange() -> None:
+        assert (await asyncio.to_thread(ask)).startswith(b"HTTP/1.1 200")
+
+    web.run(exchange())
+
+
 def test_the_page_says_that_the_connection_is_encrypted(web: Web) -> None:
     page = get_page(web)
     assert re.search(r'<b id="connection">encrypted</b>', page)

@@ -177,7 +177,8 @@ class Gate:
 
     def _key(self, text: str) -> bytes:
         # Keyed, so what is in memory is neither a password nor something to guess it from.
-        return hmac.digest(self._secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        said = text.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(said, key=self._secret, digest_size=32).digest()
 
 
 def _keep(kept: OrderedDict[bytes, Kept], key: bytes, value: Kept) -> None:

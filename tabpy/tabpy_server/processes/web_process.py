@@ -6,8 +6,6 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from tornado.httpserver import HTTPServer
-
 from tabpy import __version__
 from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
@@ -31,7 +29,7 @@ from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.tls.served import keep_up_to_date
 from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.context import Context
-from tabpy.tabpy_server.web.handlers.base import DISCARD_FACTOR
+from tabpy.tabpy_server.web.http1.server import Server
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_application
 from tabpy.tabpy_server.web.shortages import keep_watch
@@ -40,10 +38,10 @@ from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 
 logger = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 2.0  # to send "restarting" to whose scripts didn't end in time
+ANSWER_SECONDS = 2.0  # to send "restarting" to whose scripts didn't end in time, and each reply
 KEEP_ALIVE = 95.0  # seconds; Heroku's router keeps idle connections for 90
 BODY_TIMEOUT = 300.0  # seconds in which a request's body has to have come
-# An idle one takes 11 KB, one that has sent most of 64 KiB of headers 71 KB (measured).
+# An idle one takes 4 KB, one that has sent most of 64 KiB of headers 63 KB (measured).
 MOST_CONNECTIONS = 1000
 
 
@@ -96,18 +94,12 @@ class WebProcess:
             table_figures=state.flight.figures if state.flight is not None else None,
         )
         self._connections = Connections(
-            descriptors.connections(MOST_CONNECTIONS), certificate=state.certificate
+            descriptors.connections(MOST_CONNECTIONS),
+            idle_seconds=KEEP_ALIVE,
+            body_seconds=BODY_TIMEOUT,
         )
         self._stop_at_once = asyncio.Event()
-        self._server = HTTPServer(
-            make_application(self._context),
-            idle_connection_timeout=KEEP_ALIVE,
-            body_timeout=BODY_TIMEOUT,
-            # The handlers' own limit answers in JSON; tornado's only cuts.
-            max_body_size=2
-            * DISCARD_FACTOR
-            * max(self._context.max_request_size, self._context.max_upload_size),
-        )
+        self._server = Server(make_application(self._context), self._connections, state.certificate)
 
     def stop_at_once(self) -> None:
         """Stop without waiting for scripts that run."""
@@ -148,7 +140,7 @@ class WebProcess:
         for acceptor in acceptors:
             acceptor.close()
         await self._drain()
-        await self._server.close_all_connections()
+        await self._server.close(ANSWER_SECONDS)
         watching.cancel()
         noting.cancel()
         publishing.cancel()
@@ -169,12 +161,7 @@ class WebProcess:
     def _take(self, connection: socket.socket, address: Any) -> None:
         if connection.family == socket.AF_INET6:
             address = plain(address[0]), *address[1:]
-        try:
-            stream = self._connections.add(connection)
-        except OSError:  # reset before its first byte
-            connection.close()
-            return
-        self._server.handle_stream(stream, address)
+        self._server.take(connection, address)
 
 
 async def _keep_keys(gate: Gate | OpenGate | TokenGate) -> None:

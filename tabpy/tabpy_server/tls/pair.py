@@ -9,7 +9,6 @@ from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.tls import chain
 from tabpy.tabpy_server.tls.chain import Dates
-from tabpy.tabpy_server.tls.handshake import ServerSocket
 
 CERTIFICATE, KEY = "TABPY_CERTIFICATE_FILE", "TABPY_KEY_FILE"
 PHRASE, PHRASE_FILE = "TABPY_KEY_PASSWORD", "TABPY_KEY_PASSWORD_FILE"
@@ -107,7 +106,6 @@ def _context(settings: Settings) -> ssl.SSLContext:
     # another connection finds it: Python doesn't empty the queue before a call, and ends that one.
     context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
-    context.sslsocket_class = ServerSocket
     return context
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import os
-import socket
-import ssl
 import time
 from collections.abc import Callable
 
@@ -12,6 +10,7 @@ from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.tls import chain, pair
 from tabpy.tabpy_server.tls.pair import DAY
+from tabpy.tabpy_server.tls.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +54,9 @@ class ServedCertificate:
         """Return what handshakes of Arrow Flight are made with; None where there is none."""
         return self._pair.for_flight
 
-    def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
-        """Return a new connection as one whose handshake is to be made. Raises OSError for one
-        that has ended already."""
-        return self._pair.context.wrap_socket(
-            connection, server_side=True, do_handshake_on_connect=False
-        )
+    def session(self) -> Session:
+        """Return the TLS of a new connection, whose handshake is to be made."""
+        return Session(self._pair.context)
 
     def look(self) -> None:
         """Take up what is in the files, if that is new and can be used."""

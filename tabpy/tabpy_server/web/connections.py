@@ -5,20 +5,11 @@ below that of the process, and when it's reached, the one goes first that waits 
 """
 
 import asyncio
-import contextlib
-import errno
 import logging
-import socket
-import ssl
+import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any
-
-from tornado.httputil import HTTPConnection
-from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
-
-from tabpy.tabpy_server.tls.served import ServedCertificate
 
 logger = logging.getLogger(__name__)
 
@@ -26,24 +17,10 @@ LOOK_EVERY = 1.0  # seconds
 HEADER_SECONDS = 15.0  # from a connection's start, or a later request's first byte, to its headers
 STILL_SECONDS = 60.0  # in which a body or a reply has to get on by a byte
 REPLY_SECONDS = 300.0  # in which a client has to have taken what waits for it
-CHUNK_SIZE = 1 << 18  # bytes; a million numbers are 20 MB: 64 KiB would be 300 turns of the loop
-CLOSE = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
-TOO_LARGE_HEADERS = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + CLOSE
-BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n" + CLOSE
 TELL_EVERY = 600.0  # seconds between warnings of the same kind
 SPEAKS_HTTP = (
     "A client speaks https to this port, which speaks http. Set Require SSL to no in Tableau, or "
     "begin the address with http://, or give the server a certificate (TABPY_TRANSFER_PROTOCOL)."
-)
-TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: how a client's first record begins
-MAX_BUFFER = 1 << 23  # bytes of a request held before a handler takes them; headers fit easily
-
-# What tornado may be told of why a stream is closed.
-Cause = (
-    bool
-    | BaseException
-    | tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
-    | None
 )
 
 
@@ -54,18 +31,22 @@ class Connections:
         self,
         most: int,
         clock: Callable[[], float] = time.monotonic,
-        certificate: ServedCertificate | None = None,
+        *,
+        idle_seconds: float = math.inf,
+        body_seconds: float = math.inf,
     ) -> None:
-        """`clock` tells seconds. With a `certificate` they are https."""
-        self._certificate = certificate
+        """`clock` tells seconds. `idle_seconds`: for which one may wait for a request;
+        `body_seconds`: in which a request's body has to have come."""
         self.most = most
         self.clock = clock
+        self.idle_seconds = idle_seconds
+        self.body_seconds = body_seconds
         self._https_clients = 0  # that have come since it was last told of them
         self._https_told: float | None = None  # when that was
         # Each in the order in which they came to be so.
-        self.idle: dict[Stream, None] = {}
-        self.unadmitted: dict[Stream, None] = {}
-        self.admitted: dict[Stream, None] = {}
+        self.idle: dict[Watched, None] = {}
+        self.unadmitted: dict[Watched, None] = {}
+        self.admitted: dict[Watched, None] = {}
 
     def __len__(self) -> int:
         return len(self.idle) + len(self.unadmitted) + len(self.admitted)
@@ -81,25 +62,14 @@ class Connections:
         oldest.close()
         return True
 
-    def add(self, connection: socket.socket) -> "Stream":
-        """Return the stream over a new connection. Raises OSError for one that has ended."""
-        kind: type[Stream] = PlainStream
-        if self._certificate is not None:
-            kind, connection = SecureStream, self._certificate.wrap(connection)
-        stream = kind(
-            connection, connections=self, read_chunk_size=CHUNK_SIZE, max_buffer_size=MAX_BUFFER
-        )
-        self.idle[stream] = None
-        return stream
+    def move(self, connection: "Watched", to: "dict[Watched, None]") -> None:
+        """Have an open one be in `to`, as the newest there, and in none of the others."""
+        self.forget(connection)
+        to[connection] = None
 
-    def move(self, stream: "Stream", to: "dict[Stream, None]") -> None:
-        """Have an open stream be in `to`, as the newest there, and in none of the others."""
-        self.forget(stream)
-        to[stream] = None
-
-    def forget(self, stream: "Stream") -> None:
+    def forget(self, connection: "Watched") -> None:
         for each in (self.idle, self.unadmitted, self.admitted):
-            each.pop(stream, None)
+            each.pop(connection, None)
 
     def count_https(self) -> None:
         """Note that a client has spoken https to this http port, and say so now and then: whoever
@@ -119,144 +89,104 @@ class Connections:
             self.close_slow()
 
     def close_slow(self) -> None:
-        """Close those that have taken too long. tornado closes what is idle for long, and bodies
-        that go on for ever."""
+        """Close those that have taken too long."""
         now = self.clock()
-        slow = [each for each in self.idle if each.headers_are_late(now)]
+        slow = [each for each in self.idle if each.rests_too_long(now)]
         slow += [each for each in (*self.unadmitted, *self.admitted) if each.stands_still(now)]
-        for stream in slow:
-            stream.close()
+        for connection in slow:
+            connection.close()
 
 
-class Stream(IOStream):
+class Watched(ABC):
     """A connection that knows whether anything moves on it."""
 
-    def __init__(
-        self, connection: socket.socket, *, connections: Connections, **options: Any
-    ) -> None:
-        super().__init__(connection, **options)
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._since = connections.clock()  # of waiting for a request, or of a request's headers
         # When the headers that are to come began; None until they do, on a connection kept alive.
-        self.headers_since: float | None = connections.clock()
+        self.headers_since: float | None = self._since
         self._waits_for_headers = True
-        self._has_answered = False  # the request under way
-        self.moved = 0  # bytes, in and out
-        self._seen = (-1, 0.0)  # so many had moved, at that time
+        self.moved = 0  # bytes that came
+        self._seen = (-1, 0.0)  # so many had moved, in and out, at that time
         self._writing_since: float | None = None
+        connections.idle[self] = None
+
+    # What it is
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it at once."""
+
+    @abstractmethod
+    def reading(self) -> bool:
+        """Tell whether more of a body has to come."""
+
+    @abstractmethod
+    def writing(self) -> bool:
+        """Tell whether the client has to take something."""
+
+    @abstractmethod
+    def taken(self) -> int:
+        """Return how many bytes the client has taken so far."""
 
     # What happens to it
 
+    def note(self, size: int) -> None:
+        """Note that so many bytes have come."""
+        self.moved += size
+        if self._waits_for_headers and self.headers_since is None:
+            self.headers_since = self._connections.clock()
+
     def await_request(self) -> None:
         """Note that the last request is answered, and another may come."""
-        if not self._waits_for_headers:
-            self._waits_for_headers = True
-            self._has_answered = False
-            self.headers_since = None
-            self._move(self._connections.idle)
+        self._waits_for_headers = True
+        self._since = self._connections.clock()
+        self.headers_since = None
+        self._connections.move(self, self._connections.idle)
 
     def begin_request(self) -> None:
         """Note that a request's headers have come."""
         self._waits_for_headers = False
+        self._since = self._connections.clock()
         self._seen = (-1, 0.0)
         self._writing_since = None
-        self._move(self._connections.unadmitted)
+        self._connections.move(self, self._connections.unadmitted)
 
     def admit_request(self) -> None:
         """Note that the request is let in: it will be answered."""
-        self._move(self._connections.admitted)
+        self._move_on(self._connections.admitted)
 
     def refuse_request(self) -> None:
         """Note that the rest of the request is only read to be dropped."""
-        self._move(self._connections.unadmitted)
+        self._move_on(self._connections.unadmitted)
 
-    def _move(self, to: "dict[Stream, None]") -> None:
-        if not self.closed():
+    def _move_on(self, to: "dict[Watched, None]") -> None:
+        if self in self._connections.unadmitted or self in self._connections.admitted:
             self._connections.move(self, to)
 
-    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        size = super().read_from_fd(buf)
-        if size:
-            self.moved += size
-            if self._waits_for_headers and self.headers_since is None:
-                self.headers_since = self._connections.clock()
-        return size
-
-    def write_to_fd(self, data: memoryview) -> int:
-        self._has_answered = True
-        size = super().write_to_fd(data)
-        self.moved += size
-        return size
-
-    def close(self, exc_info: Cause = False) -> None:
-        """Close it. tornado says nothing to whoever sends a header, or the size of a chunk, without
-        end."""
-        if isinstance(exc_info, UnsatisfiableReadError) and not self._has_answered:
-            with contextlib.suppress(OSError):  # the client may be gone, or not read
-                self.socket.send(TOO_LARGE_HEADERS if self._waits_for_headers else BAD_REQUEST)
-        super().close(exc_info)
-
-    def close_fd(self) -> None:
-        super().close_fd()
+    def forget(self) -> None:
+        """Note that it is closed."""
         self._connections.forget(self)
 
     # How long it takes
 
-    def headers_are_late(self, now: float) -> bool:
-        """Tell whether headers have begun to come, and should have come by now."""
-        return self.headers_since is not None and now - self.headers_since > HEADER_SECONDS
+    def rests_too_long(self, now: float) -> bool:
+        """Tell whether headers have begun to come, and should have come by now, or nobody makes a
+        request."""
+        is_late = self.headers_since is not None and now - self.headers_since > HEADER_SECONDS
+        return is_late or now - self._since > self._connections.idle_seconds
 
     def stands_still(self, now: float) -> bool:
         """Tell whether the client keeps a body or a reply from getting on. To be asked often."""
-        is_writing = self.writing()
+        is_reading, is_writing = self.reading(), self.writing()
         if not is_writing:
             self._writing_since = None
         elif self._writing_since is None:
             self._writing_since = now
         moved, since = self._seen
-        if moved != self.moved or not (is_writing or self.reading()):
-            self._seen = (self.moved, now)
+        if moved != self.moved + self.taken() or not (is_writing or is_reading):
+            self._seen = (self.moved + self.taken(), now)
             since = now
         is_slow = self._writing_since is not None and now - self._writing_since > REPLY_SECONDS
-        return is_slow or now - since > STILL_SECONDS
-
-
-class PlainStream(Stream):
-    """A connection of http."""
-
-    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        is_first = not self.moved
-        size = super().read_from_fd(buf)
-        if size and is_first and buf[0] == TLS_HANDSHAKE:
-            # A client that speaks https sees at once that this is none: it would wait for us.
-            with contextlib.suppress(OSError):
-                self.socket.send(BAD_REQUEST)
-            self._connections.count_https()
-            return 0  # the end of what we read
-        return size
-
-
-class SecureStream(Stream, SSLIOStream):
-    """A connection of https. Its handshake has to be over when the first headers are due."""
-
-    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        try:
-            return super().read_from_fd(buf)
-        except ssl.SSLError:
-            raise _reset() from None
-
-    def write_to_fd(self, data: memoryview) -> int:
-        try:
-            return super().write_to_fd(data)
-        except ssl.SSLError:
-            raise _reset() from None
-
-
-def _reset() -> ConnectionResetError:
-    """Return what tornado takes for a client that has gone: what was sent is no TLS any more."""
-    return ConnectionResetError(errno.ECONNRESET, "no TLS")
-
-
-def stream_of(connection: HTTPConnection | None) -> Stream | None:
-    """Return the stream below a request's connection, as long as there is one."""
-    stream = getattr(connection, "stream", None)
-    return stream if isinstance(stream, Stream) else None
+        is_long = is_reading and now - self._since > self._connections.body_seconds
+        return is_slow or is_long or now - since > STILL_SECONDS

@@ -6,7 +6,6 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 
 from tabpy.tabpy_server.package_files import TEMPLATES
-from tabpy.tabpy_server.web.application import CarefulApplication
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.activity import ActivityHandler
 from tabpy.tabpy_server.web.handlers.base import OAUTH_RESOURCE, BaseHandler
@@ -75,7 +74,7 @@ def make_application(context: Context) -> Application:
     prefix = re.escape(context.service.prefix)
     routes = make_routes(context)
     described: dict[str, Any] = {"routes": routes}
-    return CarefulApplication(
+    return Application(
         [
             (prefix + path, handler, described if handler in DESCRIBING else arguments)
             for path, handler, arguments in routes

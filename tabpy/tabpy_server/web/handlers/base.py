@@ -32,11 +32,11 @@ from tabpy.tabpy_server.web.answers import (
     why,
 )
 from tabpy.tabpy_server.web.browser_rules import RULES
-from tabpy.tabpy_server.web.connections import stream_of
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.gunzip import Gunzip
 from tabpy.tabpy_server.web.handlers import refusals
 from tabpy.tabpy_server.web.headers import RequestHeaders
+from tabpy.tabpy_server.web.http1.exchange import exchange_of
 from tabpy.tabpy_server.web.operation import Reply, operation
 from tabpy.tabpy_server.web.page import error_page
 from tabpy.tabpy_server.web.schemas import NOTHING
@@ -86,7 +86,7 @@ class BaseHandler(RequestHandler):
         self._why = Reason()
         self._under_way = False
         self._is_admitted = False
-        self._stream = stream_of(self.request.connection)
+        self._exchange = exchange_of(self.request.connection)
         self._share = self.context.bodies.share()
         self._gunzip = Gunzip() if self.request_headers.encoding == "gzip" else None
 
@@ -144,8 +144,8 @@ class BaseHandler(RequestHandler):
         if self.is_body_in_memory:
             self._share.grow(self.request_headers.declared_size)
         self._is_admitted = True
-        if self._stream is not None:
-            self._stream.admit_request()
+        if self._exchange is not None:
+            self._exchange.admit()
 
     def _refuse(self, error: Told) -> None:
         """Answer at once if no body comes, or one too large to wait for its end."""
@@ -164,8 +164,8 @@ class BaseHandler(RequestHandler):
         """
         self._refusal = error
         self._drop_body()
-        if self._stream is not None:
-            self._stream.refuse_request()
+        if self._exchange is not None:
+            self._exchange.refuse()
         setattr(self, (self.request.method or "").lower(), self._answer_refusal)
 
     async def _answer_refusal(self, *_: str) -> None:
