@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import ssl
 import time
 from collections.abc import Callable
 
