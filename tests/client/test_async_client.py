@@ -120,7 +120,7 @@ def test_closing_closes_the_connections_that_are_kept_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     closed: list[Connection] = []
-    monkeypatch.setattr(Connection, "close", lambda own: closed.append(own))
+    monkeypatch.setattr(Connection, "close", lambda self: closed.append(self))  # noqa: PLW0108 - a method
     client = AsyncClient("http://localhost:9004")
     asyncio.run(client.close())
     assert closed == [client._client._connection]

@@ -132,8 +132,7 @@ class Kept(enum.Flag, boundary=enum.KEEP):
 
 
 def test_a_flag_keeps_what_it_does_with_values_that_are_none_of_its_own() -> None:
-    if sys.version_info >= (3, 11):
-        assert there_and_back(Kept)(8).value == 8
+    assert there_and_back(Kept)(8).value == 8
 
 
 @dataclass

@@ -121,9 +121,8 @@ def test_modules_that_refer_to_each_other(module: Callable[..., ModuleType]) -> 
 def test_nothing_is_left_in_the_archive_of_what_is_left_out(
     module: Callable[..., ModuleType],
 ) -> None:
-    prices = module(
-        "prices", f"import _thread\nHELD = [bytes(1 << 20), _thread.allocate_lock()]\n{PRICES}"
-    )
+    held = "import threading\nHELD = [bytes(1 << 20), threading.Lock()]\n"
+    prices = module("prices", held + PRICES)
     with archived(CustomQueryObject(lambda cost: prices.price(cost) + 1)) as archive:
         assert archive.size < 1 << 16
         assert archive.file.read().endswith(pickle.STOP)

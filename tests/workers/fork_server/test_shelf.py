@@ -9,9 +9,15 @@ import orjson
 import pytest
 
 from tabpy.tabpy_server.workers.fork_server import shelf as shelf_module
-from tabpy.tabpy_server.workers.fork_server.shelf import LATE_SECONDS, LOAD_TIMEOUT, Shelf
+from tabpy.tabpy_server.workers.fork_server.root import RootForkServer
+from tabpy.tabpy_server.workers.fork_server.shelf import (
+    LATE_SECONDS,
+    LOAD_TIMEOUT,
+    UNASKED_SECONDS,
+    Shelf,
+)
 from tabpy.tabpy_server.workers.fork_server.shelf_process import Progress
-from tabpy.tabpy_server.workers.protocol import Reference
+from tabpy.tabpy_server.workers.protocol import Reference, shelf_key, shelf_request
 
 ONE, TWO = (Reference(name, 1, f"sha of {name}", "/path", "", 5) for name in ("one", "two"))
 
@@ -189,3 +195,12 @@ def test_one_that_keeps_a_worker_that_was_let_go_is_ended(ready: Process) -> Non
 def test_one_that_does_not_end_without_workers_when_it_should_is_ended(ready: Process) -> None:
     ready.shelf.is_dismissed = True
     assert ready.is_killed_after(2 * LATE_SECONDS)
+
+
+def test_one_that_is_asked_for_again_and_again_stays(process: Process) -> None:
+    server = RootForkServer.__new__(RootForkServer)  # without a fork
+    request = shelf_request([ONE, TWO])
+    server._shelves = {shelf_key([ONE, TWO]): process.shelf}
+    process.now += UNASKED_SECONDS
+    server._take_shelf_request(request)
+    assert process.shelf.asked == process.now
