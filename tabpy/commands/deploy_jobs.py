@@ -106,8 +106,8 @@ def collect(  # noqa: PLR0913 - what the command may say
                 f"{target} marks no function with @endpoint: name one, such as FILE.py:FUNCTION, "
                 "or give --all"
             )
-    if (name is not None or description is not None) and len(jobs) + len(broken) > 1:
-        raise UsageError(f"--name and --description are for one function; here are {len(jobs)}")
+    if (name is not None or description is not None) and (count := len(jobs) + len(broken)) > 1:
+        raise UsageError(f"--name and --description are for one function; here are {count}")
     return [
         replace(job, mark=_told(job.mark, name, description, is_public, requirements))
         for job in jobs

@@ -1,6 +1,7 @@
 """`AsyncClient`: what `Client` does, without keeping the event loop."""
 
 import asyncio
+import contextvars
 import inspect
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from tabpy.tabpy_tools.async_client import AsyncClient
 from tabpy.tabpy_tools.client import Client
+from tabpy.tabpy_tools.connection import Connection
 from tabpy.tabpy_tools.rest import ResponseError
 from tests.client.fake_server import Answer, FakeServer, Request, fake_server
 
@@ -112,6 +114,42 @@ def test_after_closing_nothing_is_sent(server: FakeServer) -> None:
 
     asyncio.run(call())
     assert server.requests == []
+
+
+def test_closing_closes_the_connections_that_are_kept_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[Connection] = []
+    monkeypatch.setattr(Connection, "close", lambda self: closed.append(self))  # noqa: PLW0108 - a method
+    client = AsyncClient("http://localhost:9004")
+    asyncio.run(client.close())
+    assert closed == [client._client._connection]
+
+
+def test_each_call_at_a_time_has_a_connection_that_is_kept(
+    server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answers["POST /query/add"] = Answer({"response": 3})
+    many = 12  # requests keeps ten by itself
+    Gate(server, many)
+
+    async def call() -> None:
+        async with AsyncClient(server.url, at_once=many) as client:
+            await asyncio.gather(*(client.query("add", each) for each in range(many)))
+
+    asyncio.run(call())
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == []
+
+
+def test_a_call_is_in_the_context_of_who_awaits_it() -> None:
+    caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller")
+
+    async def call() -> str:
+        caller.set("ann")
+        async with AsyncClient("http://localhost:9004") as client:
+            return await client._on_thread(caller.get)
+
+    assert asyncio.run(call()) == "ann"
 
 
 def test_it_shows_itself() -> None:

@@ -89,6 +89,15 @@ def test_a_data_class_is_made_anew_with_what_its_author_wrote() -> None:
         hash(loaded(1))
 
 
+@dataclass(match_args=False)
+class Unmatched:
+    x: int
+
+
+def test_a_data_class_that_is_not_to_be_matched_by_place_stays_so() -> None:
+    assert not hasattr(there_and_back(Unmatched), "__match_args__")
+
+
 def test_a_hash_of_its_own_stays() -> None:
     assert hash(there_and_back(Price)(1)) == 7
     with pytest.raises(TypeError, match="unhashable"):
@@ -116,6 +125,14 @@ def test_an_enumeration_has_nothing_of_this_python() -> None:
     assert b"_flag_mask_" not in archive
     loaded = pickle.loads(archive)
     assert (loaded.LARGE.nice(), loaded(3).value, loaded.SMALL | 2) == ("Large", 3, 3)
+
+
+class Kept(enum.Flag, boundary=enum.KEEP):
+    ONE = 1
+
+
+def test_a_flag_keeps_what_it_does_with_values_that_are_none_of_its_own() -> None:
+    assert there_and_back(Kept)(8).value == 8
 
 
 @dataclass

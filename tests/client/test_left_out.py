@@ -118,6 +118,16 @@ def test_modules_that_refer_to_each_other(module: Callable[..., ModuleType]) -> 
     assert deployed(lambda cost: prices.gross(cost) + 1)(3) == 6
 
 
+def test_nothing_is_left_in_the_archive_of_what_is_left_out(
+    module: Callable[..., ModuleType],
+) -> None:
+    held = "import threading\nHELD = [bytes(1 << 20), threading.Lock()]\n"
+    prices = module("prices", held + PRICES)
+    with archived(CustomQueryObject(lambda cost: prices.price(cost) + 1)) as archive:
+        assert archive.size < 1 << 16
+        assert archive.file.read().endswith(pickle.STOP)
+
+
 def test_what_can_be_pickled_is_taken_along_as_before(module: Callable[..., ModuleType]) -> None:
     rates = module("rates", "import math\nRATES = {'a': math.pi}\nSAME = RATES\n")
     found = deployed(lambda: (rates.RATES, rates.SAME is rates.RATES))

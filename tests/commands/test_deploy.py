@@ -231,6 +231,7 @@ class TestUsage:
             (["models/shop_of_mine.py:cost"], "has no function 'cost'"),
             (["empty"], "empty marks no function with @endpoint"),
             (["models", "--all", "--name", "One"], "are for one function; here are 2"),
+            (["broken.py", "models", "--name", "One"], "are for one function; here are 2"),
             (["models", "--name", "a/b"], "--name: 'a/b' can't name an endpoint"),
             (["models", "--requirements", "none.txt"], "none.txt: No such file"),
             (["models", "--requirements", "notes.txt"], "'not a requirement' is no requirement"),
@@ -251,6 +252,7 @@ class TestUsage:
         (folder / "empty").mkdir()
         write("notes.txt", "not a requirement\n")
         write("others.txt", "-r notes.txt\n")
+        write("broken.py", "1 / 0")
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 2

@@ -1,5 +1,6 @@
 """Where only the client is installed, the server's commands say in a sentence what is missing."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,12 @@ def test_an_older_python_is_named_first(monkeypatch: pytest.MonkeyPatch) -> None
     assert server_packages.hindrance() == (
         f"The server needs Python 99.1 or later; this is {this}."
     )
+
+
+def test_windows_does_without_gunicorn_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    others = [each for each in server_packages.PACKAGES.values() if each != "gunicorn"]
+    assert f"({', '.join(others)})" in str(server_packages.hindrance())

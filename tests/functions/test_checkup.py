@@ -326,7 +326,9 @@ def test_a_call_that_shows_something_else_has_it_checked_again(
     assert server.workers.loaded == ["f", "f"]
 
 
-def test_a_call_alone_proves_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_call_alone_proves_nothing(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     add_model(server.store, tmp_path, "f")
     server.workers.break_("f")
     server.look()
@@ -340,6 +342,41 @@ def test_a_call_alone_proves_nothing(server: Server, tmp_path: Path) -> None:
     asyncio.run(call())
     assert server.workers.loaded == ["f", "f"]
     assert server.catalog.broken.keys() == {"f"}
+    assert lines(caplog) == ["Function 'f' can't be loaded: It needs x."], "said once"
+
+
+def test_calls_have_it_checked_again_only_now_and_then(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_model(server.store, tmp_path, "f")
+    server.workers.break_("f")
+    server.look()
+    waits: list[float] = []
+
+    async def note(_: str, wait: float) -> None:
+        waits.append(wait)
+
+    async def call() -> None:
+        await server.catalog.endpoints()
+        server.checkup.saw("f", loads=True)
+        await asyncio.gather(*server.checkup._checking.values())
+        monkeypatch.setattr(server.checkup, "_check_again", note)
+        server.checkup.saw("f", loads=True)
+        await asyncio.gather(*server.checkup._checking.values())
+
+    asyncio.run(call())
+    assert server.workers.loaded == ["f", "f"], "the first time at once"
+    assert waits == [pytest.approx(checking.AGAIN_AFTER, abs=5.0)]
+
+
+def test_what_was_broken_before_is_tried_once_after_a_start(server: Server, tmp_path: Path) -> None:
+    add_model(server.store, tmp_path, "f")
+    server.workers.break_("f")
+    server.look()
+    server.restart()
+    for _ in range(3):
+        assert server.look().keys() == {"f"}
+    assert server.workers.loaded == ["f", "f"]
 
 
 def test_a_call_that_shows_what_is_known_costs_nothing(server: Server, tmp_path: Path) -> None:
