@@ -12,7 +12,7 @@ from tabpy.tabpy_server.web.http1.connection import Connection
 from tabpy.tabpy_server.web.http1.wire import Caller
 
 BUFFER = 1 << 18  # bytes; a million numbers are 20 MB: 64 KiB would be 300 turns of the loop
-WITHOUT_ADDRESS = "0.0.0.0"  # noqa: S104 - what tornado says of those who call by a socket file
+WITHOUT_ADDRESS = "0.0.0.0"  # noqa: S104 - of those who call by a socket file # nosec B104
 
 
 class Server:
