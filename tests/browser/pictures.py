@@ -84,7 +84,11 @@ def main() -> None:
         server.query("Price", [12.5, 80.0])
         take(page, "", "signed-in")
         take(page, "page/functions/Price", "function")
-        take(page, "page/try", "page")
+        page.goto(f"http://{HOST}/page/try", wait_until="load")
+        page.locator("#run").click()
+        page.locator("#table").get_by_text("-0.425").wait_for()
+        page.set_viewport_size({**DESK, "height": 1500})  # type: ignore[typeddict-item]
+        page.screenshot(path=IMAGES / "page.png")
 
 
 if __name__ == "__main__":

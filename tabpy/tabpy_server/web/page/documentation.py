@@ -12,7 +12,16 @@ from tabpy.tabpy_server.web.page import markdown, navigation
 from tabpy.tabpy_server.web.page.view import ViewHandler
 
 # Those for people who use the server first, in the order in which they need them.
-ORDER = ("deploying", "client", "operating", "settings", "rest", "from-tabpy", "architecture")
+ORDER = (
+    "deploying",
+    "client",
+    "troubleshooting",
+    "operating",
+    "settings",
+    "rest",
+    "from-tabpy",
+    "architecture",
+)
 NAME = re.compile("[a-z-]+")
 
 
