@@ -491,7 +491,7 @@ def test_arrow_flight_where_it_cannot_be_is_no_start(
 @pytest.mark.parametrize(
     ("platform", "installed", "line"),
     [
-        ("win32", True, "needs Linux, and this is win32: set TABPY_ARROW_ENABLE to false"),
+        ("darwin", True, "needs Linux, and this is darwin: set TABPY_ARROW_ENABLE to false"),
         ("linux", False, "pyarrow isn't installed: pip install 'tabpy\\[flight\\]'"),
     ],
 )

@@ -79,7 +79,7 @@ def test_scripts_see_nothing_of_the_servers_environment(start_one: Start) -> Non
 
 def test_somebody_who_only_tries_it_gets_a_password(start_one: Start) -> None:
     server = start_one({"TABPY_PWD_FILE": "-"}, ["--one-time-password"])
-    until(lambda: server.log_lines("tabpy-user", "add -u NAME"), "it says how to add a user")
+    until(lambda: server.log_lines("add -u NAME"), "it says how to add a user")
     [line] = server.log_lines("    password  ")
     assert server.evaluate("return 1", user="tabpy", password=line.split()[1]).json == 1
 

@@ -48,6 +48,8 @@ def with_front(
                 writer.close()
             listener.close()
             service.close()
+            echoing = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*echoing)
 
     asyncio.run(run())
 

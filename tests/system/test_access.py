@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import psutil
 import pytest
@@ -20,12 +18,10 @@ from tabpy.tabpy_server.access import password_file, password_hashes
 from tabpy.tabpy_server.access.line import MOST_WAITING
 from tabpy.tabpy_server.access.throttle import FREE, PAUSE
 from tabpy.tabpy_server.rights import EVALUATE
-from tabpy.tabpy_server.settings import Settings
-from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.routes import make_application
-from tabpy.tabpy_server.web.server_info import Service
 from tests.deploying import deploy
 from tests.running import ALONE, PASSWORD, USER, Server, basic, until
+from tests.web.harness import make_context
 
 Start = Callable[..., Server]
 
@@ -40,8 +36,7 @@ PAOLO_PBKDF2 = (
 
 def routes() -> list[str]:
     """A path for every route that the application has, and for none of them."""
-    context = SimpleNamespace(settings=Settings(), service=Service())
-    rules = make_application(cast(Context, context)).wildcard_router.rules
+    rules = make_application(make_context()).wildcard_router.rules
     patterns = [rule.matcher.regex.pattern for rule in rules]  # type: ignore[attr-defined]
     return ["/nosuch", *(re.sub(r"\(.*\)", "x", each.removesuffix("$")) for each in patterns)]
 

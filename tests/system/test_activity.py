@@ -60,6 +60,7 @@ def test_what_a_web_process_did_outlives_it(machine: Server) -> None:
 
 def test_the_log_and_the_activity_say_where_a_script_failed(machine: Server) -> None:
     machine.evaluate("def f(x):\n    return 1 / x\n\nreturn f(0)")
+    until(lambda: machine.log_lines("msg=request", "route=/evaluate "), "the log has it")
     [line] = machine.log_lines("msg=request", "route=/evaluate ")
     assert "error=ZeroDivisionError error_line=2 error_function=f " in line
     until(lambda: activity(machine)["requests"], "it is known")

@@ -9,7 +9,7 @@ import pytest
 
 from tabpy.tabpy_server.functions.store.reasons import FULL_STATE
 from tests.deploying import deploy, redeploy
-from tests.running import Server
+from tests.running import Server, until
 
 MB = 1 << 20
 FULL = (
@@ -50,7 +50,8 @@ def test_a_deployment_that_finds_no_room(
     assert deploy(server, "large", lambda: len(large)).error == FULL
     assert redeploy(server, "small", lambda: len(large)).error == FULL
 
-    assert list((small_disk / "state" / "incoming").iterdir()) == []
+    incoming = small_disk / "state" / "incoming"
+    until(lambda: not list(incoming.iterdir()), "nothing half stored is left")
     assert set(server.request("GET", "/endpoints").json) == {"small"}
     assert server.query("small").json["response"] == 1
     assert server.query("small").json["version"] == 1

@@ -165,7 +165,7 @@ def test_environment_beats_file_beats_defaults(start: Start, tmp_path: Path) -> 
     environment = {"TABPY_GZIP_ENABLE": "true", "HOW_MANY": "1", "WEB_CONCURRENCY": "1"}
     server = start(environment, arguments=arguments)
     assert timeout_of(server) == "7 s"
-    assert len(server.workers()) == 1
+    until(lambda: len(server.workers()) == 1, "there is one worker")  # a cold one goes soon
     features = server.request("GET", "/info").json["versions"]["v1"]["features"]
     assert features["gzip_enabled"] is True
     assert features["evaluate_enabled"] is True

@@ -45,6 +45,7 @@ LATER = away(
 @pytest.fixture(params=["SQLite", "Postgres"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """Settings of a server whose functions are kept there, and that deploys none by itself."""
+    (tmp_path / "models").mkdir()
     settings = {
         "TABPY_STATE_PATH": str(tmp_path / "state"),
         "TABPY_MODELS_PATH": str(tmp_path / "models"),
@@ -57,6 +58,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def shared(postgres: Postgres, tmp_path: Path) -> dict[str, str]:
     """Settings of servers that share an empty database."""
+    (tmp_path / "models").mkdir()
     return {
         "TABPY_DATABASE_URL": postgres.new_database(),
         "TABPY_MODELS_PATH": str(tmp_path / "models"),
@@ -361,7 +363,6 @@ def test_the_checkouts_functions_are_deployed_once_for_each_text(
     start: Start, home: dict[str, str]
 ) -> None:
     models = Path(home["TABPY_MODELS_PATH"])
-    models.mkdir()
     (models / "mine.py").write_text(module(2))
     versions = []
     for change in (None, None, module(3), module(3), module(2)):
@@ -378,7 +379,7 @@ def test_the_checkouts_functions_are_there_again_on_an_empty_disk(
     start: Start, tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
-    models.mkdir()
+    models.mkdir(exist_ok=True)
     (models / "mine.py").write_text(module(2))
     for _ in range(2):  # each with a state folder of its own
         server = start({"TABPY_MODELS_PATH": str(models)})
@@ -400,7 +401,7 @@ def test_a_broken_module_is_named_in_the_log_and_its_neighbours_are_deployed(
     start: Start, tmp_path: Path, broken: str | bytes, reason: str
 ) -> None:
     models = tmp_path / "models"
-    models.mkdir()
+    models.mkdir(exist_ok=True)
     (models / "broken.py").write_bytes(broken if isinstance(broken, bytes) else broken.encode())
     (models / "mine.py").write_text(module(2))
     server = start({"TABPY_MODELS_PATH": str(models)})
@@ -414,7 +415,7 @@ def test_a_wrong_function_is_named_in_the_log_and_its_neighbours_are_deployed(
     start: Start, tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
-    models.mkdir()
+    models.mkdir(exist_ok=True)
     (models / "mine.py").write_text(
         "from tabpy.tabpy_tools.endpoint import endpoint\n"
         "@endpoint(description=5)\ndef number(): pass\n"
@@ -438,7 +439,7 @@ def test_a_module_that_ends_its_process_costs_only_the_checkouts_functions(
     start: Start, tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
-    models.mkdir()
+    models.mkdir(exist_ok=True)
     (models / "broken.py").write_text("import os\nos._exit(1)")
     server = start({"TABPY_MODELS_PATH": str(models)})
     assert server.query("unknown").status == 404
@@ -493,7 +494,7 @@ def test_a_dyno_without_a_database_says_what_it_will_lose(
     start: Start, postgres: Postgres, tmp_path: Path, database: bool
 ) -> None:
     models = tmp_path / "models"
-    models.mkdir()
+    models.mkdir(exist_ok=True)
     (models / "mine.py").write_text(module(2))
     settings = {"DYNO": "web.1", "TABPY_MODELS_PATH": str(models)}
     server = start(

@@ -60,6 +60,10 @@ class Front:
                 task.add_done_callback(lambda ended: self._passing.pop(ended, None))
         finally:
             sweeping.cancel()
+            passing = [*self._passing]
+            for each in passing:
+                each.cancel()
+            await asyncio.gather(*passing, return_exceptions=True)
 
     async def _sweep(self) -> None:
         """Close connections that are idle for too long."""

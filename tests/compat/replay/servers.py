@@ -145,6 +145,8 @@ def _start(
         passwords = place / "users.txt"
         passwords.write_text(f"{user} {_tabpys_hash(user)}\n" if user else "")
         environment = dict.fromkeys(FOREIGN, "-") if kind is Peer else {"TABPY_MODELS_PATH": ""}
+        if kind is Peer:  # several that start at once can't make the one folder that it has else
+            environment["TABPY_QUERY_OBJECT_PATH"] = str(place / "query_objects")
         environment |= {"TABPY_PWD_FILE": str(passwords) if user else "-"}
         servers[name] = kind(
             place,

@@ -62,7 +62,7 @@ def test_an_error_of_sqlites_own_ends_one_connection_and_not_the_watch(
 
     engine.dispose()
     watch_once(engine, changed)
-    assert "The store can't be watched: DatabaseError" in caplog.text
+    assert "The store can't be watched: The database failed (DatabaseError)" in caplog.text
     watch_once(engine, changed)
     assert len(connections) == 2, "not the broken one again"
 

@@ -14,6 +14,7 @@ from tabpy.tabpy_server.package_files import OUR_PAGE
 FOREVER = "private, max-age=31536000, immutable"  # a year, in seconds
 # Not the machine's own table, which may call a module something that no browser runs.
 TYPES = mimetypes.MimeTypes(filenames=())
+TYPES.add_type("text/javascript", ".js")  # RFC 9239; Python 3.11 knows the old name
 
 
 @dataclass(frozen=True)
