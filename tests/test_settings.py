@@ -492,7 +492,7 @@ def test_arrow_flight_where_it_cannot_be_is_no_start(
     ("platform", "installed", "line"),
     [
         ("darwin", True, "needs Linux, and this is darwin: set TABPY_ARROW_ENABLE to false"),
-        ("linux", False, "pyarrow isn't installed: pip install 'tabpy\\[flight\\]'"),
+        ("linux", False, "pyarrow isn't installed: pip install '.\\[flight\\]'"),
     ],
 )
 def test_arrow_flight_needs_linux_and_pyarrow(

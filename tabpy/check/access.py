@@ -129,8 +129,9 @@ def credentials(session: Session) -> Finding:
     if reply.status == 401:
         return fail(
             f"user {session.user} or the password is wrong",
-            "set a new password with tabpy-user update, and restart a server that reads its "
-            "password file at the start only",
+            "give the one that the server shows at its start, if it does; else set a new password "
+            "with tabpy-user update, and restart a server that reads its password file at the "
+            "start only",
         )
     return fail(
         f"with credentials, /info answers with {explained(reply)}",

@@ -468,7 +468,7 @@ def _refuse_flight_where_it_cannot_be(settings: Settings) -> None:
     if not _is_installed("pyarrow"):
         raise StartError(
             "TABPY_ARROW_ENABLE is 'true', but pyarrow isn't installed: pip install "
-            f"'tabpy[flight]', or add pyarrow to requirements.txt; or {off}"
+            f"'.[flight]', or add pyarrow to requirements.txt; or {off}"
         )
     if settings.arrowflight_port == settings.port:
         raise StartError(

@@ -10,7 +10,7 @@ from urllib.error import URLError
 
 import pytest
 
-pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install 'tabpy[oauth]'")
+pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install '.[oauth]'")
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa

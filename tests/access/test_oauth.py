@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install 'tabpy[oauth]'")
+pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install '.[oauth]'")
 
 from tabpy.tabpy_server.access import first_user, oauth
 from tabpy.tabpy_server.access.token_gate import TokenGate
@@ -105,7 +105,7 @@ def test_without_the_package_the_start_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "jwt", None)
-    with pytest.raises(StartError, match=r"pip install 'tabpy\[oauth\]'"):
+    with pytest.raises(StartError, match=r"pip install '.\[oauth\]'"):
         tokens()
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install 'tabpy[oauth]'")
+pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install '.[oauth]'")
 
 from tabpy.tabpy_server.access import token_gate, tokens
 from tabpy.tabpy_server.access.gate import Gate

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install 'tabpy[oauth]'")
+pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install '.[oauth]'")
 
 import jwt
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install 'tabpy[flight]'")
+pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install '.[flight]'")
 
 from tabpy.tabpy_server.script_rules import SIGNALS_SINCE
 from tabpy.tabpy_server.workers.worker import landlock

@@ -18,7 +18,7 @@ import pytest
 
 if sys.platform != "linux":
     pytest.skip("Arrow Flight needs Linux", allow_module_level=True)
-pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install 'tabpy[flight]'")
+pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install '.[flight]'")
 
 import pyarrow as pa
 from pyarrow import flight

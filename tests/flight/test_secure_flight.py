@@ -15,8 +15,8 @@ import pytest
 
 if sys.platform != "linux":
     pytest.skip("Arrow Flight needs Linux", allow_module_level=True)
-pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install 'tabpy[flight]'")
-pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install 'tabpy[oauth]'")
+pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install '.[flight]'")
+pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install '.[oauth]'")
 
 from pyarrow import flight
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install 'tabpy[oauth]'")
+pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install '.[oauth]'")
 
 from tests.issuer import Issuer, KeyServer
 from tests.running import PASSWORD, USER, Reply, Server, basic, until

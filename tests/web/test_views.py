@@ -324,6 +324,7 @@ def test_packages_are_listed_with_the_servers_python(web: Web) -> None:
 
 def test_the_reference_has_every_route_for_programs(web: Web) -> None:
     page = view(web, "page/reference")
+    assert "`" not in page
     described = web.request("GET", "/openapi.json").json["paths"]
     programs = {path for path in described if not path.startswith(("/page/", "/static/"))} - {"/"}
     shown = re.findall(r'<span class="method">(\w+)</span> ([^<]+)</code>', page)

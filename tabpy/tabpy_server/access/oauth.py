@@ -50,7 +50,7 @@ def tokens(settings: Settings, *, confined: bool) -> Tokens:
     except ImportError:
         raise StartError(
             "TABPY_OAUTH_ENABLED is true, but PyJWT and cryptography aren't installed: "
-            "pip install 'tabpy[oauth]', or add PyJWT[crypto] to requirements.txt."
+            "pip install '.[oauth]', or add PyJWT[crypto] to requirements.txt."
         ) from None
     if settings.oauth_enforce_endpoint_scopes and not confined:
         logger.warning(

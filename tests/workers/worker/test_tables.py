@@ -14,7 +14,7 @@ import pytest
 
 if sys.platform != "linux":
     pytest.skip("memory of descriptors is Linux's", allow_module_level=True)
-pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install 'tabpy[flight]'")
+pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install '.[flight]'")
 
 import pyarrow as pa
 

@@ -26,6 +26,11 @@ def html(text: str, address: Address) -> str:
     return "\n".join(_blocks(text.splitlines(), address))
 
 
+def line(text: str) -> str:
+    """Return the HTML of a line without links."""
+    return _inline(text, lambda _: None)
+
+
 def title(text: str) -> str:
     """Return what a document is called, as text; "" for one without a heading."""
     found = HEADING.match(text)

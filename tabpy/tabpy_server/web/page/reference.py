@@ -6,7 +6,7 @@ from typing import Any
 
 from tabpy.tabpy_server.web import openapi
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
-from tabpy.tabpy_server.web.page import navigation
+from tabpy.tabpy_server.web.page import markdown, navigation
 from tabpy.tabpy_server.web.page.view import ViewHandler
 
 # What only answers as another one does, or is for people.
@@ -45,5 +45,6 @@ class ReferenceView(ViewHandler):
             "meaning": lambda status, reply: (
                 reply.get("description") or responses[status]["description"]
             ),
+            "line": markdown.line,
             "as_json": lambda schema: json.dumps(schema, indent=2, ensure_ascii=False),
         }
