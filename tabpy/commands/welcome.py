@@ -29,7 +29,8 @@ Then stop this server and start it again.
 
 def command(name: str) -> str:
     """Return how to call another of our commands from here: it may be in a folder off the PATH."""
-    if shutil.which(name):
+    # uv puts the environment's folder on the PATH of what it starts, but not on the terminal's.
+    if shutil.which(name) and "UV" not in os.environ:
         return name
     python = Path(sys.executable)
     beside = shutil.which(name, path=str(python.parent))

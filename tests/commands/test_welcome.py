@@ -48,6 +48,16 @@ def test_a_command_off_the_path_is_named_with_its_folder(
     assert welcome.command("tabpy-user") == called.format(elsewhere=tmp_path / "elsewhere")
 
 
+def test_a_command_that_uv_has_put_on_the_path_is_named_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tabpy-user").touch(0o700)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("UV", "/usr/bin/uv")
+    assert welcome.command("tabpy-user") == str(tmp_path / "tabpy-user")
+
+
 def test_a_copy_that_is_not_installed_has_its_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,4 +71,5 @@ def test_a_command_on_the_path_needs_no_more_than_its_name(
 ) -> None:
     (tmp_path / "tabpy-user").touch(0o700)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("UV", raising=False)
     assert welcome.command("tabpy-user") == "tabpy-user"
