@@ -47,6 +47,7 @@ class ReplyHandler(RequestHandler):
         self, application: Application, request: HTTPServerRequest, **arguments: Any
     ) -> None:
         # Before tornado asks for the default headers, which it does before it calls `initialize`.
+        self.context: Context = application.settings["context"]
         self.request_headers = RequestHeaders(request.headers)
         self.request_id = self.request_headers.request_id or new_request_id()
         super().__init__(application, request, **arguments)
@@ -55,11 +56,6 @@ class ReplyHandler(RequestHandler):
         self.reply_size = 0
         self.reason = Reason()
         self.is_admitted = False
-
-    @property
-    def context(self) -> Context:
-        context: Context = self.settings["context"]
-        return context
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
