@@ -2,7 +2,7 @@
 
 from tornado.iostream import StreamClosedError
 
-from tabpy.tabpy_server.web.http1.outgoing import PIECE
+from tabpy.tabpy_server.web.http1.outgoing import PIECE, PIECES_A_TURN
 from tests.web.http1.shapes import request
 from tests.web.http1.wires import Client, Quick, Slow, run, turns
 
@@ -83,6 +83,18 @@ async def test_what_waits_is_dropped_when_it_is_closed() -> None:
     handed_over = client.transport.get_write_buffer_size()
     await turns()
     assert client.transport.get_write_buffer_size() == handed_over
+
+
+@run
+async def test_what_would_be_sent_in_a_later_turn_is_dropped_too() -> None:
+    client = Client()
+    await client.send(GET)
+    client.handlers[0].reply(b"x" * (2 * PIECES_A_TURN * PIECE))
+    client.connection.close()
+    handed_over = client.take()
+    await turns()
+    assert handed_over
+    assert client.take() == b""
 
 
 @run
