@@ -135,6 +135,9 @@ class History:
 
 
 def _cut(request: Request) -> Request:
+    texts = (request.id, request.user, request.method, request.route, request.error)
+    if all(each is None or len(each) <= TEXT_LIMIT for each in texts):
+        return request  # as nearly all are: to make another costs more than all else here
     return replace(
         request,
         id=request.id[:TEXT_LIMIT],

@@ -8,7 +8,7 @@ from tornado.web import Application, RequestHandler
 from tabpy.tabpy_server.package_files import TEMPLATES
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.activity import ActivityHandler
-from tabpy.tabpy_server.web.handlers.base import OAUTH_RESOURCE, BaseHandler
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.description import DescriptionHandler
 from tabpy.tabpy_server.web.handlers.endpoints import (
     EndpointHandler,
@@ -24,6 +24,7 @@ from tabpy.tabpy_server.web.handlers.metrics import MetricsHandler
 from tabpy.tabpy_server.web.handlers.oauth_resource import OAuthResourceHandler
 from tabpy.tabpy_server.web.handlers.packages import ConstraintsHandler, PackagesHandler
 from tabpy.tabpy_server.web.handlers.query import QueryHandler
+from tabpy.tabpy_server.web.handlers.reply import OAUTH_RESOURCE
 from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
 from tabpy.tabpy_server.web.openapi import Route
 from tabpy.tabpy_server.web.page.file_handler import FileHandler, OwnFileHandler

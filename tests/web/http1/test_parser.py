@@ -1,5 +1,7 @@
 """What bytes are which requests: the same ones however they are cut, and never two answers."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +66,23 @@ def test_where_it_is_cut_makes_no_difference(shape: str, cuts: list[int]) -> Non
 def test_not_even_when_each_byte_comes_alone(shape: str) -> None:
     text = SHAPES[shape] + NEXT
     assert by_ours(*(bytes([each]) for each in text)) == by_ours(text)
+
+
+def test_a_head_that_drips_in_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or 64 KiB, byte by byte, would have us look at 2 GB."""
+    searched: list[int] = []
+    end = head.END
+
+    class Counting:
+        def search(self, data: bytes, start: int) -> "re.Match[bytes] | None":
+            searched.append(len(data) - start)
+            return end.search(data, start)
+
+    monkeypatch.setattr(head, "END", Counting())
+    text = request("X: " + "a" * 1000)
+    by_ours(*(bytes([each]) for each in text))
+    assert len(searched) == len(text), "each byte may be the last"
+    assert max(searched) <= len(b"\n\r\n")
 
 
 def pieces(text: bytes, cuts: list[int]) -> list[bytes]:

@@ -110,6 +110,7 @@ def test_one_that_has_ended_already_is_forgotten() -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()  # with a reset
         await until(lambda: len(serving.connections) == 0)
+        await until(lambda: not serving.server._open)
         await serving.server.close()
 
     asyncio.run(take())

@@ -2,7 +2,7 @@
 whose handlers do what a test says."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from tornado.httputil import (
@@ -125,6 +125,25 @@ class Handler(HTTPMessageDelegate):
         return self.exchange.write_headers(line, HTTPHeaders(headers or {}), body)
 
 
+class Quick(Handler):
+    """Answers with the body it got, at once."""
+
+    def answer(self) -> None:
+        self.reply(self.body)
+
+
+class Slow(Handler):
+    """Takes the next piece when it is told to."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__(exchange)
+        self.go_on = asyncio.Event()
+
+    async def take(self) -> None:
+        self.go_on.clear()
+        await self.go_on.wait()
+
+
 class Application(HTTPServerConnectionDelegate):
     """Notes each request's handler."""
 
@@ -185,3 +204,13 @@ async def turns(count: int = 10) -> None:
     """Give everybody a few turns of the loop."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Make a test of a coroutine."""
+
+    def runs() -> None:
+        asyncio.run(test())
+
+    runs.__name__ = test.__name__
+    return runs

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import weakref
 
 import pytest
 
@@ -46,6 +47,17 @@ def test_a_job_gets_the_last_used_worker() -> None:
         assert sorted(len(each.received) for each in bench.launcher.started) == [0, 0, 5]
 
     with_bench(3, test)
+
+
+def test_an_idle_worker_keeps_no_reply() -> None:
+    """It may be 100 MB, and there are many workers."""
+
+    async def test(bench: Bench) -> None:
+        reply = weakref.ref((await bench.run(b"1")).message)
+        await asyncio.sleep(0)  # the turn that brought it has it, too
+        assert reply() is None
+
+    with_bench(1, test)
 
 
 # --- losing no count ---

@@ -4,7 +4,8 @@ https://www.rfc-editor.org/rfc/rfc9728
 """
 
 from tabpy.tabpy_server.access import oauth
-from tabpy.tabpy_server.web.handlers.base import OAUTH_RESOURCE, BaseHandler
+from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.handlers.reply import OAUTH_RESOURCE
 from tabpy.tabpy_server.web.operation import Reply, operation
 from tabpy.tabpy_server.web.schemas import OAUTH_METADATA
 

@@ -289,8 +289,8 @@ class Pool:
         workers = self._workers
         waiting = self._queue.by_owner
         workers.needs_spare = workers.is_stuck and not waiting.keys() <= {*workers.busy.values()}
-        if not waiting:
-            return []
+        if not waiting or not (workers.free or workers.has_spare):
+            return []  # as each job finds it that comes while all are busy
         workers.remove_unquiet()
         allocation = allocate(
             Situation(

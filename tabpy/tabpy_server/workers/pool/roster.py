@@ -152,6 +152,8 @@ class Roster:
     def remove_excess(self) -> None:
         """Let go of idle workers beyond the pool's size: outdated ones once others are there in
         their place, and the spare one when it isn't needed any more."""
+        if len(self.starter.starting) + len(self.idle) + len(self.busy) <= self.size:
+            return  # the usual case, after each job
         for worker in [each for each in self.idle if self.outdated(each)]:
             if len(self.idle) + len(self.busy) <= self.size:
                 return

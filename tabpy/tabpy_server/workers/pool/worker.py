@@ -77,6 +77,8 @@ class Worker:
         self._socket = ours
         self._reader = FrameReader()
         self._next: asyncio.Future[Received] = self._loop.create_future()
+        self._nothing_asked: asyncio.Future[Received] = self._loop.create_future()
+        self._nothing_asked.cancel()
         self._death = ENDED
         self._loop.add_reader(ours, self._readable)
         self.alive = True
@@ -126,7 +128,9 @@ class Worker:
             await self._send([protocol.encode(message, sum(map(len, body))), *body])
             if descriptors:
                 await self._send_descriptors(descriptors)
-        return await self._next
+        received = await self._next
+        self._next = self._nothing_asked  # a large reply would live on until the next job
+        return received
 
     def is_quiet(self) -> bool:
         """Say whether it lives and has said nothing, by the socket as it is now.
