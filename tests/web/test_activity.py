@@ -1,5 +1,6 @@
 """GET /activity: which requests are noted, and whose somebody sees."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,8 @@ def test_a_failure_has_class_line_and_function_and_no_data(serve: Serve) -> None
         ("GET", "/", False),
         ("GET", "/activity", False),
         ("GET", "/healthz", False),
+        ("GET", "/endpoints/f", False),
+        ("HEAD", "/endpoints/f", False),
         ("OPTIONS", "/evaluate", False),
         ("GET", "/query/f", True),
         ("DELETE", "/endpoints/f", True),
@@ -72,6 +75,20 @@ def test_what_only_looks_is_no_activity_unless_it_fails(
 ) -> None:
     web.request(method, path)
     assert [each["route"] for each in activity(web)["requests"]] == [path] * listed
+
+
+def test_asking_whether_a_name_is_taken_is_no_failure(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Our client asks before it deploys."""
+    caplog.set_level(logging.INFO, "tabpy.request")
+    assert web.request("GET", "/endpoints/f").status == 404
+    assert web.request("DELETE", "/endpoints/f").status == 404
+    assert [each.levelname for each in caplog.records if each.name == "tabpy.request"] == [
+        "INFO",
+        "WARNING",
+    ]
+    assert activity(web)["hour"]["errors"] == {"UnknownEndpointError": 1}
 
 
 def test_who_never_signs_in_fills_no_list(web: Web) -> None:
