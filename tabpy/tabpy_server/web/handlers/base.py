@@ -393,8 +393,8 @@ class BaseHandler(RequestHandler):
         without one is how a browser learns of it."""
         if not self._is_admitted and self.request_headers.authorization is None:
             return False
-        reads = done.method in ("GET", "HEAD", "OPTIONS") and not self.runs_job
-        return done.error is not None or not reads
+        only_looks = done.method in ("GET", "HEAD") and not self.runs_job
+        return done.error is not None or not (only_looks or done.method == "OPTIONS")
 
     def _log_line(self, status: int) -> None:
         if not self._under_way:
@@ -418,7 +418,8 @@ class BaseHandler(RequestHandler):
             function=function,
         )
         if self._is_activity(done):
-            self.context.activity.note(done, is_listed=self._is_admitted)
+            signed_in = self._is_admitted or self.person is not NOBODY
+            self.context.activity.note(done, signed_in=signed_in)
         fields = {
             "request_id": done.id,
             "user": done.user,
