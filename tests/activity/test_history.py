@@ -4,6 +4,7 @@ import json
 import random
 
 from tabpy.tabpy_server.activity.board import HALF
+from tabpy.tabpy_server.activity.durations import length_of
 from tabpy.tabpy_server.activity.history import (
     KINDS,
     LATEST,
@@ -43,6 +44,11 @@ def test_what_never_ran_only_waited() -> None:
     noted = history(request(queued_ms=500.0, run_ms=0.0), request(queued_ms=0.0, run_ms=0.0))
     [minute] = noted.minutes.values()
     assert (minute.queued.total(), minute.run.total()) == (1, 0)
+
+
+def test_what_ran_at_once_counts_as_one_that_waited_for_nothing() -> None:
+    [minute] = history(request(queued_ms=0.0, run_ms=10.0)).minutes.values()
+    assert minute.queued == {length_of(0.0): 1}
 
 
 def test_the_latest_requests_are_kept_and_no_others() -> None:
@@ -88,6 +94,17 @@ def test_it_is_read_as_it_was_written() -> None:
     assert again.written() == noted.written()
     again.note(request(), signed_in=True)
     assert again.minutes[int(NOON // 60)].requests == 4
+
+
+def test_what_happens_after_it_was_written_is_written_the_next_time() -> None:
+    noted = history(request())
+    noted.written()
+    noted.note(request(), signed_in=True)
+    [(_, minute)] = noted.written()["minutes"]
+    assert minute["requests"] == 2
+    noted.take_sample(NOON, Sample(1, 2, 3, 4))
+    [(_, minute)] = noted.written()["minutes"]
+    assert minute["samples"] == 1
 
 
 def test_however_much_happens_it_fits_its_place() -> None:
