@@ -103,6 +103,14 @@ def test_the_type_of_values_is_one_word_or_none(
     assert call("exact.js", "typeOf", values, texts) == kind
 
 
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [(0, "0 ms"), (1.26, "1.3 ms"), (999, "999 ms"), (1000, "1 s"), (90_080, "90.1 s")],
+)
+def test_a_time_is_shown_in_the_unit_that_fits(call: Call, ms: float, shown: str) -> None:
+    assert call("requests.js", "milliseconds", ms) == shown
+
+
 def test_a_number_is_sent_as_it_was_written(call: Call) -> None:
     found = call("columns.js", "read", "n\n9007199254740993\n0.10000000000000000001")
     assert found["json"] == '{"_arg1": [9007199254740993, 0.10000000000000000001]}'
