@@ -25,5 +25,5 @@ def request(at: float = NOON, **facts: Any) -> Request:
 def history(*requests: Request) -> History:
     made = History()
     for each in requests:
-        made.note(each, is_listed=True)
+        made.note(each, signed_in=True)
     return made

@@ -18,8 +18,8 @@ class FakePool:
 def test_all_web_processes_see_what_each_did() -> None:
     board = Board(2)
     both = [Activity(board, place) for place in (0, 1)]
-    both[0].note(request(id="here"), is_listed=True)
-    both[1].note(request(id="there"), is_listed=True)
+    both[0].note(request(id="here"), signed_in=True)
+    both[1].note(request(id="there"), signed_in=True)
     for each in both:
         each.show()
     for each in both:
@@ -29,10 +29,10 @@ def test_all_web_processes_see_what_each_did() -> None:
 def test_who_takes_a_place_goes_on_with_what_was_there() -> None:
     board = Board(1)
     before = Activity(board, 0)
-    before.note(request(id="before"), is_listed=True)
+    before.note(request(id="before"), signed_in=True)
     before.show()
     after = Activity(board, 0)
-    after.note(request(id="after"), is_listed=True)
+    after.note(request(id="after"), signed_in=True)
     after.show()
     [noted] = after.of_all()
     assert [each.id for each in noted.latest] == ["before", "after"]

@@ -4,7 +4,16 @@ import json
 import random
 
 from tabpy.tabpy_server.activity.board import HALF
-from tabpy.tabpy_server.activity.history import KINDS, LATEST, MINUTES, OTHERS, History, Sample
+from tabpy.tabpy_server.activity.durations import length_of
+from tabpy.tabpy_server.activity.history import (
+    KINDS,
+    LATEST,
+    MINUTES,
+    OTHERS,
+    REFUSED,
+    History,
+    Sample,
+)
 from tabpy.tabpy_server.json_codec import dumps, loads
 from tests.activity.making import NOON, history, request
 
@@ -27,7 +36,7 @@ def test_of_many_kinds_of_errors_the_later_ones_are_counted_together() -> None:
     [minute] = noted.minutes.values()
     assert len(minute.errors) == KINDS + 1
     assert minute.errors[OTHERS] == 5
-    noted.note(request(error="E0"), is_listed=True)
+    noted.note(request(error="E0"), signed_in=True)
     assert minute.errors["E0"] == 2
 
 
@@ -37,16 +46,25 @@ def test_what_never_ran_only_waited() -> None:
     assert (minute.queued.total(), minute.run.total()) == (1, 0)
 
 
+def test_what_ran_at_once_counts_as_one_that_waited_for_nothing() -> None:
+    [minute] = history(request(queued_ms=0.0, run_ms=10.0)).minutes.values()
+    assert minute.queued == {length_of(0.0): 1}
+
+
 def test_the_latest_requests_are_kept_and_no_others() -> None:
     noted = history(*(request(NOON + number) for number in range(LATEST + 10)))
     assert [each.at for each in noted.latest] == [NOON + 10 + number for number in range(LATEST)]
 
 
-def test_what_is_not_listed_is_counted_alone() -> None:
-    noted = History()
-    noted.note(request(error="WrongCredentialsError"), is_listed=False)
-    assert noted.minutes[int(NOON // 60)].errors.total() == 1
-    assert not noted.latest
+def test_who_never_signs_in_pushes_no_request_of_others_out() -> None:
+    noted = history(request(id="of others"))
+    for number in range(LATEST + 10):
+        noted.note(request(NOON + number, error="WrongCredentialsError"), signed_in=False)
+    assert noted.minutes[int(NOON // 60)].errors["WrongCredentialsError"] == 60
+    assert [each.id for each in noted.latest] == ["of others"]
+    assert [each.at for each in noted.refused] == [
+        NOON + LATEST + 10 - REFUSED + number for number in range(REFUSED)
+    ]
 
 
 def test_an_hour_is_remembered() -> None:
@@ -70,11 +88,23 @@ def test_samples_have_the_most_memory_and_the_last_state() -> None:
 
 def test_it_is_read_as_it_was_written() -> None:
     noted = history(request(queued_ms=7.0), request(error="KeyError", line=3, function="f"))
+    noted.note(request(user=None, status=401), signed_in=False)
     noted.take_sample(NOON, Sample(1, 2, 3, 4))
     again = History.read(loads(dumps(noted.written())))
     assert again.written() == noted.written()
-    again.note(request(), is_listed=True)
-    assert again.minutes[int(NOON // 60)].requests == 3
+    again.note(request(), signed_in=True)
+    assert again.minutes[int(NOON // 60)].requests == 4
+
+
+def test_what_happens_after_it_was_written_is_written_the_next_time() -> None:
+    noted = history(request())
+    noted.written()
+    noted.note(request(), signed_in=True)
+    [(_, minute)] = noted.written()["minutes"]
+    assert minute["requests"] == 2
+    noted.take_sample(NOON, Sample(1, 2, 3, 4))
+    [(_, minute)] = noted.written()["minutes"]
+    assert minute["samples"] == 1
 
 
 def test_however_much_happens_it_fits_its_place() -> None:
@@ -93,7 +123,7 @@ def test_however_much_happens_it_fits_its_place() -> None:
                     id="i" * 500,
                     function="\N{MATHEMATICAL DOUBLE-STRUCK SMALL F}" * 80,
                 ),
-                is_listed=True,
+                signed_in=bool(number % 2),
             )
         noted.take_sample(NOON + 60 * minute, Sample(1, 2, 3, 4))
     assert len(dumps(noted.written())) < HALF / 1.2

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from tabpy.tabpy_server.activity.history import KINDS, MINUTES, OTHERS, History, Sample
+from tabpy.tabpy_server.activity.history import (
+    KINDS,
+    LATEST,
+    MINUTES,
+    OTHERS,
+    REFUSED,
+    History,
+    Sample,
+)
 from tabpy.tabpy_server.activity.summary import ANY_KIND, summary
 from tests.activity.making import NOON, history, request
 
@@ -77,6 +85,20 @@ def test_the_latest_requests_of_all_come_in_one_order() -> None:
     found = told([one, other])["requests"]
     assert [each["id"] for each in found[:3]] == ["even 0", "odd 0", "even 1"]
     assert len(found) == 100
+
+
+def test_who_did_not_sign_in_is_listed_for_who_sees_all() -> None:
+    noted = [history(*(request(NOON + number) for number in range(LATEST))) for _ in range(2)]
+    for each in noted:
+        for number in range(REFUSED):
+            failed = request(NOON + 50.5 + number, user=None, error="WrongCredentialsError")
+            each.note(failed, signed_in=False)
+    listed = told(noted)["requests"]
+    assert [each["user"] for each in listed].count(None) == REFUSED
+    assert len(listed) == LATEST + REFUSED
+    assert listed == sorted(listed, key=lambda each: each["at"], reverse=True)
+    assert {each["user"] for each in told(noted, user="anna")["requests"]} == {"anna"}
+    assert told([noted[0]], user="")["requests"] == []
 
 
 def test_a_failure_is_told_with_its_place() -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tabpy.tabpy_tools.schema import schema_of
 from tests.browser.conftest import ARGUMENTS
-from tests.deploying import deploy
+from tests.client.test_guide import examples, in_a_notebook
 from tests.running import PASSWORD, Server
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -23,11 +22,6 @@ ROUTER = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.7"}
 DESK = {"width": 1200, "height": 820}
 # A dyno whose database is at hand, so far as the page can tell: its functions outlive it.
 KEPT = {"DYNO": "web.1", "TABPY_PRELOAD": "numpy,pandas", "TABPY_MODELS_PATH": ""}
-
-
-def price(costs: list[float], margin: float = 0.25) -> list[float]:
-    """From costs to prices, with a margin as a share of the price."""
-    return [cost / (1 - margin) for cost in costs]
 
 
 class RoutedServer(Server):
@@ -73,15 +67,20 @@ def take(page: Page, path: str, name: str, part: str = "") -> None:
         page.screenshot(path=file)
 
 
+def follow_guide(server: Server) -> None:
+    """Deploy and call Price with the very text of docs/client.md, where its picture is."""
+    codes = [each.code for each in examples()]
+    at = next(at for at, code in enumerate(codes) if 'client.deploy("Price"' in code)
+    client = "from tabpy.tabpy_tools.client import Client\nclient = Client()"
+    assert len([*in_a_notebook([client, *codes[at : at + 2]], server)]) == 3
+
+
 def main() -> None:
     with served(KEPT) as server, signed_in(server) as page:
         take(page, "", "worth-knowing", "#findings")
         take(page, "page/connect", "connect", "section:has(#host)")
     with served({**KEPT, "DYNO": "-"}) as server, signed_in(server) as page:
-        schema = schema_of(price)
-        deployed = deploy(server, "Price", price, description=price.__doc__, schema=schema)
-        assert deployed.status == 201
-        server.query("Price", [12.5, 80.0])
+        follow_guide(server)
         take(page, "", "signed-in")
         take(page, "page/functions/Price", "function")
         page.goto(f"http://{HOST}/page/try", wait_until="load")

@@ -47,6 +47,13 @@ def test_it_shows_what_happens_while_it_is_looked_at(visit: Visit, active: Serve
     expect(page.locator("#pause")).to_have_text("Go on")
 
 
+def test_a_wrong_password_is_among_the_requests(visit: Visit, active: Server) -> None:
+    assert active.request("POST", "/evaluate", "{}", user="eve").status == 401
+    row = visit("page/activity", at=active).locator("#requests tbody tr").nth(0)
+    expect(row).to_contain_text("WrongCredentialsError")
+    expect(row.locator("td").nth(1)).to_have_text("unknown")
+
+
 def test_who_may_not_deploy_sees_only_their_own(visit: Visit, start: Callable[..., Server]) -> None:
     server = start({"TABPY_RIGHTS": "-"}, users={"paolo": "not: a real pässword"})
     file = server.folder / "pwd.txt"

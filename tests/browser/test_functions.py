@@ -54,6 +54,13 @@ def test_a_function_is_called_with_the_form(page: Page) -> None:
     expect(page.locator("#answer")).to_have_text("[4,8]")
 
 
+def test_of_a_long_answer_the_beginning_is_shown(page: Page) -> None:
+    page.fill("#argument-0", f"[{', '.join(['7'] * 60_000)}]")
+    page.click("#run")
+    expect(page.locator("#verdict")).to_have_text("60000 values")
+    expect(page.locator("#answer")).to_contain_text(",… 80,001 more characters")
+
+
 def test_its_own_example_can_be_called_as_it_is(page: Page) -> None:
     page.click("#run")
     expect(page.locator("#answer")).to_have_text("[3,5,7]")

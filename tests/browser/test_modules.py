@@ -63,12 +63,52 @@ def call(browser: Browser, server: Server) -> Iterator[Call]:
         ('n,Text\n1,"a ""b"", c\nd"\n2,e', {"_arg1": [1, 2], "_arg2": ['a "b", c\nd', "e"]}),
         ("n\tText\n1\té'🔑\\n", {"_arg1": [1], "_arg2": ["é'🔑\\n"]}),
         ("+5\n-0", {"_arg1": [5, 0]}),
+        ("5.\n-.5\n6.e2", {"_arg1": [5, -0.5, 600]}),
         ("n,Text\n1,", {"_arg1": [1], "_arg2": [None]}),
         ('n,Text\n1,"x"y\n2,"z', {"_arg1": [1, 2], "_arg2": ['"x"y', '"z']}),
     ],
 )
 def test_what_is_pasted_becomes_columns(call: Call, text: str, data: dict[str, Any]) -> None:
     assert json.loads(call("columns.js", "read", text)["json"]) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r'"\u00e4 \ud83d\udd11"', '"ä 🔑"'),
+        (r'"\u0022 \u005c \u000a \u001b \n \\u00e4"', r'"\u0022 \u005c \u000a \u001b \n \\u00e4"'),
+    ],
+)
+def test_json_has_letters_where_they_mean_the_same(call: Call, text: str, shown: str) -> None:
+    found = call("exact.js", "withLetters", text)
+    assert found == shown
+    assert json.loads(found) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "texts", "kind"),
+    [
+        ([1, 2.5, None], ["1", "2.5", None], "number"),
+        ([1, 2], ["1", "2.0"], "number"),
+        ([1, None], ["1", None], "integer"),
+        ([1, 2.5, "a"], ["1", "2.5", "a"], ""),
+        ([[1]], [["1"]], ""),
+        ([None], [None], ""),
+    ],
+    ids=str,
+)
+def test_the_type_of_values_is_one_word_or_none(
+    call: Call, values: list[Any], texts: list[Any], kind: str
+) -> None:
+    assert call("exact.js", "typeOf", values, texts) == kind
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [(0, "0 ms"), (1.26, "1.3 ms"), (999, "999 ms"), (1000, "1 s"), (90_080, "90.1 s")],
+)
+def test_a_time_is_shown_in_the_unit_that_fits(call: Call, ms: float, shown: str) -> None:
+    assert call("requests.js", "milliseconds", ms) == shown
 
 
 def test_a_number_is_sent_as_it_was_written(call: Call) -> None:

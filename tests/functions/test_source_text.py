@@ -1,6 +1,8 @@
 """The text of a function, taken from its archive without carrying it out."""
 
 import pickle
+import pickletools
+import random
 import sys
 from pathlib import Path
 
@@ -75,3 +77,17 @@ def test_where_there_is_none_nothing_is_carried_out_and_nothing_raised(
 ) -> None:
     archive.write_bytes(content)
     assert source_text.read(archive) is None
+
+
+def test_whatever_bytes_an_archive_is_of_nothing_is_raised(archive: Path) -> None:
+    chance = random.Random(1)
+    operations = "".join(each.code for each in pickletools.opcodes).encode("latin-1")
+    right = archive_of(double)
+    for _ in range(1_000):
+        content = bytearray(right[: chance.randrange(len(right))])
+        for _ in range(4):
+            at = chance.randrange(len(content) + 1)
+            operation = chance.choice(operations)
+            content[at:at] = bytes([operation]) + chance.choice([b"", b"12\n", b"'\\x'\n", b"\xff"])
+        archive.write_bytes(content)
+        source_text.read(archive)

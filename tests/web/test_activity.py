@@ -1,5 +1,6 @@
 """GET /activity: which requests are noted, and whose somebody sees."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,8 @@ def test_a_failure_has_class_line_and_function_and_no_data(serve: Serve) -> None
         ("GET", "/", False),
         ("GET", "/activity", False),
         ("GET", "/healthz", False),
+        ("GET", "/endpoints/f", False),
+        ("HEAD", "/endpoints/f", False),
         ("OPTIONS", "/evaluate", False),
         ("GET", "/query/f", True),
         ("DELETE", "/endpoints/f", True),
@@ -74,12 +77,46 @@ def test_what_only_looks_is_no_activity_unless_it_fails(
     assert [each["route"] for each in activity(web)["requests"]] == [path] * listed
 
 
-def test_who_never_signs_in_fills_no_list(web: Web) -> None:
+def test_asking_whether_a_name_is_taken_is_no_failure(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Our client asks before it deploys."""
+    caplog.set_level(logging.INFO, "tabpy.request")
+    assert web.request("GET", "/endpoints/f").status == 404
+    assert web.request("DELETE", "/endpoints/f").status == 404
+    assert [each.levelname for each in caplog.records if each.name == "tabpy.request"] == [
+        "INFO",
+        "WARNING",
+    ]
+    assert activity(web)["hour"]["errors"] == {"UnknownEndpointError": 1}
+
+
+@pytest.mark.parametrize(("rights", "listed"), [(ALL, True), ((QUERY, EVALUATE), False)])
+def test_who_never_signs_in_is_listed_without_a_name_for_who_sees_all(
+    serve: Serve, rights: Rights, listed: bool
+) -> None:
+    web = serve(gate=FakeGate(rights=rights))
     web.request("GET", "/", authorization=None)
     web.request("POST", "/evaluate", b"{}", authorization=basic("eve", "a wrong password"))
     found = activity(web)
-    assert found["requests"] == []
-    assert found["hour"]["errors"] == {"WrongCredentialsError": 1}
+    assert [(each["user"], each["route"], each["error"]) for each in found["requests"]] == [
+        (None, "/evaluate", "WrongCredentialsError")
+    ] * listed
+    assert sum(found["hour"]["errors"].values()) == 1
+    assert "eve" not in str(found["requests"])
+
+
+def test_a_browser_that_asks_what_it_may_do_is_not_counted(web: Web) -> None:
+    web.request("OPTIONS", "/evaluate", authorization=None)
+    web.request("OPTIONS", "/evaluate")
+    assert activity(web)["hour"]["requests"] == 0
+
+
+def test_what_somebody_has_no_right_to_is_listed_as_theirs(serve: Serve) -> None:
+    web = serve(gate=FakeGate(rights=(QUERY,)))
+    web.request("POST", "/evaluate", b"{}")
+    [noted] = activity(web)["requests"]
+    assert (noted["user"], noted["error"]) == (USER, "MissingRightError")
 
 
 def test_one_whose_time_was_over_is_told_apart(serve: Serve) -> None:
@@ -96,7 +133,7 @@ def test_one_whose_time_was_over_is_told_apart(serve: Serve) -> None:
 def test_others_requests_are_for_who_may_deploy(serve: Serve, rights: Rights, sees: str) -> None:
     web = serve(gate=FakeGate(rights=rights))
     for user, error in (("bob", "OfBobsError"), (USER, "KeyError")):
-        web.context.activity.note(request(user=user, error=error), is_listed=True)
+        web.context.activity.note(request(user=user, error=error), signed_in=True)
     found = activity(web)
     assert found["sees"] == sees
     assert [each["user"] for each in found["requests"]] == (
@@ -115,7 +152,7 @@ class TokenGate(FakeGate):
 def test_who_has_no_name_in_the_log_has_no_requests_of_their_own(serve: Serve) -> None:
     web = serve(gate=TokenGate())
     for user in (TOKEN_OWNER, USER):
-        web.context.activity.note(request(user=user), is_listed=True)
+        web.context.activity.note(request(user=user), signed_in=True)
     assert activity(web)["requests"] == []
 
 

@@ -88,6 +88,15 @@ def test_all_are_listed(web: Web) -> None:
         assert f'page/docs/{name}"' in page
 
 
+def test_each_is_listed_with_the_sentence_below_its_title() -> None:
+    """It has to say what the document is for: nothing else may come first."""
+    for name, title, beginning in documentation.titles():
+        heading, blank, first, *_ = DOCUMENTS[name].read_text().splitlines()
+        assert (heading, blank) == (f"# {title}", "")
+        assert re.fullmatch(r"[A-Z][^|*\[]{25,}\.", first), (name, first)
+        assert beginning == first
+
+
 @pytest.mark.parametrize("name", ["nosuch", "..%2FREADME", "..%2f..%2fetc%2fpasswd", "decisions"])
 def test_nothing_else_is_a_document(web: Web, name: str) -> None:
     assert web.request("GET", f"/page/docs/{name}").status == 404

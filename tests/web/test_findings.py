@@ -1,5 +1,6 @@
 """What needs somebody, and what to do about it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from tabpy.tabpy_server.access.gate import OpenGate
 from tabpy.tabpy_server.access.password_file import User
 from tabpy.tabpy_server.access.password_hashes import CHEAPEST, hash_password
 from tabpy.tabpy_server.access.users import Users
+from tabpy.tabpy_server.container_memory import ContainerMemory
 from tabpy.tabpy_server.functions.startup_problems import StartupProblems
 from tabpy.tabpy_server.functions.store.endpoint import ArchiveInfo, Endpoint, EndpointMetadata
-from tabpy.tabpy_server.script_rules import InForce
+from tabpy.tabpy_server.script_rules import OFF, InForce
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web import findings
+from tabpy.tabpy_server.web.findings import free_disk_mb, is_memory_short
 from tabpy.tabpy_server.web.shortages import Shortages
 from tests.web.harness import FakeCatalog, FakeGate, FakePool, Web
 
@@ -125,6 +128,46 @@ def test_the_urgent_stands_first(serve: Serve) -> None:
 
 
 # --- one by one ---
+
+
+def test_the_disk_is_short_below_what_an_archive_may_need() -> None:
+    assert findings.short_of_disk(findings.LEAST_DISK_MB) is None
+    short = findings.short_of_disk(findings.LEAST_DISK_MB - 1)
+    assert short is not None
+    assert "255 MB left" in short.what
+
+
+def test_the_disk_of_a_folder_that_is_not_there_yet_is_that_of_the_one_above(
+    tmp_path: Path,
+) -> None:
+    assert math.isfinite(free_disk_mb(tmp_path / "nosuch" / "folder"))
+
+
+@pytest.mark.parametrize(
+    ("container", "left_mb", "is_short"),
+    [
+        (False, machine.WORKER_MB, False),
+        (False, machine.WORKER_MB - 1, True),
+        (True, 1e6, True),
+    ],
+)
+def test_memory_is_short_in_the_container_or_on_the_machine(
+    monkeypatch: pytest.MonkeyPatch, container: bool, left_mb: float, is_short: bool
+) -> None:
+    monkeypatch.setattr(ContainerMemory, "is_short", lambda _: container)
+    monkeypatch.setattr(machine, "memory_available_mb", lambda: left_mb)
+    assert is_memory_short() is is_short
+
+
+def test_who_switched_the_rules_for_scripts_off_is_not_told_so() -> None:
+    less = InForce(0, False)
+    assert findings.confines_less(Settings(script_confinement="best-effort"), less) is not None
+    assert findings.confines_less(Settings(script_confinement=OFF), less) is None
+
+
+def test_the_cure_of_a_warning_is_what_stands_behind_its_last_colon() -> None:
+    [found] = findings.certificate(["Of two: one is old: renew it."])
+    assert (found.what, found.cure) == ("Of two: one is old.", "Renew it.")
 
 
 def test_functions_are_lost_only_where_a_dynos_disk_keeps_them() -> None:

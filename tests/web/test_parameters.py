@@ -42,6 +42,18 @@ def test_an_example_that_somebody_gave_is_the_sample() -> None:
     assert positional_sample(generate_schema([5, 6], 1)) == [[5, 6]]
 
 
+def test_however_long_a_schema_is_its_words_are_few() -> None:
+    properties = {"x": {"enum": ["a" * 1_000] * 50}, "y": {"type": "b" * 1_000}}
+    choice, other = parameters_of({"input": {"properties": properties}})
+    assert len(choice.kind) < 500
+    assert len(other.kind) == 40
+
+
+def test_a_long_example_is_no_sample() -> None:
+    long = generate_schema([0] * LONGEST_SAMPLE, 1)
+    assert positional_sample(long) == [[1, 2, 3]]
+
+
 @pytest.mark.parametrize(
     ("schema", "kind", "sample"),
     [

@@ -20,6 +20,8 @@ from tabpy.tabpy_server.functions.store.endpoint import (
 )
 from tabpy.tabpy_server.rights import ALL, DEPLOY, EVALUATE, QUERY, Rights
 from tabpy.tabpy_server.web import findings
+from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.web.findings import Finding, certificate
 from tabpy.tabpy_server.web.page import navigation
 from tabpy.tabpy_server.web.page.views import VIEWS
 from tabpy.tabpy_server.web.server_info import Service
@@ -220,6 +222,19 @@ def test_status_begins_with_what_needs_somebody(serve: Serve) -> None:
     assert '<h1 id="verdict">1 thing needs somebody</h1>' in page
     assert "Price: No numpy." in page
     assert page.index('id="findings"') < page.index('class="signals"')
+
+
+def test_two_findings_of_one_kind_do_not_share_an_id(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def two(_: Context) -> list[Finding]:
+        return certificate(["It ends soon: renew it.", "No authority: put in the whole chain."])
+
+    monkeypatch.setattr(Context, "findings", two)
+    page = view(web)
+    assert "2 things need somebody" in page
+    assert page.count('id="finding-certificate"') == 1
+    assert "Put in the whole chain." in page
 
 
 def test_an_open_server_is_not_green(serve: Serve) -> None:

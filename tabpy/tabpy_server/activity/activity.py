@@ -36,9 +36,9 @@ class Activity:
         kept = board.read(place)
         self._history = History() if kept is None else History.read(loads(kept))
 
-    def note(self, request: Request, *, is_listed: bool) -> None:
-        """Count a request that is over. `is_listed`: it also belongs to the latest ones."""
-        self._history.note(request, is_listed=is_listed)
+    def note(self, request: Request, *, signed_in: bool) -> None:
+        """Note a request that is over. `signed_in`: its sender has."""
+        self._history.note(request, signed_in=signed_in)
 
     async def keep(self, pool: Pool, workers: int) -> None:
         """Note how things stand, again and again, and show it. `workers`: how many the pool has."""

@@ -12,7 +12,8 @@ from typing import Any
 from tabpy.tabpy_server.activity.durations import length_of
 
 MINUTES = 60
-LATEST = 100  # requests
+LATEST = 100  # requests of who signed in
+REFUSED = 20  # of who didn't, in a list of their own: they push no others out
 KINDS = 12  # of errors in a minute; more are counted together
 OTHERS = "others"
 TEXT_LIMIT = 120  # characters of a user, a route, an id
@@ -73,12 +74,13 @@ class History:
     def __init__(self) -> None:
         self.minutes: dict[int, Minute] = {}  # by their numbers since 1970
         self.latest: deque[Request] = deque(maxlen=LATEST)
+        self.refused: deque[Request] = deque(maxlen=REFUSED)
         self.sample = Sample(0, 0, 0, 0)
         self.sampled_at = 0.0
         self._written: dict[int, dict[str, Any]] = {}  # of minutes that haven't changed since
 
-    def note(self, request: Request, *, is_listed: bool) -> None:
-        """Count a request. `is_listed`: it also belongs to the latest ones."""
+    def note(self, request: Request, *, signed_in: bool) -> None:
+        """Count a request, and keep it with the latest ones. `signed_in`: its sender has."""
         minute = self._minute(request.at)
         minute.requests += 1
         if request.error is not None:
@@ -87,8 +89,7 @@ class History:
             minute.queued[length_of(request.queued_ms)] += 1
         if request.run_ms:
             minute.run[length_of(request.run_ms)] += 1
-        if is_listed:
-            self.latest.append(_cut(request))
+        (self.latest if signed_in else self.refused).append(_cut(request))
 
     def take_sample(self, now: float, sample: Sample) -> None:
         """Note how things stand."""
@@ -119,6 +120,7 @@ class History:
         return {
             "minutes": [*self._written.items()],
             "latest": [vars(each) for each in self.latest],
+            "refused": [vars(each) for each in self.refused],
             "sample": vars(self.sample),
             "sampled_at": self.sampled_at,
         }
@@ -129,6 +131,7 @@ class History:
         history = cls()
         history.minutes = {number: _read(each) for number, each in written["minutes"]}
         history.latest.extend(Request(**each) for each in written["latest"])
+        history.refused.extend(Request(**each) for each in written["refused"])
         history.sample = Sample(**written["sample"])
         history.sampled_at = written["sampled_at"]
         return history

@@ -11,6 +11,7 @@ from tabpy.tabpy_server.activity.history import (
     LATEST,
     MINUTES,
     OTHERS,
+    REFUSED,
     History,
     Minute,
     Request,
@@ -86,11 +87,18 @@ def _rate(parts: Sequence[Minute], now: float) -> float:
 def _latest(
     histories: Iterable[History], is_seen: Callable[[Request], bool] | None
 ) -> list[dict[str, Any]]:
-    seen = [
-        each for history in histories for each in history.latest if is_seen is None or is_seen(each)
-    ]
-    seen.sort(key=lambda each: each.at, reverse=True)
+    """Return the latest first. Of who didn't sign in, only who sees all sees anything."""
+    seen = _last(
+        LATEST,
+        (each for history in histories for each in history.latest if not is_seen or is_seen(each)),
+    )
+    if is_seen is None:
+        seen += _last(REFUSED, (each for history in histories for each in history.refused))
     return [
         {**vars(each), "line": each.line or None, "function": each.function or None}
-        for each in seen[:LATEST]
+        for each in _last(len(seen), seen)
     ]
+
+
+def _last(number: int, requests: Iterable[Request]) -> list[Request]:
+    return sorted(requests, key=lambda each: each.at, reverse=True)[:number]

@@ -18,8 +18,8 @@ AGAIN = ("BINGET", "LONG_BINGET")
 
 
 def read(archive: Path) -> str | None:
-    """Return the text of the function that an archive is of; None if it isn't known. Reads and
-    computes for some milliseconds, so it belongs on a thread. Raises OSError."""
+    """Return the text of the function that an archive is of; None if it isn't known. Reads, and
+    may compute for a tenth of a second, so it belongs on a thread. Raises OSError."""
     with archive.open("rb") as file:
         beginning = file.read(READ)
     strings = _strings(beginning)
@@ -48,5 +48,5 @@ def _strings(pickle: bytes) -> Iterator[str]:
                 last = memo[int(argument or 0)]
             if last is not None:
                 yield last
-    except Exception:  # noqa: BLE001 - it's anybody's bytes
+    except (ValueError, IndexError):  # as `pickletools` and the memo refuse what isn't whole
         return

@@ -1,5 +1,13 @@
 /* JSON as it was written: JavaScript would round a number of many digits, and write 2.0 as 2. */
 
+const SHOWN = 100_000; // characters: a browser is slow with millions
+
+/** Returns as much of a text as is shown, and says how much more there is. */
+export function beginning(text) {
+  const more = text.length - SHOWN;
+  return more > 0 ? `${text.slice(0, SHOWN)}… ${more.toLocaleString()} more characters` : text;
+}
+
 /** Parses JSON, with the text of each number in place of the number, where the browser knows it. */
 export function parseTexts(json) {
   return JSON.parse(json, (key, value, context) => (

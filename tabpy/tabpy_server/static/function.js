@@ -1,5 +1,6 @@
 /* One function: calls it with what the form has, and changes it after a question. */
 
+import { beginning } from "./exact.js";
 import { address, element, show } from "./shell.js";
 
 const name = encodeURIComponent(element("name").textContent);
@@ -62,7 +63,7 @@ async function call(form) {
     const body = `{"data": ${argumentsOf(form)}}`;
     const reply = JSON.parse(await ask("POST", `page/query/${name}?debug=true`, body));
     show("verdict", describe(reply.response));
-    show("answer", JSON.stringify(reply.response));
+    show("answer", beginning(JSON.stringify(reply.response)));
     show("printed", reply.printed);
     show("time", `${Math.round(performance.now() - start)} ms, network included`);
   } catch (error) {

@@ -1,14 +1,13 @@
 /* What came of a script: its value as a table, a plot and JSON, what it printed, or why it failed. */
 
 import { cell } from "./columns.js";
-import { parseTexts, typeOf, withLetters } from "./exact.js";
+import { beginning, parseTexts, typeOf, withLetters } from "./exact.js";
 import { isPlottable, plot } from "./plot.js";
 import { element, show } from "./shell.js";
 import { shownOf, tableOf } from "./table.js";
 import { verdict } from "./verdict.js";
 
 const ROWS = 100; // shown
-const TEXT = 100_000; // characters of JSON shown: a browser is slow with millions
 const PARTS = ["error", "verdict", "time", "printed", "plot", "table", "table-count", "as-json"];
 
 export function clearOutcome() {
@@ -28,10 +27,7 @@ export function showReply({ response, printed }, data) {
   const texts = parseTexts(response);
   show("verdict", verdict(value, data.rows));
   show("printed", printed);
-  const json = withLetters(response);
-  const more = json.length - TEXT;
-  element("result").textContent = more > 0
-    ? `${json.slice(0, TEXT)}… ${more.toLocaleString()} more characters` : json;
+  element("result").textContent = beginning(withLetters(response));
   element("as-json").hidden = false;
   element("as-json").open = !Array.isArray(value) && !isTable(value);
   showTable(value, texts, data);

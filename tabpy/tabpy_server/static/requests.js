@@ -17,7 +17,7 @@ function row(request) {
   when.dateTime = at.toISOString();
   when.textContent = at.toLocaleTimeString();
   made.insertCell().append(when);
-  made.insertCell().textContent = request.user ?? "–";
+  made.insertCell().textContent = request.user ?? "unknown";
   made.insertCell().textContent = what(request);
   const outcome = made.insertCell();
   outcome.className = request.error !== null ? "bad" : "";

@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tabpy.tabpy_server.errors import InvalidInputError, RefusedError
+from tabpy.tabpy_server.errors import InvalidInputError, RefusedError, UnknownEndpointError
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.metadata import parse_metadata
 from tabpy.tabpy_server.functions.store.endpoint import ALIAS, MODEL, Endpoint
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.rights import DEPLOY
+from tabpy.tabpy_server.web.answers import Reason
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.upload import Sent, UploadHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
@@ -70,6 +71,13 @@ class EndpointHandler(UploadHandler):
     @operation("Show a deployed function", Reply(200, "It", ENDPOINT), errors=(404,))
     async def get(self, name: str) -> None:
         self.write_json((await self.context.catalog.endpoint(name)).info())
+
+    def why(self, error: BaseException | None, status: int) -> Reason:
+        """To ask for one that isn't there is no failure: so clients learn whether a name is taken,
+        before they deploy."""
+        if isinstance(error, UnknownEndpointError) and self.request.method in ("GET", "HEAD"):
+            return Reason()
+        return super().why(error, status)
 
     @operation(
         "Replace or change a deployed function",

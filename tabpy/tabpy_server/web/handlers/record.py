@@ -12,8 +12,6 @@ from tabpy.tabpy_server.workers.pool.job import Timing
 
 logger = logging.getLogger("tabpy.request")
 
-ONLY_READ = ("GET", "HEAD", "OPTIONS")
-
 
 class RecordedHandler(ReplyHandler):
     """A request of which is noted: the `person` who sends it, the `body_size`, `timing`."""
@@ -60,7 +58,8 @@ class RecordedHandler(ReplyHandler):
             function=function,
         )
         if self._is_activity(done):
-            context.activity.note(done, is_listed=self.is_admitted)
+            signed_in = self.is_admitted or self.person is not NOBODY
+            context.activity.note(done, signed_in=signed_in)
         fields = {
             "request_id": done.id,
             "user": done.user,
@@ -90,7 +89,8 @@ class RecordedHandler(ReplyHandler):
         without one is how a browser learns of it."""
         if not self.is_admitted and self.request_headers.authorization is None:
             return False
-        return done.error is not None or self.runs_job or done.method not in ONLY_READ
+        only_looks = done.method in ("GET", "HEAD") and not self.runs_job
+        return done.error is not None or not (only_looks or done.method == "OPTIONS")
 
     def _size_sent(self) -> int:
         return self.reply_size or int(self._headers.get("Content-Length", 0))

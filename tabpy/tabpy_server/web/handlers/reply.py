@@ -113,7 +113,7 @@ class ReplyHandler(RequestHandler):
             self._answer(answer, error)
 
     def _answer(self, answer: Answer, error: BaseException | None) -> None:
-        self.reason = why(error, answer.status)
+        self.reason = self.why(error, answer.status)
         if self._headers_written and not self._finished:
             # A long script's reply has begun: only its body can still say it.
             self.write_error(answer.status, answer=answer)
@@ -153,6 +153,10 @@ class ReplyHandler(RequestHandler):
     def answer_of(self, error: Told) -> Answer:
         """Return what this route's clients are told of an error."""
         return answer_to(error)
+
+    def why(self, error: BaseException | None, status: int) -> Reason:
+        """Return why a request failed that raised `error`, or was refused."""
+        return why(error, status)
 
     def info_of(self, answer: Answer) -> object:
         """Return an error's `info` as this route's clients know it."""

@@ -21,7 +21,7 @@ READING = ("GET", "HEAD")
 CURES: Mapping[int, str] = {
     401: "Reload this page, and enter the user name and the password that you have for this "
     "server. Who runs it can make a new one with tabpy-user.",
-    403: "Ask who runs this server.",
+    403: "Ask whoever runs this server.",
     404: "The link may be old, or the address mistyped.",
     405: "This address is for programs. The views of the page are for people.",
     429: "Wait a little, then reload this page.",
