@@ -89,10 +89,14 @@ def test_a_connection_that_is_idle_is_closed_and_another_is_not() -> None:
 def test_one_who_reads_nothing_is_closed_too() -> None:
     async def test(connect: Callable[[], Coroutine[Any, Any, Opened]]) -> None:
         _, writer = await connect()
-        with pytest.raises(ConnectionError):
+
+        async def fill() -> None:
             while True:  # until all buffers are full, and on
                 writer.write(bytes(1 << 16))
                 await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await fill()
 
     with_front(test, idle_seconds=0.2)
 

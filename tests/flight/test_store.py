@@ -119,6 +119,16 @@ def test_one_user_has_half_of_the_tables_and_all_have_the_whole(store: Store) ->
     assert store.count == 6
 
 
+def test_a_table_that_goes_for_another_leaves_room_for_it(store: Store) -> None:
+    first, *others = [put(store, "ann", Key((name,))) for name in (b"a", b"b", b"c")]
+    with store.room("ann") as room:
+        second = store.put(room, Key((b"d",)), Bytes(1), rows=1, instead=first)
+    assert store.of("ann") == [*others, second]
+    with store.room("ann") as room, pytest.raises(TablesFullError):
+        store.put(room, Key((b"e",)), Bytes(1), rows=1, instead=first)  # which has gone
+    assert store.of("ann") == [*others, second]
+
+
 def test_what_comes_counts_before_it_is_there_and_not_after_it_failed(store: Store) -> None:
     with store.room("ann") as room:
         room.grow(400)

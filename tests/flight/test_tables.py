@@ -97,6 +97,22 @@ def test_a_result_takes_the_place_of_the_table(house: House) -> None:
     house.run(doing())
 
 
+def test_there_is_a_place_for_a_result_where_there_is_one_for_the_table(house: House) -> None:
+    names = [str(number).encode() for number in range(LIMITS.own_count)]
+    for name in names:
+        house.put("ann", name)
+
+    async def doing() -> None:
+        own = house.tables.of("ann")
+        _, result = await own.get("0")
+        returns(result, b"result")
+        path = await own.exchange()
+        left = [*map(bytes.decode, names[1:]), path]
+        assert [table.key.name for table in house.store.of("ann")] == left
+
+    house.run(doing())
+
+
 def test_without_a_result_the_table_is_gone(house: House) -> None:
     house.put("ann", b"p")
 
@@ -240,13 +256,27 @@ def test_questions_that_nobody_reads_are_refused_when_the_socket_is_full(house: 
     house.run(doing(), answers=False)
 
 
-@pytest.mark.parametrize("data", [b"[]", b'["get","ann"]', b'["other","ann","p"]', b"[1,2,3]"])
-def test_a_question_that_is_none_ends_nothing(house: House, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "sockets"),
+    [
+        (b"[]", 0),
+        (b"[]", 1),
+        (b"[1,2,3]", 1),
+        (b'["get","ann"]', 1),
+        (b'["other","ann","p"]', 1),
+        (b'["exchange","ann","p"]', 0),
+    ],
+)
+def test_a_question_that_is_none_ends_nothing(house: House, data: bytes, sockets: int) -> None:
     house.put("ann", b"p")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     async def doing() -> None:
-        socket.send_fds(house.asked, [data], [])
-        table, _ = await house.tables.of("ann").get("p")
+        with ours:
+            with theirs:
+                socket.send_fds(house.asked, [data], [theirs.fileno()] * sockets)
+            table, _ = await house.tables.of("ann").get("p")
+            assert ours.recv(1) == b""  # it is closed, with no answer
         assert content(table) == b"table"
 
     house.run(doing())
