@@ -57,6 +57,9 @@ def test_a_path_and_a_command_are_two_tables_and_a_path_has_parts(store: Store) 
     found = {put(store, "ann", key) for key in (ONE, OTHER, Key((b"o", b"ne")))}
     assert len(found) == store.count == 3
     assert len({table.ticket for table in found}) == 3
+    assert {store.redeem("ann", table.ticket) for table in found} == found
+    with pytest.raises(UnknownTableError):
+        store.redeem("ann", b"")
 
 
 def test_a_table_takes_the_place_of_another_and_not_of_a_later_one(store: Store) -> None:
