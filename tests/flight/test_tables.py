@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -160,6 +161,7 @@ def test_a_bad_result_is_refused_and_the_table_stays(
 
 def test_a_result_for_which_there_is_no_room_is_refused(house: House) -> None:
     house.put("ann", b"p", b"x" * 900)
+    house.problem = RuntimeError("it was read before there was room for it")
 
     async def doing() -> None:
         own = house.tables.of("ann")
@@ -167,6 +169,29 @@ def test_a_result_for_which_there_is_no_room_is_refused(house: House) -> None:
         returns(result, b"y" * 200)
         with pytest.raises(TablesFullError):
             await own.exchange()
+
+    house.run(doing())
+
+
+def test_looking_at_a_result_may_take_longer_than_another_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.put("ann", b"p")
+    looked = threading.Event()
+
+    def inspect(_: Memory) -> int:
+        assert looked.wait(10)
+        return 1
+
+    monkeypatch.setattr(house, "inspect", inspect)
+
+    async def doing() -> None:
+        own = house.tables.of("ann")
+        _, result = await own.get("p")
+        returns(result, b"result")
+        monkeypatch.setattr(tables, "PATIENCE", 0.01)
+        asyncio.get_running_loop().call_later(0.1, looked.set)
+        assert await own.exchange() is not None
 
     house.run(doing())
 
