@@ -87,6 +87,15 @@ class Files:
         replace(self.key, key)
 
 
+def files_in(above: Path) -> Files:
+    """A certificate that is good for long, and its key, in a folder of their own."""
+    folder = above / "certificates"
+    folder.mkdir()
+    made = Files(folder)
+    made.put(issue(ends=at(2100)))
+    return made
+
+
 def replace(file: Path, data: bytes) -> None:
     """Write a file as a careful program does: it's the old one or the new one, at any time."""
     new = file.with_suffix(".new")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tabpy.tabpy_server.settings import CLIENTS, Settings, load
+from tabpy.tabpy_server.loaded_settings import CLIENTS, load
+from tabpy.tabpy_server.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {each.metadata["key"]: each for each in fields(Settings) if each.metadata}

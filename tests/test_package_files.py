@@ -46,7 +46,7 @@ def test_an_installed_server_takes_nothing_from_other_packages(tmp_path: Path) -
     (tmp_path / "tabpypwd.txt").touch()
     code = (
         "from tabpy.tabpy_server.access.first_user import find_password_file as find;"
-        "from tabpy.tabpy_server.settings import load;"
+        "from tabpy.tabpy_server.loaded_settings import load;"
         "it = load(None, {}).settings; print(it.models_path, find(it))"
     )
     done = subprocess.run(

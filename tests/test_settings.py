@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tabpy.tabpy_server import machine, package_files, settings
+from tabpy.tabpy_server import loaded_settings, machine, package_files
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.loaded_settings import load
 from tabpy.tabpy_server.rights import ALL
-from tabpy.tabpy_server.settings import Settings, load, user_folder
+from tabpy.tabpy_server.settings import Settings, user_folder
 
 
 @pytest.fixture
@@ -481,7 +482,7 @@ def test_every_setting_has_a_key_and_an_explanation() -> None:
 def test_arrow_flight_where_it_cannot_be_is_no_start(
     environment: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "_is_installed", lambda _: True)
+    monkeypatch.setattr(loaded_settings, "_is_installed", lambda _: True)
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(StartError, match=line):
         load(None, {"TABPY_ARROW_ENABLE": "true", **environment})
@@ -498,7 +499,7 @@ def test_arrow_flight_where_it_cannot_be_is_no_start(
 def test_arrow_flight_needs_linux_and_pyarrow(
     platform: str, installed: bool, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "_is_installed", lambda _: installed)
+    monkeypatch.setattr(loaded_settings, "_is_installed", lambda _: installed)
     monkeypatch.setattr(sys, "platform", platform)
     with pytest.raises(StartError, match=line):
         load(None, {"TABPY_ARROW_ENABLE": "true"})

@@ -12,7 +12,7 @@ from tabpy import __version__
 from tabpy.commands import welcome
 from tabpy.commands.console import write_anything
 from tabpy.commands.interrupt import leave_at_ctrl_c
-from tabpy.tabpy_server import log_format, settings
+from tabpy.tabpy_server import loaded_settings, log_format
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.processes import state_path
 from tabpy.tabpy_server.processes.listener import bind
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None) -> int:
     arguments = parser().parse_args(argv)
     try:
         named = {} if arguments.port is None else {"TABPY_PORT": str(arguments.port)}
-        loaded = settings.load(arguments.config, {**os.environ, **named})
+        loaded = loaded_settings.load(arguments.config, {**os.environ, **named})
         log_format.set_up(loaded.config_file, loaded.settings.log_level)
         for warning in loaded.warnings:
             logger.warning(warning)

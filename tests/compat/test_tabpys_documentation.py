@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tabpy.tabpy_server.errors import StartError
-from tabpy.tabpy_server.settings import load
+from tabpy.tabpy_server.loaded_settings import load
 from tabpy.tabpy_tools.client import Client
 from tabpy.tabpy_tools.schema import generate_schema
 from tests.running import Server, clean_environment

@@ -13,6 +13,8 @@ from tests.running import PASSWORD, USER, Reply, Server, basic, free_port, until
 OTHER, OTHERS_PASSWORD = "anna", "not a real one, either"
 BOTH = {USER: PASSWORD, OTHER: OTHERS_PASSWORD}
 
+DOUBLE = "_arg1['n'] *= 2\nreturn _arg1"
+
 Table = Any  # pyarrow has no types
 
 

@@ -1,6 +1,7 @@
 """The port that clients see passes bytes on, and keeps only so many connections."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,9 +15,10 @@ Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(1 << 16):
-        writer.write(data)
-        await writer.drain()
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
     writer.close()
 
 
@@ -45,11 +47,11 @@ def with_front(
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
             for _, writer in opened:
-                writer.close()
+                writer.transport.abort()
             listener.close()
             service.close()
-            echoing = asyncio.all_tasks() - {asyncio.current_task()}
-            await asyncio.gather(*echoing)
+            async with asyncio.timeout(10):
+                await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
     asyncio.run(run())
 
@@ -80,6 +82,21 @@ def test_a_connection_that_is_idle_is_closed_and_another_is_not() -> None:
             await says(busy, b"x")
         assert ended.result() == b""
         await says(busy, b"x")
+
+    with_front(test, idle_seconds=0.2)
+
+
+def test_one_who_reads_nothing_is_closed_too() -> None:
+    async def test(connect: Callable[[], Coroutine[Any, Any, Opened]]) -> None:
+        _, writer = await connect()
+
+        async def fill() -> None:
+            while True:  # until all buffers are full, and on
+                writer.write(bytes(1 << 16))
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await fill()
 
     with_front(test, idle_seconds=0.2)
 

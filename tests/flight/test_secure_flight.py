@@ -20,12 +20,11 @@ pytest.importorskip("jwt", reason="PyJWT isn't installed: pip install '.[oauth]'
 
 from pyarrow import flight
 
-from tests.flight.flying import FlightServer, User, table
+from tests.flight.flying import DOUBLE, FlightServer, User, table
 from tests.issuer import Issuer, KeyServer
-from tests.issuing import HOST, ROOT, Files, at, encrypted, issue, trusting
+from tests.issuing import HOST, ROOT, Files, at, encrypted, files_in, issue, trusting
 from tests.running import USER, until
 
-DOUBLE = "_arg1['n'] *= 2\nreturn _arg1"
 PHRASE = "not a real phrase"
 
 
@@ -56,11 +55,7 @@ class SecureServer(FlightServer):
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    folder = tmp_path / "certificates"
-    folder.mkdir()
-    made = Files(folder)
-    made.put(issue(ends=at(2100)))
-    return made
+    return files_in(tmp_path)
 
 
 @pytest.fixture

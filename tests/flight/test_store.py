@@ -57,6 +57,9 @@ def test_a_path_and_a_command_are_two_tables_and_a_path_has_parts(store: Store) 
     found = {put(store, "ann", key) for key in (ONE, OTHER, Key((b"o", b"ne")))}
     assert len(found) == store.count == 3
     assert len({table.ticket for table in found}) == 3
+    assert {store.redeem("ann", table.ticket) for table in found} == found
+    with pytest.raises(UnknownTableError):
+        store.redeem("ann", b"")
 
 
 def test_a_table_takes_the_place_of_another_and_not_of_a_later_one(store: Store) -> None:
@@ -117,6 +120,16 @@ def test_one_user_has_half_of_the_tables_and_all_have_the_whole(store: Store) ->
     with pytest.raises(TablesFullError, match="TABPY_ARROW_TABLES"):
         put(store, "eve")
     assert store.count == 6
+
+
+def test_a_table_that_goes_for_another_leaves_room_for_it(store: Store) -> None:
+    first, *others = [put(store, "ann", Key((name,))) for name in (b"a", b"b", b"c")]
+    with store.room("ann") as room:
+        second = store.put(room, Key((b"d",)), Bytes(1), rows=1, instead=first)
+    assert store.of("ann") == [*others, second]
+    with store.room("ann") as room, pytest.raises(TablesFullError):
+        store.put(room, Key((b"e",)), Bytes(1), rows=1, instead=first)  # which has gone
+    assert store.of("ann") == [*others, second]
 
 
 def test_what_comes_counts_before_it_is_there_and_not_after_it_failed(store: Store) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -97,6 +98,22 @@ def test_a_result_takes_the_place_of_the_table(house: House) -> None:
     house.run(doing())
 
 
+def test_there_is_a_place_for_a_result_where_there_is_one_for_the_table(house: House) -> None:
+    names = [str(number).encode() for number in range(LIMITS.own_count)]
+    for name in names:
+        house.put("ann", name)
+
+    async def doing() -> None:
+        own = house.tables.of("ann")
+        _, result = await own.get("0")
+        returns(result, b"result")
+        path = await own.exchange()
+        left = [*map(bytes.decode, names[1:]), path]
+        assert [table.key.name for table in house.store.of("ann")] == left
+
+    house.run(doing())
+
+
 def test_without_a_result_the_table_is_gone(house: House) -> None:
     house.put("ann", b"p")
 
@@ -144,6 +161,7 @@ def test_a_bad_result_is_refused_and_the_table_stays(
 
 def test_a_result_for_which_there_is_no_room_is_refused(house: House) -> None:
     house.put("ann", b"p", b"x" * 900)
+    house.problem = RuntimeError("it was read before there was room for it")
 
     async def doing() -> None:
         own = house.tables.of("ann")
@@ -151,6 +169,29 @@ def test_a_result_for_which_there_is_no_room_is_refused(house: House) -> None:
         returns(result, b"y" * 200)
         with pytest.raises(TablesFullError):
             await own.exchange()
+
+    house.run(doing())
+
+
+def test_looking_at_a_result_may_take_longer_than_another_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.put("ann", b"p")
+    looked = threading.Event()
+
+    def inspect(_: Memory) -> int:
+        assert looked.wait(10)
+        return 1
+
+    monkeypatch.setattr(house, "inspect", inspect)
+
+    async def doing() -> None:
+        own = house.tables.of("ann")
+        _, result = await own.get("p")
+        returns(result, b"result")
+        monkeypatch.setattr(tables, "PATIENCE", 0.01)
+        asyncio.get_running_loop().call_later(0.1, looked.set)
+        assert await own.exchange() is not None
 
     house.run(doing())
 
@@ -240,13 +281,27 @@ def test_questions_that_nobody_reads_are_refused_when_the_socket_is_full(house: 
     house.run(doing(), answers=False)
 
 
-@pytest.mark.parametrize("data", [b"[]", b'["get","ann"]', b'["other","ann","p"]', b"[1,2,3]"])
-def test_a_question_that_is_none_ends_nothing(house: House, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "sockets"),
+    [
+        (b"[]", 0),
+        (b"[]", 1),
+        (b"[1,2,3]", 1),
+        (b'["get","ann"]', 1),
+        (b'["other","ann","p"]', 1),
+        (b'["exchange","ann","p"]', 0),
+    ],
+)
+def test_a_question_that_is_none_ends_nothing(house: House, data: bytes, sockets: int) -> None:
     house.put("ann", b"p")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     async def doing() -> None:
-        socket.send_fds(house.asked, [data], [])
-        table, _ = await house.tables.of("ann").get("p")
+        with ours:
+            with theirs:
+                socket.send_fds(house.asked, [data], [theirs.fileno()] * sockets)
+            table, _ = await house.tables.of("ann").get("p")
+            assert ours.recv(1) == b""  # it is closed, with no answer
         assert content(table) == b"table"
 
     house.run(doing())

@@ -16,7 +16,7 @@ import trustme
 
 from tabpy.tabpy_server.workers.worker import landlock
 from tabpy.tabpy_tools.client import Client
-from tests.issuing import HOST, Files, at, encrypted, issue, trusting
+from tests.issuing import HOST, Files, at, encrypted, files_in, issue, trusting
 from tests.running import PASSWORD, USER, Server, until
 
 RENEWALS = 6
@@ -45,11 +45,7 @@ class SecureServer(Server):
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    folder = tmp_path / "certificates"
-    folder.mkdir()
-    made = Files(folder)
-    made.put(issue(ends=at(2100)))
-    return made
+    return files_in(tmp_path)
 
 
 @pytest.fixture

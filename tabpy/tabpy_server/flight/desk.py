@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import socket
 import uuid
 from collections.abc import Callable
@@ -37,43 +36,47 @@ class Desk:
             fields, descriptors = messages.receive(self._source)
         except BlockingIOError:
             return
-        ends = [Memory(each) for each in descriptors]  # closed in any case
-        if len(fields) != len(Question._fields) or not ends:
+        tables = [Memory(each) for each in descriptors[1:]]  # closed in any case
+        if not descriptors:
+            return
+        asker = socket.socket(fileno=descriptors[0])
+        if len(fields) != len(Question._fields) or fields[0] not in messages.ASKS:
+            asker.close()
             return
         question = Question(*map(str, fields))
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, self._answer, question, ends[0], ends[1:])
+        asyncio.get_running_loop().run_in_executor(None, self._answer, question, asker, tables)
 
-    def _answer(self, question: Question, end: Memory, tables: list[Memory]) -> None:
+    def _answer(self, question: Question, asker: socket.socket, tables: list[Memory]) -> None:
         given: list[Memory] = []
         try:
             answer = self._do(question, tables, given)
         except TabPyError as error:
             answer = Answer("", type(error).__name__, tuple(map(str, error.args)))
         except Exception:
-            logger.exception("flight")
+            logger.exception("failure")
             answer = Answer("", InternalError.__name__)
-        with socket.socket(fileno=os.dup(end.descriptor)) as asker:
+        with asker:
             try:
                 messages.send(asker, answer, *(each.descriptor for each in given))
             except OSError:
                 return  # the web process has gone, or has given up
 
     def _do(self, question: Question, tables: list[Memory], given: list[Memory]) -> Answer:
-        owner, key = question.owner, Key((question.path.encode(),))
-        found = self._store.find(owner, key)
+        found = self._store.find(question.owner, _key(question.path))
         if question.ask == messages.GET:
             assert isinstance(found.content, Memory)
             given.append(found.content)
             return Answer(question.path)
-        path = ""
-        if tables:
-            path = str(uuid.uuid4())
-            self._keep(owner, path, tables[0])
-        self._store.remove(found)
+        if not tables:
+            self._store.remove(found)
+            return Answer()
+        path = str(uuid.uuid4())
+        with self._store.room(question.owner) as room:
+            room.grow(tables[0].size)  # before it is read
+            rows = self._inspect(tables[0])
+            self._store.put(room, _key(path), tables[0], rows, instead=found)
         return Answer(path)
 
-    def _keep(self, owner: str, path: str, table: Memory) -> None:
-        with self._store.room(owner) as room:
-            room.grow(table.size)  # before it is read
-            self._store.put(room, Key((path.encode(),)), table, self._inspect(table))
+
+def _key(path: str) -> Key:
+    return Key((path.encode(),))

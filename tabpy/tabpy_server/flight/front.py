@@ -93,11 +93,14 @@ class Front:
                 for way in ways:
                     way.cancel()
                 await asyncio.gather(*ways, return_exceptions=True)
+            for writer in writers:
+                writer.close()  # when all is sent
+                await writer.wait_closed()
         except (OSError, TimeoutError):
             return  # no handshake, or the client has gone
         finally:
             for writer in writers:
-                writer.close()  # when all is sent
+                writer.transport.abort()  # who reads nothing would keep a connection for ever
 
     async def _greet(self, connection: socket.socket) -> Stream:
         """Return the client's streams, of what is in TLS if there is any. Raises OSError."""

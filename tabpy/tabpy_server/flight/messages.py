@@ -14,6 +14,7 @@ import orjson
 LIMIT = 1 << 16  # bytes of a message
 GET = "get"  # give the table that has this path, and keep it
 EXCHANGE = "exchange"  # keep the table that came with it, if one did, in place of that one
+ASKS = GET, EXCHANGE
 
 
 class Question(NamedTuple):

@@ -144,8 +144,10 @@ class Store:
                 )
             room.size = max(size, room.size)
 
-    def put(self, room: Room, key: Key, content: Content, rows: int) -> Table:
-        """Keep a table, in place of one that its owner has by this key.
+    def put(
+        self, room: Room, key: Key, content: Content, rows: int, instead: Table | None = None
+    ) -> Table:
+        """Keep a table, in place of one that its owner has by this key, and of `instead`.
 
         Raises TablesFullError, and InvalidInputError for a key that can't be one.
         """
@@ -155,17 +157,17 @@ class Store:
         with self._lock:
             until = self.clock() + limits.seconds
             table = Table(room.owner, key, content, content.size, rows, until)
-            own = sum(owner == room.owner for owner, _ in self._tables)
-            if (room.owner, key) not in self._tables:
-                if own >= limits.own_count:
-                    raise TablesFullError(
-                        f"One user may have {limits.own_count} tables, half of TABPY_ARROW_TABLES."
-                    )
-                if len(self._tables) >= limits.count:
-                    raise TablesFullError(
-                        f"There may be {limits.count} tables (TABPY_ARROW_TABLES)."
-                    )
-            self._tables[room.owner, key] = table
+            place = room.owner, key
+            others = {
+                at: each for at, each in self._tables.items() if at != place and each is not instead
+            }
+            if sum(owner == room.owner for owner, _ in others) >= limits.own_count:
+                raise TablesFullError(
+                    f"One user may have {limits.own_count} tables, half of TABPY_ARROW_TABLES."
+                )
+            if len(others) >= limits.count:
+                raise TablesFullError(f"There may be {limits.count} tables (TABPY_ARROW_TABLES).")
+            self._tables = {**others, place: table}
             self._rooms.discard(room)
         return table
 

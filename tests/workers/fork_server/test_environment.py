@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tabpy.tabpy_server import settings
+from tabpy.tabpy_server import loaded_settings
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.workers.fork_server.environment import (
     ScriptEnvironment,
@@ -16,7 +16,7 @@ DATABASE = "postgres://tabpy:s3cret%2Fs3cret@db.invalid/data"
 
 def seen(environment: Mapping[str, str], named: str = "") -> ScriptEnvironment:
     given = {**environment, "TABPY_SCRIPT_ENV": named}
-    return script_environment(given, settings.load(None, given).settings)
+    return script_environment(given, loaded_settings.load(None, given).settings)
 
 
 @pytest.mark.parametrize("name", ["EIA_API_KEY", "AWS_SECRET_ACCESS_KEY", "TABPY_PORT", "PORT"])
@@ -99,7 +99,7 @@ def test_names_that_cannot_be_right_stop_the_start(named: str, expected: str) ->
 
 def test_on_windows_names_have_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"EIA_API_KEY": "key", "TABPY_SCRIPT_ENV": "Eia_Api_*"}
-    loaded = settings.load(None, given).settings
+    loaded = loaded_settings.load(None, given).settings
     monkeypatch.setattr("sys.platform", "win32")  # where `os.environ` has upper case
     assert script_environment(given, loaded).variables["EIA_API_KEY"] == "key"
 
