@@ -1,20 +1,28 @@
 """Whose word counts for where a request came from."""
 
+from dataclasses import dataclass
+
 import pytest
-from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from tabpy.tabpy_server.web.headers import RequestHeaders
+from tabpy.tabpy_server.web.http1.server import WITHOUT_ADDRESS
 from tabpy.tabpy_server.web.proxy import TrustedProxies
 
 CALLER = "192.0.2.1"
 
 
-def seen(allowed: str, proxy: str | None, **forwarded: str) -> tuple[str | None, str]:
+@dataclass
+class Request:
+    """One that a proxy has passed on."""
+
+    remote_ip: str
+    protocol: str = "http"
+
+
+def seen(allowed: str, proxy: str | None, **forwarded: str) -> tuple[str, str]:
     """Address and protocol of a request that `proxy` passed on, as the server sees it."""
-    headers = {f"X-Forwarded-{name.title()}": value for name, value in forwarded.items()}
-    sent = HTTPHeaders({"Host": "x", **headers})
-    request = HTTPServerRequest(headers=sent, start_line=RequestStartLine("GET", "/", "HTTP/1.1"))
-    request.remote_ip = proxy
+    request = Request(proxy or WITHOUT_ADDRESS)
+    sent = {f"x-forwarded-{name}": value for name, value in forwarded.items()}
     TrustedProxies(allowed).apply(request, RequestHeaders(sent))
     return request.remote_ip, request.protocol
 

@@ -39,6 +39,8 @@ class RefusedRequestError(Exception):
         self.answer = answer
 
 
+CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log only
+
 # What a client is told of. Whatever else is raised is an accident: it is logged, and answered 500.
 TOLD = (TabPyError, RefusedRequestError)
 Told = TabPyError | RefusedRequestError
