@@ -120,11 +120,10 @@ class Pod(Server):
         del environment["TABPY_PORT"]  # one that is free, in place of the image's
         own = dict.fromkeys(("TABPY_SCRIPT_WRITE", "TABPY_PRELOAD"), "-")  # of all tests' servers
         super().__init__(folder, {**own, **environment}, command=command)
-        self.unshare = self.psutil
 
     def first_process(self) -> psutil.Process:
         """The server, which unshare is the parent of."""
-        [found] = until(self.unshare.children, "the pod has a process")
+        [found] = until(self.psutil.children, "the pod has a process")
         return found  # type: ignore[no-any-return]
 
     def accepts(self) -> bool:
