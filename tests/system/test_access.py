@@ -26,7 +26,7 @@ from tests.web.harness import make_context
 Start = Callable[..., Server]
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-OPEN = {"/healthz"}
+OPEN = {"/healthz", "/readyz"}
 # TabPy's own: user paolo, password P@ssw0rd.
 PAOLO_PBKDF2 = (
     "0862ce7721ef341b5b53eb969ede03578d19c311011ee2a310a65c2d607c2fcd"
@@ -62,6 +62,7 @@ def test_every_route_is_closed_but_the_ones_that_are_meant_to_be_open(
 
 def test_what_is_open_tells_nothing(server: Server) -> None:
     assert server.request("GET", "/healthz", user=None).json == {"status": "alive"}
+    assert server.request("GET", "/readyz", user=None).json == {"status": "ready"}
 
 
 @pytest.mark.parametrize(

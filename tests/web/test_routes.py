@@ -60,8 +60,9 @@ def test_every_route_is_closed_unless_it_says_otherwise(
         assert web.request("OPTIONS", path, authorization=authorization).json == {}
 
 
-def test_only_the_sign_of_life_is_open() -> None:
-    assert [path for path, handler in routes({}) if handler.open_to_all] == [f"{PREFIX}/healthz"]
+def test_only_the_signs_of_life_are_open() -> None:
+    opened = [path for path, handler in routes({}) if handler.open_to_all]
+    assert opened == [f"{PREFIX}/healthz", f"{PREFIX}/readyz"]
 
 
 def test_every_route_is_one_of_ours() -> None:

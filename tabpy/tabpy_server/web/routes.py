@@ -27,7 +27,12 @@ from tabpy.tabpy_server.web.handlers.metrics import MetricsHandler
 from tabpy.tabpy_server.web.handlers.oauth_resource import OAuthResourceHandler
 from tabpy.tabpy_server.web.handlers.packages import ConstraintsHandler, PackagesHandler
 from tabpy.tabpy_server.web.handlers.query import QueryHandler
-from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
+from tabpy.tabpy_server.web.handlers.service import (
+    HealthHandler,
+    InfoHandler,
+    ReadyHandler,
+    UnknownHandler,
+)
 from tabpy.tabpy_server.web.openapi import Handler, Route
 from tabpy.tabpy_server.web.page.file_handler import FileHandler, OwnFileHandler
 from tabpy.tabpy_server.web.page.jobs import PageEvaluateHandler, PageQueryHandler
@@ -55,6 +60,7 @@ def make_routes(context: Context) -> list[Route]:
         ("/metrics", MetricsHandler, {}),
         ("/activity", ActivityHandler, {}),
         ("/healthz", HealthHandler, {}),
+        ("/readyz", ReadyHandler, {}),
         ("/openapi.json", DescriptionHandler, {}),
     ]
     if context.settings.oauth_enabled:
