@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import confinement, crowd, endpoints, figures, flight, peer
+from benchmarks import confinement, crowd, endpoints, figures, flight, peer, start
 from benchmarks.report import Row, as_json, table
 from benchmarks.servers import Kind, exit_on_sigterm
 
@@ -20,7 +20,8 @@ FIGURES = {
     "million": figures.million,
     "busy": figures.busy,
     "memory": figures.memory,
-    "start": figures.start,
+    "start": start.start,
+    "client": start.client_import,
     "deploy": endpoints.deploy,
     "query": endpoints.query,
     "evaluate-query": endpoints.evaluate_query,

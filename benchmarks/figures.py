@@ -15,6 +15,7 @@ from benchmarks.measure import (
     evaluate,
     first_right,
     hammer,
+    info_is_right,
     memory_of,
     once,
     pair,
@@ -141,18 +142,6 @@ def memory(ours: Kind, peer: Kind) -> list[Row]:
     ]
 
 
-def start(ours: Kind, peer: Kind) -> list[Row]:
-    def measure(kind: Kind) -> Sample:
-        with running(kind) as server:
-            return {"seconds": first_right(server)}
-
-    alternate(ours, peer, 1, measure)  # fills the page cache and the byte code caches
-    sides = alternate(ours, peer, 7, measure)
-    return [row("start to first right /evaluate", "s", sides, "seconds", Goal(times=1))]
-
-
 def _info(server: Server) -> bytes:
     return request("GET", "/info", server.authorization)
 
-
-info_is_right = answers(lambda reply: isinstance(reply, dict) and "v1" in reply["versions"])

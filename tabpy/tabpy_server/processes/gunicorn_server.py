@@ -6,6 +6,7 @@ time; the port opens when the fork server could fork a worker. When it dies, it'
 the requests to fork that came in between wait for it in the socket.
 """
 
+import gc
 import itertools
 import logging
 import signal
@@ -79,6 +80,10 @@ class Server(BaseApplication):
 
     def run(self) -> None:
         """Serve until a signal ends it."""
+        # What is there by now stays for good. A collector that looked at it would have each web
+        # process copy the pages that it shares with this one.
+        gc.freeze()
+        gc.enable()
         ForkServerArbiter(self).run()
 
 
