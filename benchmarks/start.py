@@ -4,8 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from benchmarks.measure import first_right, info_is_right
 from benchmarks.connection import request
+from benchmarks.measure import first_right, info_is_right
 from benchmarks.report import Goal, Row, Sample, alternate, row
 from benchmarks.servers import Kind, running
 

@@ -5,6 +5,7 @@ closed unless its handler says `open_to_all`.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Mapping
 from typing import ClassVar
 
@@ -36,6 +37,7 @@ class BaseHandler(RecordedHandler):
         self.body: list[bytes] = []
         self.body_limit = self.context.max_request_size
         self.is_body_in_memory = True
+        self.seconds_in_line = 0.0  # in which the body waited for room
         self._refusal: Told | None = None
         self._under_way = False
         self._exchange = exchange_of(self.request.connection)
@@ -78,8 +80,6 @@ class BaseHandler(RecordedHandler):
         refusals.missing_right(method, self.needed_rights, self.person)
         refusals.gzip_where_it_is_off(self.request_headers, self.context)
         refusals.too_large(self.request_headers.declared_size, self.body_limit)
-        if self.is_body_in_memory:
-            self._share.grow(self.request_headers.declared_size)
         self.is_admitted = True
         if self._exchange is not None:
             self._exchange.admit()
@@ -112,14 +112,37 @@ class BaseHandler(RecordedHandler):
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         if self._gunzip is not None and self.is_admitted and self._refusal is None:
             return self._take_compressed(chunk)
+        if not self._has_room(chunk):
+            return self._take_in_line(chunk)
         self._take(chunk)
         return None
+
+    def _has_room(self, piece: bytes) -> bool:
+        """Count a piece that is to be kept, if it fits."""
+        size = self.body_size + len(piece)
+        is_kept = self.is_admitted and self._refusal is None and size <= self.body_limit
+        return not is_kept or not self.is_body_in_memory or self._share.grow(size)
+
+    async def _take_in_line(self, piece: bytes) -> None:
+        """Take a piece when there is room; until then nothing more is read."""
+        began = time.monotonic()
+        try:
+            patience = self.context.settings.evaluate_timeout - self.seconds_in_line
+            await self._share.grow_in_line(self.body_size + len(piece), patience)
+        except TOLD as error:
+            self._refuse_after_body(error)
+        finally:
+            self.seconds_in_line += time.monotonic() - began
+        self._take(piece)
 
     async def _take_compressed(self, chunk: bytes) -> None:
         assert self._gunzip is not None
         try:
             for piece in self._gunzip.feed(chunk):
-                self._take(piece)
+                if self._has_room(piece):
+                    self._take(piece)
+                else:
+                    await self._take_in_line(piece)
                 if self._refusal is not None:
                     return
                 await asyncio.sleep(0)  # a small chunk can hold very much: others get a turn
@@ -150,7 +173,6 @@ class BaseHandler(RecordedHandler):
 
     def keep(self, chunk: bytes) -> None:
         """Keep the body's next piece. An error raised here refuses the request."""
-        self._share.grow(self.body_size)  # nobody has said how large it is, or unpacked will be
         self.body.append(chunk)
 
     def whole_body(self) -> list[bytes]:

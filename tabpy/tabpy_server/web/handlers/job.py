@@ -6,6 +6,7 @@ no part of the body, which is never parsed here.
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from tornado.web import Finish
 
@@ -55,7 +56,7 @@ class JobHandler(BaseHandler):
         is_debug = self.is_debug()
         job = Job(
             self.whole_body(),
-            seconds,
+            max(0.0, seconds - self.seconds_in_line),
             function,
             want_printed=is_debug or logger.isEnabledFor(self._print_level),
             request_id=self.request_id,
@@ -68,7 +69,8 @@ class JobHandler(BaseHandler):
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None
         try:
-            outcome = await self.context.pool.run(job, self.timing)
+            async with self.context.heavy_jobs.turn(self.body_size, job.timeout) as left:
+                outcome = await self.context.pool.run(replace(job, timeout=left), self.timing)
         except asyncio.CancelledError:
             raise Finish from None  # nobody is left to answer
         finally:

@@ -26,8 +26,8 @@ class File:
 @cache
 def files() -> dict[str, File]:
     """Return all of them by name: they don't change while a server runs."""
-    # Not the machine's own table, which may call a module something that no browser runs. Made here,
-    # since mimetypes reads the machine's files all the same, which takes longer than an import.
+    # Not the machine's own table, which may call a module something that no browser runs. mimetypes
+    # reads it all the same, which takes longer than importing this: so it isn't made there.
     types = mimetypes.MimeTypes(filenames=())
     types.add_type(MODULE, ".js")
     return {

@@ -30,7 +30,9 @@ class FunctionView(ViewHandler):
         return self.path_args[0]
 
     async def values(self, *parts: str) -> dict[str, Any]:
-        from tabpy.tabpy_tools.calculation import calculation_of_schema  # the client's: slow to import
+        from tabpy.tabpy_tools.calculation import (
+            calculation_of_schema,  # the client's: slow to import
+        )
 
         [name] = parts
         catalog, rights = self.context.catalog, self.person.rights

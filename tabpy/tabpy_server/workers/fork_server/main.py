@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.process_memory import share_arenas
 from tabpy.tabpy_server.workers.fork_server.confining import Confining
 from tabpy.tabpy_server.workers.fork_server.linux import (
     PR_SET_CHILD_SUBREAPER,
@@ -87,6 +88,7 @@ def main() -> None:
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, LEAVE):
         # The web process is the one to drain; the fork server leaves when nobody is left to ask.
         signal.signal(ignored, signal.SIG_IGN)
+    share_arenas()
     prctl(PR_SET_DUMPABLE, 0)  # for the workers, too: no script reads another's memory
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
