@@ -8,10 +8,11 @@ import concurrent.futures
 import json
 import random
 import secrets
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,7 +76,8 @@ def _dyno() -> Iterator[Dyno]:
         config = {"TABPY_USERNAME": user, "TABPY_PASSWORD": password}
         dyno = Dyno(app, config, user=user, password=password)
         try:
-            yield dyno.wait_until_ready()
+            dyno.wait_until_ready()
+            yield dyno
         finally:
             dyno.kill()
 
@@ -98,7 +100,7 @@ def _use(dyno: Dyno) -> None:
     time.sleep(REST)
 
 
-def _ask_all(dyno: Dyno, ask) -> None:
+def _ask_all(dyno: Dyno, ask: Callable[[], bool]) -> None:
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as threads:
         for done in [threads.submit(ask) for _ in range(CONNECTIONS * ROUNDS)]:
             if not done.result():
@@ -123,8 +125,8 @@ def _storm(dyno: Dyno) -> tuple[float, int]:
     with _most(dyno) as most, concurrent.futures.ThreadPoolExecutor(LARGE_REQUESTS) as threads:
         for each in [threads.submit(ask) for _ in range(LARGE_REQUESTS)]:
             each.result()
-    for each in sorted(set(wrong)):
-        print(f"{wrong.count(each)} times {each}")
+    for text in sorted(set(wrong)):
+        print(f"{wrong.count(text)} times {text}", file=sys.stderr)
     time.sleep(REST)
     return most[0] / MEGABYTE, len(wrong)
 

@@ -75,7 +75,7 @@ class BodyBudget:
     def serve_line(self) -> None:
         """Let those grow who may."""
         for waiter in [*self._line]:
-            if self.favoured is None and waiter.size > SMALL:
+            if self.favoured is None:
                 self.favoured = waiter.share
             if waiter.share.grow(waiter.size):
                 self._line.remove(waiter)
