@@ -91,23 +91,18 @@ def test_a_turn_that_fails_is_over(jobs: HeavyJobs, how: type[BaseException]) ->
 
 
 @pytest.mark.parametrize(
-    ("memory", "workers", "heavy", "light"),
-    [(512.0, 2, 9 * MIB, 8 * MIB), (8192.0, 4, 101 * MIB, 100 * MIB), (160.0, 2, 1, 0)],
+    ("memory", "workers", "most_light"), [(512.0, 2, 8.8), (8192.0, 4, 100.4), (160.0, 2, 0.0)]
 )
 def test_what_is_heavy_follows_from_the_memory(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    memory: float,
-    workers: int,
-    heavy: int,
-    light: int,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, workers: int, most_light: float
 ) -> None:
     monkeypatch.setattr(machine, "memory_mb", lambda: memory)
     settings = Settings(workers=workers, web_processes=2, model_memory_mb=1.0, state_path=tmp_path)
+    light = int(most_light * MIB)
 
     async def run() -> None:
         jobs = heavy_jobs(settings)
-        async with jobs.turn(heavy, 5.0) as left, jobs.turn(light, 5.0) as all_of_it:
+        async with jobs.turn(light + 1, 5.0) as left, jobs.turn(light, 5.0) as all_of_it:
             assert left < 5.0
             assert all_of_it == 5.0
 

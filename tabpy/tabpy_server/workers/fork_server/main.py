@@ -98,8 +98,8 @@ def main() -> None:
     # Before any fork: the pipe says "ready" when the last process that holds it has closed it.
     os.write(int(ready_fd), READY)
     os.close(int(ready_fd))
-    # A worker of a cold fork server that imports scipy and scikit-learn by itself takes 130 MB, and so
-    # does the one that imports them for all: four such workers don't fit into 512 MB.
+    # A worker of a cold fork server that imports scipy and scikit-learn by itself takes 130 MB, and
+    # so does the one that imports them for all: four such workers don't fit into 512 MB.
     hurries = modules and not machine.is_small()
     cold = fork_cold(common, requests, state) if hurries else None
     gc.disable()  # next to nothing that is imported goes: looking for it takes a tenth of the time
