@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.measure import memory_of
 from benchmarks.report import Goal, Row
 from benchmarks.servers import Kind
 from tests.deploying import FORM, archive_of, upload
@@ -47,14 +46,14 @@ def memory(_: Kind, __: Kind) -> list[Row]:
     with _dyno() as dyno:
         until(lambda: dyno.evaluate("return 1", **dyno.credentials).status == 200, "a script runs")
         time.sleep(REST)
-        rows = [_row("dyno, at the start (PSS)", _pss(dyno), goal=200)]
+        rows = [_row("dyno, at the start", _taken(dyno.memory), goal=200)]
         _use(dyno)
-        rows.append(_row("... idle after use", _pss(dyno), goal=300))
+        rows.append(_row("... idle after use", _taken(dyno.memory), goal=300))
         peak, wrong = _storm(dyno)
         rows.append(_row(f"... peak of {LARGE_REQUESTS} requests of 1 M rows", peak, goal=480))
         rows.append(_row("... of which not answered rightly", wrong, unit="", goal=0))
         rows.append(_row("... killed by the kernel", dyno.memory.kills(), unit="", goal=0))
-        rows.append(_row("... idle after them", _pss(dyno), goal=330))
+        rows.append(_row("... idle after them", _taken(dyno.memory), goal=330))
         deployed = dyno.request("POST", "/endpoints", _model(), headers=FORM, **dyno.credentials)
         if deployed.status != 201:
             raise RuntimeError(f"the model was not deployed: {deployed.body!r}")
@@ -63,7 +62,8 @@ def memory(_: Kind, __: Kind) -> list[Row]:
         time.sleep(2 * REST)
         _ask_all(dyno, lambda: dyno.query("model", [1.0], **dyno.credentials).status == 200)
         time.sleep(REST)
-        rows.append(_row(f"... with a model of {MODEL_MB} MB on all workers", _pss(dyno), goal=350))
+        figure = f"... with a model of {MODEL_MB} MB on all workers"
+        rows.append(_row(figure, _taken(dyno.memory), goal=350))
     return rows
 
 
@@ -128,7 +128,7 @@ def _storm(dyno: Dyno) -> tuple[float, int]:
     for text in sorted(set(wrong)):
         print(f"{wrong.count(text)} times {text}", file=sys.stderr)
     time.sleep(REST)
-    return most[0] / MEGABYTE, len(wrong)
+    return most[0], len(wrong)
 
 
 @contextmanager
@@ -150,17 +150,14 @@ def _most(dyno: Dyno) -> Iterator[list[float]]:
 
 
 def _taken(memory: Memory) -> float:
-    """Bytes that the kernel counts, but for its cache of files, which it gives up by itself."""
+    """MB that the kernel counts, but for its cache of files, which it gives up by itself."""
     is_version_2 = memory.files.limit == "memory.max"
     use = memory.folder / ("memory.current" if is_version_2 else "memory.usage_in_bytes")
     lines = (memory.folder / "memory.stat").read_text().splitlines()
     statistics = dict(line.split() for line in lines)
     prefix = "" if is_version_2 else "total_"
-    return int(use.read_text()) - sum(int(statistics[prefix + name]) for name in CACHES)
-
-
-def _pss(dyno: Dyno) -> float:
-    return memory_of(dyno.tree())
+    cache = sum(int(statistics[prefix + name]) for name in CACHES)
+    return (int(use.read_text()) - cache) / MEGABYTE
 
 
 def _row(

@@ -32,10 +32,10 @@ class HeavyJobs:
     @asynccontextmanager
     async def turn(self, size: int, seconds: float) -> AsyncIterator[float]:
         """Wait for the turn of a job with a body of `size` bytes, and have it as long as the
-        context. Gives what is left of its `seconds`. Raises AllBusyError if nothing is.
+        context. Gives the seconds that this took. Raises AllBusyError after `seconds`.
         """
         if size <= self._light:
-            yield seconds
+            yield 0.0
             return
         began = time.monotonic()
         async with AsyncExitStack() as held:
@@ -45,7 +45,7 @@ class HeavyJobs:
                     await held.enter_async_context(locked(self._file, LOOK_SECONDS))
             except TimeoutError:
                 raise AllBusyError(seconds) from None
-            yield seconds - (time.monotonic() - began)
+            yield time.monotonic() - began
 
 
 def heavy_jobs(settings: Settings) -> HeavyJobs:

@@ -56,7 +56,7 @@ class JobHandler(BaseHandler):
         is_debug = self.is_debug()
         job = Job(
             self.whole_body(),
-            max(0.0, seconds - self.seconds_in_line),
+            seconds,
             function,
             want_printed=is_debug or logger.isEnabledFor(self._print_level),
             request_id=self.request_id,
@@ -69,8 +69,10 @@ class JobHandler(BaseHandler):
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None
         try:
-            async with self.context.heavy_jobs.turn(self.body_size, job.timeout) as left:
-                outcome = await self.context.pool.run(replace(job, timeout=left), self.timing)
+            left = seconds - self.seconds_in_line
+            async with self.context.heavy_jobs.turn(self.body_size, left) as waited:
+                job = replace(job, waited=self.seconds_in_line + waited)
+                outcome = await self.context.pool.run(job, self.timing)
         except asyncio.CancelledError:
             raise Finish from None  # nobody is left to answer
         finally:

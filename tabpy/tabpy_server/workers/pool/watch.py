@@ -8,8 +8,8 @@ behind. Looking twice a second, that is noticed within two seconds, and costs 0.
 each worker. What libraries still do when a job has just ended isn't held against it.
 
 When the container itself runs short of memory, the kernel would soon kill somebody, so the worker
-that takes most goes, with an error that says so: an idle one as long as there is one that has grown.
-What grows faster than this can see, or isn't any worker's, is left to the kernel.
+that takes most goes, with an error that says so: an idle one, as long as one has grown. What grows
+faster than this can see, or isn't any worker's, is left to the kernel.
 """
 
 import logging
