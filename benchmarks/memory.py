@@ -60,10 +60,12 @@ def memory(_: Kind, __: Kind) -> list[Row]:
         # The first call loads it where it runs, then it is shared.
         until(lambda: dyno.query("model", [1.0], **dyno.credentials).status == 200, "it answers")
         time.sleep(2 * REST)
-        _ask_all(dyno, lambda: dyno.query("model", [1.0], **dyno.credentials).status == 200)
+        ask = lambda: dyno.query("model", [1.0], **dyno.credentials).status == 200  # noqa: E731
+        failed = _ask_all(dyno, ask)
         time.sleep(REST)
         figure = f"... with a model of {MODEL_MB} MB on all workers"
         rows.append(_row(figure, _taken(dyno.memory), goal=350))
+        rows.append(_row("... of whose calls failed", failed, unit="", goal=0))
     return rows
 
 
@@ -100,11 +102,14 @@ def _use(dyno: Dyno) -> None:
     time.sleep(REST)
 
 
-def _ask_all(dyno: Dyno, ask: Callable[[], bool]) -> None:
+def _ask_all(dyno: Dyno, ask: Callable[[], bool]) -> int:
+    """Ask on all connections, and so all workers: how often that failed."""
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as threads:
-        for done in [threads.submit(ask) for _ in range(CONNECTIONS * ROUNDS)]:
-            if not done.result():
-                raise RuntimeError(f"a script failed; the log ends: {dyno.log[-1000:]}")
+        asked = [threads.submit(ask) for _ in range(CONNECTIONS * ROUNDS)]
+        failed = sum(not each.result() for each in asked)
+    if failed:
+        print(f"{failed} calls failed; the log ends: {dyno.log[-500:]}", file=sys.stderr)
+    return failed
 
 
 def _storm(dyno: Dyno) -> tuple[float, int]:
