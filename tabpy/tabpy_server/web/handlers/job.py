@@ -15,6 +15,7 @@ from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.operation import Parameter
 from tabpy.tabpy_server.web.schemas import FLAG
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
+from tabpy.tabpy_server.workers.pool.shared_jobs import Runner
 from tabpy.tabpy_server.workers.pool.tables import Tables
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
@@ -45,12 +46,17 @@ class JobHandler(BaseHandler):
             ) from None
 
     async def run_job(
-        self, seconds: float, function: str | None = None, tables: Tables | None = None
+        self,
+        seconds: float,
+        function: str | None = None,
+        tables: Tables | None = None,
+        pool: Runner | None = None,
     ) -> tuple[Reply, bytes]:
         """Run the script of the body, or `function` with the arguments there.
 
-        `seconds`: what it may take. `tables`: the Arrow tables that it may name. Returns the
-        worker's reply and its body, JSON. Raises TabPyError.
+        `seconds`: what it may take. `tables`: the Arrow tables that it may name. `pool`: who runs
+        it, if not the pool itself. Returns the worker's reply and its body, JSON. Raises
+        TabPyError.
         """
         is_debug = self.is_debug()
         job = Job(
@@ -68,12 +74,13 @@ class JobHandler(BaseHandler):
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None
         try:
-            outcome = await self.context.pool.run(job, self.timing)
+            outcome = await (pool or self.context.pool).run(job, self.timing)
         except asyncio.CancelledError:
             raise Finish from None  # nobody is left to answer
         finally:
             self._running = None
-            self.context.counters.waits.append(self.timing.queued_ms / 1000)
+            if self.timing.queued_ms:
+                self.context.counters.waits.append(self.timing.queued_ms / 1000)
             if self.timing.run_ms:
                 self.context.counters.runs.append((self.route, self.timing.run_ms / 1000))
             if blanks is not None:

@@ -7,6 +7,7 @@ import time
 from tabpy.tabpy_server.access.gate import NOBODY
 from tabpy.tabpy_server.access.tokens import TOKEN_OWNER
 from tabpy.tabpy_server.activity.history import Request
+from tabpy.tabpy_server.functions.pure_calls import PureCall
 from tabpy.tabpy_server.web.handlers.reply import ReplyHandler
 from tabpy.tabpy_server.workers.pool.job import Timing
 
@@ -18,6 +19,7 @@ class RecordedHandler(ReplyHandler):
 
     route = "other"  # how `/metrics` calls it
     runs_job = False  # whatever its method: others that only read are no activity
+    pure_call: PureCall | None = None
 
     def initialize(self) -> None:
         super().initialize()
@@ -72,6 +74,7 @@ class RecordedHandler(ReplyHandler):
             "queued_ms": done.queued_ms,
             "run_ms": done.run_ms,
             "total_ms": done.total_ms,
+            "cache": self.pure_call and self.pure_call.way,
             "bytes_in": self.body_size,
             "bytes_out": 0 if method == "HEAD" else self._size_sent(),
         }
