@@ -44,6 +44,9 @@ class ResultCache:
         self._by_use: OrderedDict[bytes, Result] = OrderedDict()
         self._by_age: OrderedDict[bytes, float] = OrderedDict()  # when they were kept
 
+    def __len__(self) -> int:
+        return len(self._by_use)
+
     def get(self, key: bytes) -> Found | None:
         """Return what is kept, None if nothing is."""
         if key not in self._by_use:
