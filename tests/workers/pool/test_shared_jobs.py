@@ -17,13 +17,16 @@ OUTCOME = Outcome(Reply("0" * 32 + "-1", "printed"), b"result")
 
 
 class FakePool:
-    """Runs each job until `end` is called for it; `stopped` are those that were cancelled."""
+    """Runs each job until its one of `ends`. `stopped` are those that were cancelled, and have
+    ended when it `may_stop`."""
 
     def __init__(self, *, has_workers: bool = True) -> None:
         self._has_workers = has_workers
         self.jobs: list[Job] = []
         self.ends: list[asyncio.Future[Outcome]] = []
         self.stopped: list[Job] = []
+        self.may_stop = asyncio.Event()
+        self.may_stop.set()
 
     async def run(self, job: Job, timing: Timing) -> Outcome:
         self.jobs.append(job)
@@ -35,6 +38,7 @@ class FakePool:
             return await end
         except asyncio.CancelledError:
             self.stopped.append(job)
+            await self.may_stop.wait()
             raise
         finally:
             timing.queued_ms, timing.run_ms = 2.0, 3.0
@@ -154,6 +158,21 @@ def test_it_is_stopped_when_the_last_has_gone_and_nobody_joins_it_then() -> None
         assert len(pool.stopped) == 1
         assert jobs.find(KEY) is None
         assert callers[-1].times == (2.0, 3.0)
+
+    run(test)
+
+
+def test_nobody_joins_what_is_being_stopped() -> None:
+    async def test(pool: FakePool, jobs: SharedJobs) -> None:
+        caller = Caller(jobs.begin(KEY, job()))
+        await settle()
+        pool.may_stop.clear()
+        caller.task.cancel()
+        await settle()
+        assert (len(pool.stopped), jobs.find(KEY)) == (1, None)
+        pool.may_stop.set()
+        with pytest.raises(asyncio.CancelledError):
+            await caller.task
 
     run(test)
 
