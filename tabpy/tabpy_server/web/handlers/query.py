@@ -24,18 +24,19 @@ CACHE_STATUS = {
     Way.JOINED: "TabPy; fwd=miss; collapsed",
     Way.BYPASS: "TabPy; fwd=bypass",
 }
+RESULT = Reply(
+    200,
+    "What it returned",
+    RESPONSE,
+    headers={
+        "Etag": "Identifies response and version",
+        "Cache-Status": "Of a pure function: how the result was had (RFC 9211)",
+        "Age": "Of a pure function's result that was kept: for how many seconds",
+    },
+)
 CALL = operation(
     "Call a deployed function",
-    Reply(
-        200,
-        "What it returned",
-        RESPONSE,
-        headers={
-            "Etag": "Identifies response and version",
-            "Cache-Status": "Of a pure function: how the result was had (RFC 9211)",
-            "Age": "Of a pure function's result that was kept: for how many seconds",
-        },
-    ),
+    RESULT,
     Reply(304, "It returned what If-None-Match names"),
     body=Body({JSON: ARGUMENTS}),
     query=(DEBUG,),
@@ -49,7 +50,8 @@ class QueryHandler(JobHandler):
 
     @CALL
     async def post(self, name: str) -> None:
-        self.pure_call = None if self.is_debug() else self.context.pure_calls.call(name)
+        call = self.context.pure_calls.call(name)
+        self.pure_call = None if call is None or self.is_debug() else call
         try:
             reply, result = await self.run_job(
                 self.context.settings.query_timeout, name, pool=self.pure_call
