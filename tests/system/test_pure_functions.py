@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.deploying import deploy, redeploy
+from tests.deploying import deploy, redeploy, server_with
 from tests.running import PASSWORD, USER, Reply, Server, basic, is_dead, until
 
 OTHER, OTHERS_PASSWORD = "quinn", "not: another real one"
@@ -50,7 +50,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "TABPY_MODELS_PATH": "",
     }
     users = {USER: PASSWORD, OTHER: OTHERS_PASSWORD}
-    running = Server(tmp_path_factory.mktemp("pure"), settings, users=users).wait_until_ready()
+    # It would notice its own changes once more, a moment later, and drop what it has.
+    blind = server_with("tabpy.tabpy_server.functions.store.watch.COUNTER_INTERVAL", 3600)
+    folder = tmp_path_factory.mktemp("pure")
+    running = Server(folder, settings, users=users, command=blind).wait_until_ready()
     yield running
     running.kill()
 
