@@ -18,7 +18,9 @@ from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.environment import environment
 from tabpy.tabpy_server.functions.model_sharing import share_models
 from tabpy.tabpy_server.functions.open_store import open_store
+from tabpy.tabpy_server.functions.pure_calls import PureCalls
 from tabpy.tabpy_server.functions.renewal import Renewal
+from tabpy.tabpy_server.functions.result_cache import ResultCache
 from tabpy.tabpy_server.functions.tidy import keep_tidy
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
@@ -83,6 +85,14 @@ class WebProcess:
             proxies=TrustedProxies(settings.trusted_proxies),
             catalog=catalog,
             pool=pool,
+            pure_calls=PureCalls(
+                catalog,
+                pool,
+                counters,
+                ResultCache(
+                    int(settings.result_cache_mb * (1 << 20)), settings.result_cache_seconds
+                ),
+            ),
             deployer=deployer,
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
@@ -133,9 +143,20 @@ class WebProcess:
         noting = loop.create_task(context.activity.keep(context.pool, settings.workers))
         certifying = loop.create_task(keep_up_to_date(context.certificate))
         looking = loop.create_task(keep_watch(settings))
+        caching = loop.create_task(context.pure_calls.keep())
         fetching = loop.create_task(_keep_keys(context.gate))
         await stop.wait()
-        for task in (starting, sharing, tidying, renewing, checking, certifying, looking, fetching):
+        for task in (
+            starting,
+            sharing,
+            tidying,
+            renewing,
+            checking,
+            certifying,
+            looking,
+            caching,
+            fetching,
+        ):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()

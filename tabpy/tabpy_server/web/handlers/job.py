@@ -39,6 +39,7 @@ from tabpy.tabpy_server.web.record import record
 from tabpy.tabpy_server.web.schemas import FLAG, NOTHING
 from tabpy.tabpy_server.web.visit import Visit
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
+from tabpy.tabpy_server.workers.pool.shared_jobs import Runner
 from tabpy.tabpy_server.workers.pool.tables import Tables
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
@@ -130,12 +131,17 @@ class JobHandler(HTTPMessageDelegate):
         await self.reply(b"{}")
 
     async def run_job(
-        self, seconds: float, function: str | None = None, tables: Tables | None = None
+        self,
+        seconds: float,
+        function: str | None = None,
+        tables: Tables | None = None,
+        pool: Runner | None = None,
     ) -> tuple[Reply, bytes]:
         """Run the script of the body, or `function` with the arguments there.
 
-        `seconds`: what it may take. `tables`: the Arrow tables that it may name. Returns the
-        worker's reply and its body, JSON. Raises TabPyError.
+        `seconds`: what it may take. `tables`: the Arrow tables that it may name. `pool`: who runs
+        it, if not the pool itself. Returns the worker's reply and its body, JSON. Raises
+        TabPyError.
         """
         visit, context = self.visit, self.context
         is_debug = self.is_debug()
@@ -152,14 +158,16 @@ class JobHandler(HTTPMessageDelegate):
             tables=tables,
             waited=visit.body.waited,
         )
+        runner = pool or context.pool
         blanks = start_task(self._send_blanks()) if context.settings.long_scripts else None
         try:
             if context.heavy_jobs.are(visit.body_size):
-                outcome = await self._run_in_turn(job)
+                outcome = await self._run_in_turn(job, runner)
             else:
-                outcome = await context.pool.run(job, visit.timing)
+                outcome = await runner.run(job, visit.timing)
         finally:
-            context.counters.waits.append(visit.timing.queued_ms / 1000)
+            if visit.timing.queued_ms:
+                context.counters.waits.append(visit.timing.queued_ms / 1000)
             if visit.timing.run_ms:
                 context.counters.runs.append((self.route, visit.timing.run_ms / 1000))
             if blanks is not None:
@@ -175,10 +183,10 @@ class JobHandler(HTTPMessageDelegate):
             raise message.error()
         return message, outcome.body
 
-    async def _run_in_turn(self, job: Job) -> Outcome:
+    async def _run_in_turn(self, job: Job, runner: Runner) -> Outcome:
         async with self.context.heavy_jobs.turn(job.timeout - job.waited) as waited:
             job.waited += waited
-            return await self.context.pool.run(job, self.visit.timing)
+            return await runner.run(job, self.visit.timing)
 
     def is_debug(self) -> bool:
         """Say whether the reply shall have what was printed. Raises InvalidInputError."""
