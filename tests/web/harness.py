@@ -149,8 +149,8 @@ class EchoHandler(BaseHandler):
     route = "/echo"
 
     def post(self) -> None:
-        pieces = self.whole_body()
-        self.write_json({"body": b"".join(pieces).decode(), "pieces": len(pieces)})
+        body = self.whole_body()
+        self.write_json({"body": body.whole().decode(), "pieces": len(body.pieces)})
 
 
 class Connection:

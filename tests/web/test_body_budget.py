@@ -234,7 +234,8 @@ def test_what_is_unpacked_after_its_client_has_gone_is_not_held(web: Web) -> Non
             connection.cut()
             await web.until(lambda: asyncio.all_tasks() <= before)
             assert held(web) == 0
-            assert PackedHandler.last.body == []
+            assert PackedHandler.last.body.pieces == []
+            assert PackedHandler.last.body.memory is None
 
     web.run(exchange())
 

@@ -30,7 +30,7 @@ class SlowHandler(BaseHandler):
         self.begun.append(self)
         try:
             await self.go_on.wait()
-            self.write_json(len(self.whole_body()))
+            self.write_json(len(self.whole_body().pieces))
         finally:
             self.is_over = True
 

@@ -24,7 +24,7 @@ class ReplyHandler(BaseHandler):
     route = "/reply"
 
     def post(self) -> None:
-        self.write_json_bytes(b"".join(self.whole_body()))
+        self.write_json_bytes(self.whole_body().whole())
 
     def get(self) -> None:
         self.write_json_bytes(LARGE)

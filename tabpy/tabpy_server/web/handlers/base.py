@@ -10,13 +10,15 @@ from typing import ClassVar
 
 from tornado.web import stream_request_body
 
-from tabpy.tabpy_server.web.answers import TOLD, Told
+from tabpy.tabpy_server.web.answers import TOLD, RefusedRequestError, Told
+from tabpy.tabpy_server.web.body_budget import NO_ROOM
 from tabpy.tabpy_server.web.gunzip import Gunzip
 from tabpy.tabpy_server.web.handlers import refusals
 from tabpy.tabpy_server.web.handlers.record import RecordedHandler
 from tabpy.tabpy_server.web.http1.exchange import exchange_of
 from tabpy.tabpy_server.web.operation import Reply, operation
 from tabpy.tabpy_server.web.schemas import NOTHING
+from tabpy.tabpy_server.workers.pool.body import Body
 
 DISCARD_FACTOR = 4  # times the limit: so much of a refused body is read, to be able to say why
 CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log only
@@ -24,7 +26,7 @@ CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log
 
 @stream_request_body
 class BaseHandler(RecordedHandler):
-    """A request, and its `body` in pieces."""
+    """A request, and its `body`."""
 
     open_to_all = False
     needed_rights: ClassVar[
@@ -33,7 +35,7 @@ class BaseHandler(RecordedHandler):
 
     def initialize(self) -> None:
         super().initialize()
-        self.body: list[bytes] = []
+        self.body = Body()
         self.body_limit = self.context.max_request_size
         self.is_body_in_memory = True
         self._refusal: Told | None = None
@@ -151,10 +153,13 @@ class BaseHandler(RecordedHandler):
     def keep(self, chunk: bytes) -> None:
         """Keep the body's next piece. An error raised here refuses the request."""
         self._share.grow(self.body_size)  # nobody has said how large it is, or unpacked will be
-        self.body.append(chunk)
+        try:
+            self.body.add(chunk)
+        except OSError:
+            raise RefusedRequestError(NO_ROOM) from None
 
-    def whole_body(self) -> list[bytes]:
-        """Return the body's pieces. Raises InvalidInputError if it was cut off."""
+    def whole_body(self) -> Body:
+        """Return the body. Raises InvalidInputError if it was cut off."""
         if self._gunzip is not None:
             self._gunzip.finish()
         return self.body

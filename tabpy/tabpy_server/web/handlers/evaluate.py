@@ -46,6 +46,6 @@ class EvaluateHandler(JobHandler):
         if tables is not None and (path := await tables.exchange()) is not None:
             result = dumps({"outputDataPath": path})
         if self.is_debug():
-            self.write_with_printed(b'{"response":' + result + b"}", reply.printed)
+            self.write_with_printed(b'{"response":' + bytes(result) + b"}", reply.printed)
         else:
-            self.write_json_bytes(result)
+            self.write_result(result)

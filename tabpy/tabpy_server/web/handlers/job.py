@@ -46,15 +46,16 @@ class JobHandler(BaseHandler):
 
     async def run_job(
         self, seconds: float, function: str | None = None, tables: Tables | None = None
-    ) -> tuple[Reply, bytes]:
+    ) -> tuple[Reply, bytes | memoryview]:
         """Run the script of the body, or `function` with the arguments there.
 
         `seconds`: what it may take. `tables`: the Arrow tables that it may name. Returns the
-        worker's reply and its body, JSON. Raises TabPyError.
+        worker's reply and its body, JSON: a view of memory, if it is large. Raises TabPyError.
         """
         is_debug = self.is_debug()
+        body = self.whole_body()
         job = Job(
-            self.whole_body(),
+            body.pieces,
             seconds,
             function,
             want_printed=is_debug or logger.isEnabledFor(self._print_level),
@@ -64,6 +65,7 @@ class JobHandler(BaseHandler):
             ),
             headers=self.request_headers.for_scripts,
             tables=tables,
+            memory=body.memory,
         )
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None
@@ -85,11 +87,20 @@ class JobHandler(BaseHandler):
                 said = outcome.message
                 self.error_details = {"printed": said.printed, "trace": said.trace}
             raise outcome.message.error()
+        if outcome.memory is not None:
+            return outcome.message, outcome.memory.view()
         return outcome.message, outcome.body
 
     def write_with_printed(self, result: bytes, printed: str) -> None:
         """Answer with the JSON object `result`, and with what was printed in it."""
         self.write_json_bytes(result[:-1] + b',"printed":' + dumps(printed) + b"}")
+
+    def write_result(self, result: bytes | memoryview) -> None:
+        """Answer with JSON, which isn't copied if it is a view."""
+        if isinstance(result, memoryview):
+            self.write_json_view(result)
+        else:
+            self.write_json_bytes(result)
 
     def _start_blanks(self) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(self._send_blanks())

@@ -43,7 +43,7 @@ class QueryHandler(JobHandler):
         self._count(name)
         self.context.checkup.saw(name, loads=True)
         if self.is_debug():
-            self.write_with_printed(result, reply.printed)
+            self.write_with_printed(bytes(result), reply.printed)
             return
         tag = f'"{reply.etag}"'
         self.set_header("Etag", tag)
@@ -51,7 +51,7 @@ class QueryHandler(JobHandler):
             self.set_status(304)
             self.finish()
             return
-        self.write_json_bytes(result)
+        self.write_result(result)
 
     def _count(self, name: str, *, failed: bool = False) -> None:
         self.context.function_figures.add(name, self.timing.run_ms / 1000, failed=failed)

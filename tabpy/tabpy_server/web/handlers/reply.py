@@ -77,15 +77,22 @@ class ReplyHandler(RequestHandler):
             self.write(chunk)
         if self._headers_written or sum(map(len, self._write_buffer)) < packing.LEAST:
             return super().finish()
+        if not self._is_to_be_packed():
+            return super().finish()
+        body, self._write_buffer = b"".join(self._write_buffer), []
+        return self._pack_and_finish(body)
+
+    def _is_to_be_packed(self) -> bool:
+        """Say whether a large reply goes out as gzip, and that it might."""
         self.set_header("Vary", "Accept-Encoding")
         accepted = self.context.settings.gzip_enable and self.request_headers.accepts_gzip
-        if not accepted or self.request.method == "HEAD":
-            return super().finish()
-        self._auto_finish = False  # which would be before it is packed
-        return asyncio.ensure_future(self._finish_packed())
+        return accepted and self.request.method != "HEAD"
 
-    async def _finish_packed(self) -> None:
-        body = b"".join(self._write_buffer)
+    def _pack_and_finish(self, body: bytes | memoryview) -> "Future[None]":
+        self._auto_finish = False  # which would be before it is packed
+        return asyncio.ensure_future(self._finish_packed(body))
+
+    async def _finish_packed(self, body: bytes | memoryview) -> None:
         self._write_buffer = [await asyncio.to_thread(packing.gzip, body)]
         self.reply_size = len(body)
         self.set_header("Content-Encoding", "gzip")
@@ -99,6 +106,23 @@ class ReplyHandler(RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(encoded)
+
+    def write_json_view(self, encoded: memoryview) -> None:
+        """Answer with large JSON from where it lies: the connection sends it a piece at a time."""
+        self.reply_size = len(encoded)
+        self.set_header("Content-Type", "application/json")
+        if not self._headers_written and self._is_to_be_packed():
+            self._pack_and_finish(encoded)
+            return
+        if not self._headers_written:
+            self.set_header("Content-Length", str(len(encoded)))
+            if self.context.traffic.draining:
+                self.set_header("Connection", "close")
+        self.flush()
+        if self.request.method != "HEAD":
+            assert self.request.connection is not None
+            self.request.connection.write(encoded)  # type: ignore[arg-type] # ours takes views
+        self.finish()
 
     def compute_etag(self) -> str | None:
         return None  # tornado would hash each reply, on the event loop

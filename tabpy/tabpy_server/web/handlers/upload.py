@@ -54,7 +54,7 @@ class UploadHandler(BaseHandler):
         """Return the whole body. Raises InvalidInputError, and DiskFullError."""
         body = self.whole_body()
         if not self._is_upload:
-            return Sent(_json_object(b"".join(body)), None, is_upload=False)
+            return Sent(_json_object(body.whole()), None, is_upload=False)
         if self._upload is None:
             raise malformed_upload_error("it is empty")
         with telling_full_disk():
