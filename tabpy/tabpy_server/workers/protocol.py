@@ -89,9 +89,11 @@ class Reference:
 @dataclass(frozen=True)
 class Evaluate:
     """Run the script in the body, a request of Tableau's. `has_tables`: it may name an Arrow table,
-    which the web process has."""
+    which the web process has. `as_numpy`: its arguments are numpy's arrays, unless the script says
+    otherwise."""
 
     has_tables: bool = False
+    as_numpy: bool = False
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class JobHandler(BaseHandler):
             headers=self.request_headers.for_scripts,
             tables=tables,
             memory=body.memory,
+            as_numpy=self.context.settings.arguments == "numpy",
         )
         self._running = asyncio.current_task()
         blanks = self._start_blanks() if self.context.settings.long_scripts else None

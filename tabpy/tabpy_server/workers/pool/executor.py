@@ -160,7 +160,10 @@ async def _give_memory(worker: Worker) -> tuple[Received, Memory | None]:
 
 def _fits(result: Memory, size: int) -> bool:
     """Say whether a worker has cut its result to `size` bytes, from now on for good."""
-    result.stop_shrinking()
+    try:
+        result.stop_shrinking()
+    except OSError:  # it has sealed its seals
+        return False
     return result.size == size
 
 

@@ -17,7 +17,8 @@ class Job:
     `want_printed`: the outcome tells what was printed, and a failure its traceback. `owner` is
     whose it is: see `isolation`. `request_id` is for the log. `headers` are those of the request
     that a script may see. `tables`: the Arrow tables that it may name, if any. `memory`: has the
-    body if it is large, and then `body` is empty; it is closed when a worker has it.
+    body if it is large, and then `body` is empty; it is closed when a worker has it. `as_numpy`: a
+    script's arguments are numpy's arrays, unless it says otherwise.
     """
 
     body: Sequence[bytes]
@@ -29,6 +30,7 @@ class Job:
     headers: dict[str, str] = field(default_factory=dict)
     tables: Tables | None = None
     memory: Memory | None = None
+    as_numpy: bool = False
 
     @property
     def size(self) -> int:

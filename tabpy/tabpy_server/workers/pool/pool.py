@@ -193,7 +193,7 @@ class Pool:
 
     async def _task(self, job: Job, deadline: float) -> Task:
         if job.function is None:
-            return Evaluate(has_tables=job.tables is not None)
+            return Evaluate(has_tables=job.tables is not None, as_numpy=job.as_numpy)
         try:
             async with asyncio.timeout(deadline - SHORTEST - time.monotonic()):
                 return Query(await self._functions.reference(job.function))

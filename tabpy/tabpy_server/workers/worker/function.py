@@ -19,6 +19,7 @@ from tabpy.tabpy_server.workers.worker import account, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError
 from tabpy.tabpy_server.workers.worker.request import Headers, Request
 from tabpy.tabpy_server.workers.worker.request_body import Body, read
+from tabpy.tabpy_server.workers.worker.results import Piece
 
 Answer = TypeVar("Answer")
 
@@ -98,7 +99,7 @@ def query(
     body: Body,
     reference: Reference,
     models: Models,
-    take: Callable[[Iterable[bytes]], bytes] = b"".join,
+    take: Callable[[Iterable[Piece]], bytes] = b"".join,
 ) -> tuple[bytes, str]:
     """Return what `POST /query/<name>` answers, and a tag of what the function returned. `take`:
     takes the answer's JSON, and returns what is to be returned here.
@@ -109,7 +110,7 @@ def query(
     model = models.load(reference)
     digest = hashlib.blake2b(digest_size=16)
 
-    def answer(returned: Any) -> Iterator[bytes]:
+    def answer(returned: Any) -> Iterator[Piece]:
         yield b'{"response":'
         for piece in results.pieces(returned):
             digest.update(piece)

@@ -63,7 +63,7 @@ class _Reader:
     def read(self) -> Any:
         """Return what the text says. Raises _NotInPiecesError, ValueError, RecursionError."""
         around = self._around()
-        if not self._columns or len(around) > LONG:
+        if not self._columns:
             raise _NotInPiecesError
         found = json_codec.loads(around)
         if not isinstance(found, dict):

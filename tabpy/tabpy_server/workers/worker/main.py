@@ -124,9 +124,10 @@ class Worker:
     ) -> tuple[str, bytes]:
         """Return the reply's etag and body, or what isn't in memory of it. Raises TabPyError."""
         match task:
-            case Evaluate(has_tables):
+            case Evaluate(has_tables, as_numpy):
                 tables = Tables(self._ask_for_table) if has_tables else None
-                return "", script.evaluate(body, self._models, request, tables, reply_body.take)
+                form = script.Form(reply_body.take, as_numpy)
+                return "", script.evaluate(body, self._models, request, tables, form)
             case Query(reference):
                 answer, etag = function.query(body, reference, self._models, reply_body.take)
                 return f"{etag}-{reference.version}", answer

@@ -6,6 +6,7 @@ Nobody can make that memory grow: the kernel refuses what goes beyond its end.
 import os
 from collections.abc import Callable, Iterable
 
+from tabpy.tabpy_server.workers.worker.results import Piece
 from tabpy.tabpy_tools.unfit import UnfitError
 
 LARGE = 1 << 18  # bytes: below, two copies through a socket cost less than mapping it
@@ -20,10 +21,10 @@ class ReplyBody:
         self._ask = ask
         self.in_memory = 0
 
-    def take(self, pieces: Iterable[bytes]) -> bytes:
+    def take(self, pieces: Iterable[Piece]) -> bytes:
         """Take `pieces`, and return what is to be sent with the reply. Raises UnfitError for more
         than there may be."""
-        kept: list[bytes] = []
+        kept: list[Piece] = []
         size = 0
         rest = iter(pieces)
         for piece in rest:
@@ -47,7 +48,7 @@ class ReplyBody:
         return b""
 
 
-def _write(descriptor: int, pieces: list[bytes]) -> None:
+def _write(descriptor: int, pieces: list[Piece]) -> None:
     try:
         while pieces:
             view = memoryview(pieces.pop(0))

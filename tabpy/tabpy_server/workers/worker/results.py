@@ -4,6 +4,7 @@ NaN and infinities become null: the bare tokens break Tableau.
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from tabpy.tabpy_tools.values import converted, finite, plain, prepared, quick
 
 __all__ = ["UnfitError", "encode", "pieces", "plain"]
 
+
+Piece = bytes | memoryview
 
 # orjson reserves eight times a text's length, and ends the process where it can't have that. The
 # standard library's encoder is slower, and raises MemoryError.
@@ -33,16 +36,23 @@ def encode(value: Any) -> bytes:
         raise UnfitError(cause=error) from None
 
 
-def pieces(value: Any) -> Iterator[bytes]:
-    """Yield the same JSON, that of a long list in pieces. Raises UnfitError."""
-    if type(value) is not list or len(value) <= ELEMENTS:
+def pieces(value: Any) -> Iterator[Piece]:
+    """Yield the same JSON, that of a long list or array in pieces. Raises UnfitError."""
+    if not (type(value) is list or _is_array(value)) or len(value) <= ELEMENTS:
         yield encode(value)
         return
     before = b"["
     for start in range(0, len(value), ELEMENTS):
-        yield before + encode(value[start : start + ELEMENTS])[1:-1]
+        yield before
+        yield memoryview(encode(value[start : start + ELEMENTS]))[1:-1]
         before = b","
     yield b"]"
+
+
+def _is_array(value: Any) -> bool:
+    """Say whether it is numpy's, and has a length."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is numpy.ndarray and value.ndim > 0
 
 
 def _has_huge_text(value: Any) -> bool:

@@ -18,11 +18,18 @@ from typing import Any, NamedTuple
 
 from tabpy.tabpy_server.errors import InvalidInputError, ScriptFailedError
 from tabpy.tabpy_server.json_codec import json_type
-from tabpy.tabpy_server.workers.worker import account, free_names, function, results
+from tabpy.tabpy_server.workers.worker import (
+    account,
+    free_names,
+    function,
+    numpy_arguments,
+    results,
+)
 from tabpy.tabpy_server.workers.worker.failures import FILENAME
 from tabpy.tabpy_server.workers.worker.models import Models
 from tabpy.tabpy_server.workers.worker.request import Request
 from tabpy.tabpy_server.workers.worker.request_body import Body, read
+from tabpy.tabpy_server.workers.worker.results import Piece
 from tabpy.tabpy_server.workers.worker.tables import Tables
 
 FUNCTION = "_user_script"
@@ -32,16 +39,31 @@ DEEPEST = 5000
 SHOWN = 1000  # characters of the names in a message
 
 
+class Form(NamedTuple):
+    """`take` takes the result's JSON in pieces, and returns what is to be returned. `as_numpy`: the
+    arguments are numpy's arrays, unless the script says otherwise."""
+
+    take: Callable[[Iterable[Piece]], bytes] = b"".join
+    as_numpy: bool = False
+
+    def encode(self, value: Any) -> bytes:
+        """Return what is to be returned for `value`. Raises UnfitError."""
+        return self.take(results.pieces(value))
+
+
+LISTS = Form()
+
+
 def evaluate(
     body: Body,
     models: Models,
     sent_with: Request | None = None,
     tables: Tables | None = None,
-    take: Callable[[Iterable[bytes]], bytes] = b"".join,
+    form: Form = LISTS,
 ) -> bytes:
     """Run the script in a body of Tableau's form; return its result as JSON. `sent_with`: what else
-    it may know of its request. `tables`: has the Arrow table that the body may name. `take`: takes
-    the result's JSON, and returns what is to be returned here.
+    it may know of its request. `tables`: has the Arrow table that the body may name. `form`: of
+    arguments and result.
 
     Raises InvalidInputError, ScriptFailedError for whatever the script raised, and what `tables`
     raises.
@@ -50,8 +72,11 @@ def evaluate(
     script = _script(request)
     if tables is None or request.get("dataPath") is None:
         values = _values(_arguments(request))
+        asked = numpy_arguments.is_asked_for(script)
+        if form.as_numpy if asked is None else asked:
+            values = numpy_arguments.columns(values)
         request = {}  # they are large, and go with `values`
-        return _run(script, values, models, sent_with, lambda value: take(results.pieces(value)))
+        return _run(script, values, models, sent_with, form.encode)
     with tables:
         try:
             table = tables.get(_data_path(request))
