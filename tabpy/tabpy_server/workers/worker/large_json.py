@@ -15,7 +15,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -27,7 +27,8 @@ LONG = 1 << 20  # bytes of a text that is worth it
 SHORT = 1 << 16  # bytes of an array that isn't
 TRIES = 64  # brackets that begin no long array, until the rest is left as it is
 COMMAS = {b'"': b'",', b"[": b"],", b"{": b"},"}  # after an element, by what the first begins with
-ENDS = {b'"': (b'"]', b"l]"), b"[": (b"]]",), b"{": (b"}]",)}
+ENDS = {b"[": b"]]", b"{": b"}]"}
+BEFORE_END = {b'"': b'"l'}  # of texts, the last of which may be null; else anything
 GUESSES = 4  # at each place where there may be several
 NUMBERS = (float, int, type(None))
 UNSURE = 2.0**126  # the square of the least integer that orjson reads as a float, by far
@@ -120,11 +121,11 @@ class _Reader:
         text = self._text
         first = bytes(text[at : at + 1])
         commas = dict.fromkeys((COMMAS.get(first, b","), b",", *COMMAS.values()))
-        ends = ENDS.get(first, (b"]",))
+        end, before = ENDS.get(first, b"]"), BEFORE_END.get(first)
         begin = at
         while True:
             piece = bytes(text[at : at + PIECE])
-            for length in _lengths(piece, ends):
+            for length in _lengths(piece, end, before):
                 elements = _elements(text[at : at + length])
                 if elements or (elements == [] and at == begin):
                     column.extend(elements)
@@ -140,17 +141,14 @@ class _Reader:
             at += length + 1
 
 
-def _lengths(piece: bytes, ends: tuple[bytes, ...]) -> list[int]:
-    """Return where the array may end: the places of the first brackets that close one."""
-    found = []
-    for end in ends:
-        at = -1
-        for _ in range(GUESSES):
-            at = piece.find(end, at + 1)
-            if at < 0:
-                break
-            found.append(at + len(end) - 1)
-    return sorted(found)
+def _lengths(piece: bytes, end: bytes, before: bytes | None) -> Iterator[int]:
+    """Yield where the array may end: the places of the first brackets that may close it."""
+    at, guesses = piece.find(end), 0
+    while at >= 0 and guesses < GUESSES:
+        if before is None or piece[at - 1 : at] in before:
+            guesses += 1
+            yield at + len(end) - 1
+        at = piece.find(end, at + 1)
 
 
 def _elements(text: memoryview) -> list[Any] | None:
