@@ -83,6 +83,16 @@ class Executor:
         if isinstance(task, Query):
             self._note(worker.owner, task.reference.name)
         message, body, result = await self._converse(worker, question, job)
+        try:
+            return self._outcome(worker, job, message, body, result)
+        except BaseException:
+            if result is not None:
+                result.close()  # at once: an error has this frame with it, and may live on
+            raise
+
+    def _outcome(
+        self, worker: Worker, job: Job, message: Message, body: bytes, result: Memory | None
+    ) -> Outcome:
         if isinstance(message, Crash):
             _log("A script worker failed.", message.trace, job)
             raise InternalError

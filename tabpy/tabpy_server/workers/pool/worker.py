@@ -172,6 +172,9 @@ class Worker:
         memory = self._result = memfd.bounded("tabpy-result", self.largest)
         try:
             return await self.ask(MemoryFollows(), (), (memory.descriptor,)), memory
+        except BaseException:
+            memory.close()  # at once: an error has this frame with it, and may live on
+            raise
         finally:
             self._result = None
 
