@@ -114,24 +114,29 @@ class Executor:
         needs = damaged = 0
         asked_for_table = asked_for_memory = False
         result: Memory | None = None
-        while isinstance(message, Need | NeedTable | NeedMemory):
-            if isinstance(message, NeedMemory):
-                if asked_for_memory:
-                    raise _stopped(worker, "asked for memory without end")
-                asked_for_memory = True
-                (message, body), result = await _give_memory(worker)
-                continue
-            if isinstance(message, NeedTable):
-                if job.tables is None or asked_for_table:
-                    raise _stopped(worker, "asked for a table that isn't there for it")
-                asked_for_table = True
-                message, body = await self._give_table(worker, message, job.tables)
-                continue
-            needs += 1
-            damaged += bool(message.damaged)
-            if needs > NEEDS_LIMIT or damaged > DAMAGED_LIMIT:
-                raise _stopped(worker, "asked for deployed functions without end")
-            message, body = await self._answer(worker, message)
+        try:
+            while isinstance(message, Need | NeedTable | NeedMemory):
+                if isinstance(message, NeedMemory):
+                    if asked_for_memory:
+                        raise _stopped(worker, "asked for memory without end")
+                    asked_for_memory = True
+                    (message, body), result = await _give_memory(worker)
+                    continue
+                if isinstance(message, NeedTable):
+                    if job.tables is None or asked_for_table:
+                        raise _stopped(worker, "asked for a table that isn't there for it")
+                    asked_for_table = True
+                    message, body = await self._give_table(worker, message, job.tables)
+                    continue
+                needs += 1
+                damaged += bool(message.damaged)
+                if needs > NEEDS_LIMIT or damaged > DAMAGED_LIMIT:
+                    raise _stopped(worker, "asked for deployed functions without end")
+                message, body = await self._answer(worker, message)
+        except BaseException:
+            if result is not None:
+                result.close()  # see `run`
+            raise
         return message, body, result
 
     async def _hand_over(self, worker: Worker, question: protocol.Job, job: Job) -> Received:
