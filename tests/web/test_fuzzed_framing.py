@@ -32,7 +32,7 @@ class BytesHandler(EchoHandler):
     """Sends back what it got, whatever it was."""
 
     def post(self) -> None:
-        self.write_json({"body": self.whole_body().whole().decode("latin-1")})
+        self.write_json({"body": b"".join(self.whole_body()).decode("latin-1")})
 
 
 ROUTES = {"/echo": BytesHandler, "/next": NextHandler}

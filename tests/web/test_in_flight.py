@@ -30,7 +30,7 @@ class SlowHandler(BaseHandler):
         self.begun.append(self)
         try:
             await self.go_on.wait()
-            self.write_json(len(self.whole_body().pieces))
+            self.write_json(len(self.whole_body()))
         finally:
             self.is_over = True
 

@@ -17,7 +17,7 @@ class LengthHandler(BaseHandler):
     route = "/length"
 
     def post(self) -> None:
-        self.write_json(self.whole_body().size)
+        self.write_json(sum(map(len, self.whole_body())))
 
 
 Serve = Callable[..., Web]

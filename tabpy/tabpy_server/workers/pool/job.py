@@ -8,7 +8,7 @@ from tabpy.tabpy_server.workers.pool.tables import Tables
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Job:
     """One request's work: a script, or a deployed `function`, with its data in `body`.
 
@@ -38,7 +38,7 @@ class Job:
         return sum(map(len, self.body)) if self.memory is None else self.memory.size
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Outcome:
     """What a worker answered; the body of a `Reply` is JSON, that of a `Failure` is empty.
     `memory`: has the body if it is large, and keeps its size."""
@@ -48,7 +48,7 @@ class Outcome:
     memory: Memory | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Timing:
     """Milliseconds a job waited for a worker, and ran on it: 0 if it never got one."""
 
