@@ -250,6 +250,12 @@ class Settings:
         Isolation.USER,
         "user, viewer, job or off: whose scripts may share a worker",
     )
+    arguments: str = setting(
+        "TABPY_ARGUMENTS",
+        values.one_of("list", "numpy"),
+        "list",
+        "list or numpy: what scripts get their columns as",
+    )
     long_scripts: bool = setting(
         "TABPY_LONG_SCRIPTS",
         values.flag,

@@ -17,11 +17,12 @@ from typing import Protocol
 from tabpy.tabpy_server.errors import FunctionNotReadyError
 from tabpy.tabpy_server.functions.result_cache import Result, ResultCache
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.workers.pool.body import LARGE
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.shared_jobs import Runner, SharedJobs
 from tabpy.tabpy_server.workers.protocol import Reply
 
-BODY_LIMIT = 1 << 20  # bytes; to hash them takes the event loop a millisecond
+BODY_LIMIT = LARGE  # bytes; larger ones are in memory that only one worker gets
 LOOK_EVERY = 1.0  # seconds
 
 
@@ -87,7 +88,7 @@ class PureCalls:
             raise FunctionNotReadyError(function, job.timeout) from None
         if since is None:
             return await self._pool.run(job, timing)
-        if sum(map(len, job.body)) > BODY_LIMIT:
+        if job.memory is not None or job.size > BODY_LIMIT:
             self._note(call, Way.BYPASS)
             return await self._pool.run(job, timing)
         key = self._key(since, job)
@@ -102,7 +103,8 @@ class PureCalls:
         outcome, is_first = await shared.wait(deadline, timing)
         if not is_first:
             return replace(outcome, message=replace(outcome.message, printed="", logged=[]))
-        if isinstance(outcome.message, Reply) and since == self._catalog.change_token:
+        is_small = outcome.memory is None
+        if isinstance(outcome.message, Reply) and is_small and since == self._catalog.change_token:
             call.is_stored = self._cache.put(key, Result(outcome.body, outcome.message.etag))
             self._counters.result_bytes = self._cache.size
         return outcome

@@ -62,7 +62,7 @@ class CallHandler(JobHandler):
         self._count(name)
         self.context.checkup.saw(name, loads=True)
         if is_debug:
-            await self.reply_with_printed(result, reply.printed)
+            await self.reply_with_printed(bytes(result), reply.printed)
             return
         tag = f'"{reply.etag}"'
         headers = f"Etag: {tag}\r\n"
