@@ -22,7 +22,7 @@ from tabpy.tabpy_tools.schema import generate_schema
 from tests.browser.first_view import sizes
 from tests.deploying import archive_of
 from tests.functions.building import put
-from tests.running import Server
+from tests.running import USER, Server
 
 Visit = Callable[..., Page]
 
@@ -165,7 +165,7 @@ def test_a_thousand_functions_can_be_searched(visit: Visit, busy: Server) -> Non
 def test_the_first_view_is_small(visit: Visit, busy: Server, path: str) -> None:
     """By a browser that has kept nothing. `python -m tests.browser.first_view` says how long it
     takes."""
-    page = visit(path, busy)
+    page = visit(path, busy, user=USER)
     page.wait_for_load_state("load")
     assert sum(sizes(page)) < 150_000
 
