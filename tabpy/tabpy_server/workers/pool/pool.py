@@ -134,7 +134,7 @@ class Pool:
         this process stops before it could run, InternalError, and what looking up the function
         raises. Cancelling kills the worker, and so does a time-out.
         """
-        started = time.monotonic()
+        started = time.monotonic() - job.waited
         deadline = started + job.timeout
         task = await self._task(job, deadline)
         queued = time.monotonic()
@@ -142,7 +142,7 @@ class Pool:
             worker = await self._lease(job, deadline)
         finally:
             leased = time.monotonic()
-            timing.queued_ms = (leased - queued) * 1000
+            timing.queued_ms = (leased - queued + job.waited) * 1000
         end: str | None = "client gone"
         worker.begin(job.owner if self._isolation.keeps_owners_apart else None)
         try:
@@ -244,7 +244,8 @@ class Pool:
         if end is None and not self._closed and self._renewals.start([worker]) is not None:
             return  # it comes back when it has loaded what it has to
         self._workers.give_back(worker, end)
-        self._reconcile()
+        if self._queue or self._renewals or not self._workers.is_settled:
+            self._reconcile()
 
     # Loading new versions
 
