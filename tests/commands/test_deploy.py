@@ -40,9 +40,6 @@ def locked(): return lock.locked()
 """
 
 
-pytestmark = pytest.mark.usefixtures("packages_read_once")
-
-
 @pytest.fixture(autouse=True)
 def folder(nobody: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with a file in `models/`; no server and no user anywhere."""
