@@ -95,6 +95,7 @@ def set_up(config_file: Path, level: str) -> None:
         # https://docs.python.org/3/howto/logging.html#optimization
         logging._srcfile = None
         logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-        logging.logAsyncioTasks = False
+        if sys.version_info >= (3, 12):
+            logging.logAsyncioTasks = False
     logging.captureWarnings(True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
