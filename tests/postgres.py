@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import make_url
 
 
 class Postgres:
@@ -42,6 +43,27 @@ class Postgres:
                 rules.write_text(before)
                 connection.execute("SELECT pg_reload_conf()")
                 connection.execute(f"DROP ROLE {user}".encode())
+
+    @contextmanager
+    def user_with(self, connections: int, database_url: str) -> Iterator[str]:
+        """The URL of a database for a new user that gets so many connections, and owns it."""
+        url = make_url(database_url.replace("postgres:", "postgresql:", 1))
+        user = f"user_of_{url.database}"
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {user} LOGIN CONNECTION LIMIT {connections}".encode())
+            connection.execute(f"ALTER DATABASE {url.database} OWNER TO {user}".encode())
+        with psycopg.connect(self._server.get_uri(url.database), autocommit=True) as connection:
+            connection.execute(f"GRANT ALL ON SCHEMA public TO {user}".encode())
+        yield url.set(drivername="postgres", username=user).render_as_string(hide_password=False)
+
+    def connections(self, database_url: str) -> int:
+        """How many a database has now, ours not counted."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+        with psycopg.connect(self._server.get_uri()) as connection:
+            (number,) = connection.execute(query, [make_url(database_url).database]).fetchone() or (
+                0,
+            )
+        return int(number)
 
     def is_quiet(self, seconds: float = 1.5) -> bool:
         """Whether no server has asked it anything for so long: what they want to know, they do."""

@@ -179,16 +179,83 @@ def test_a_store_that_is_away_costs_nothing_that_is_known(
     store.away = True
     assert reference(catalog, "f") == known
     token.change()
-    for _ in range(2):
-        with pytest.raises(StoreUnavailableError):
-            reference(catalog, "f")
+    loads = store.loads
+    for _ in range(3):
+        assert reference(catalog, "f") == known, "calls go on"
+    assert store.loads == loads + 1, "one of them has asked"
+    with pytest.raises(StoreUnavailableError):
+        asyncio.run(catalog.endpoints())
+    with pytest.raises(StoreUnavailableError):
+        reference(catalog, "g")  # it may be there by now
     store.away = False
-    assert reference(catalog, "f") == known
+    store.replace("f", {}, put(store, tmp_path, b"2"))
+    assert asyncio.run(catalog.endpoints())["f"].version == 2
+    assert reference(catalog, "f").version == 2
     assert [each.message for each in caplog.records] == [
         "The store of deployed functions can't be used: The database failed (Exception): look into "
         "its log.",
         "The store of deployed functions answers again.",
     ]
+
+
+def test_calls_that_go_on_with_what_is_known_hear_of_a_change_when_the_store_is_back(
+    catalog: Catalog,
+    store: StoreOfOthers,
+    token: ChangeToken,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cataloguing, "RETRY_AFTER", 0)
+    add_model(store, tmp_path, "f")
+
+    async def serve() -> list[int]:
+        versions = [(await catalog.reference("f")).version]
+        store.replace("f", {}, put(store, tmp_path, b"2"))
+        store.away = True
+        token.change()
+        versions.append((await catalog.reference("f")).version)
+        store.away = False
+        while (version := (await catalog.reference("f")).version) == 1:
+            await asyncio.sleep(0)
+        return [*versions, version]
+
+    assert asyncio.run(serve()) == [1, 1, 2]
+
+
+def test_calls_wait_for_a_slow_store_once(
+    catalog: Catalog,
+    store: StoreOfOthers,
+    token: ChangeToken,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = threading.Event()
+    checks = store.checks
+
+    def late(environment: str) -> dict[str, str]:
+        answers.wait(10)
+        return checks(environment)
+
+    add_model(store, tmp_path, "f")
+
+    async def serve() -> None:
+        known = await catalog.reference("f")
+        monkeypatch.setattr(store, "checks", late)
+        token.change()
+        with monkeypatch.context() as hasty:
+            hasty.setattr(cataloguing, "PATIENCE", 0.01)
+            assert await catalog.reference("f") == known
+        loads = store.loads
+        async with asyncio.timeout(1):  # and not those five seconds
+            assert await catalog.reference("f") == known
+        assert store.loads == loads
+        answers.set()
+        await catalog.endpoints()
+
+    try:
+        asyncio.run(serve())
+    finally:
+        answers.set()
 
 
 def test_opening_is_tried_until_it_works(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -10,6 +11,7 @@ from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.errors import (
     NotLoadableError,
     StoreUnavailableError,
+    TabPyError,
     UnknownEndpointError,
     UnknownFunctionError,
 )
@@ -28,7 +30,8 @@ Result = TypeVar("Result")
 
 SETTLE_TIMEOUT = 15.0  # seconds a name may wait for its function to be deployed at the start
 RETRY_AFTER = 2.0  # seconds between tries at a database that doesn't answer
-UNREAD = ""  # no change token
+PATIENCE = 5.0  # seconds that calls wait to hear what has changed, before they go on without
+UNREAD, OUTDATED = "", "-"  # no change tokens
 DAMAGED = "Its archive is damaged."
 
 
@@ -55,6 +58,9 @@ class Catalog:
         self._broken: Mapping[str, str] = {}
         self._references: dict[str, Reference] = {}  # of the change token that was seen
         self._loading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None  # for calls
+        self._again = 0.0  # when that may be tried next
+        self._is_behind = False  # the store doesn't say what has changed, and calls don't wait
         self.settled = asyncio.Event()  # what deploys by itself at the start has been deployed
 
     async def open(self) -> None:
@@ -101,11 +107,30 @@ class Catalog:
             async with self._loading:
                 if not self._is_current:
                     change_token = self.change_token  # before reading: a change meanwhile counts
-                    self._references = {}
                     found = await self._store.run(self._read, "read")
                     self._endpoints, self._reasons, self._broken = found
+                    self._references = {}
                     self._seen = change_token
+                    self._is_behind = False
         return self._endpoints
+
+    async def _for_calls(self) -> Mapping[str, Endpoint]:
+        """Return all of them; those that were known before, where something has changed and the
+        store doesn't say what: calls go on. Raises StoreUnavailableError if none were known."""
+        if self._seen == UNREAD:
+            return await self.endpoints()
+        if not self._is_current:
+            if self._reading is None or (self._reading.done() and time.monotonic() > self._again):
+                self._reading = asyncio.create_task(self._try_to_read())
+            if not self._is_behind:
+                await asyncio.wait((self._reading,), timeout=PATIENCE)
+                self._is_behind = not self._is_current
+        return self._endpoints
+
+    async def _try_to_read(self) -> None:
+        with contextlib.suppress(TabPyError):
+            await self.endpoints()
+        self._again = time.monotonic() + RETRY_AFTER
 
     async def endpoint(self, name: str) -> Endpoint:
         """Return one. Raises UnknownEndpointError and StoreUnavailableError."""
@@ -122,20 +147,21 @@ class Catalog:
         Raises UnknownFunctionError, StoreUnavailableError, and NotLoadableError for an archive that
         isn't whole in the store.
         """
-        if self._is_current and name in self._references and not damaged:
+        await self._for_calls()
+        if name in self._references and not damaged:
             return self._references[name]
         found, archive = await self._model(name)
         try:
             path = await self._files.get(archive.sha256, damaged=damaged == archive.sha256)
         except LookupError:
-            self._seen = UNREAD  # another server may have removed it, and its word be on the way
+            self._seen = OUTDATED  # another server may have removed it, and its word be on the way
             if (await self.endpoints()).get(found.name) == found:
                 raise NotLoadableError(name, DAMAGED) from None
             return await self.reference(name)
         reference = Reference(
             found.name, found.version, archive.sha256, str(path), archive.python, archive.size
         )
-        if (await self.endpoints()).get(found.name) is found:  # nothing has changed meanwhile
+        if (await self._for_calls()).get(found.name) is found:  # nothing has changed meanwhile
             self._references[name] = reference
         return reference
 
@@ -181,7 +207,7 @@ class Catalog:
 
     async def _model(self, name: str) -> tuple[Endpoint, ArchiveInfo]:
         """Return the model that answers for `name`, itself or as an alias, and its archive."""
-        endpoints = await self.endpoints()
+        endpoints = await self._for_calls()
         if name not in endpoints:
             if not self.settled.is_set():
                 with contextlib.suppress(TimeoutError):

@@ -53,7 +53,7 @@ class WebProcess:
         settings = state.settings
         counters = Counters()
         catalog = Catalog(
-            lambda: open_store(settings, state.change_token),
+            lambda: open_store(settings, state.change_token, state.watching),
             settings.state_path / "archives",
             state.change_token,
             counters,
