@@ -56,13 +56,15 @@ class Postgres:
             connection.execute(f"GRANT ALL ON SCHEMA public TO {user}".encode())
         yield url.set(drivername="postgres", username=user).render_as_string(hide_password=False)
 
-    def connections(self, database_url: str) -> int:
-        """How many a database has now, ours not counted."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+    def connections(self, database_url: str, older: float = 0.0) -> int:
+        """How many a database has now that were opened so many seconds ago or before."""
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s "
+            "AND backend_start < now() - make_interval(secs => %s)"
+        )
+        name = make_url(database_url).database
         with psycopg.connect(self._server.get_uri()) as connection:
-            (number,) = connection.execute(query, [make_url(database_url).database]).fetchone() or (
-                0,
-            )
+            (number,) = connection.execute(query, [name, older]).fetchone() or (0,)
         return int(number)
 
     def is_quiet(self, seconds: float = 1.5) -> bool:

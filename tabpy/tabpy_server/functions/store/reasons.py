@@ -77,7 +77,9 @@ CONNECTING = {
         "Postgres at {place} lets nobody in from this machine: add a line to its pg_hba.conf."
     ),
     "too many connections|too many clients|connection slots": CROWDED,
-    "starting up|shutting down|recovery|not (yet )?accepting": "Postgres at {place} is starting or stopping: wait a moment.",
+    "starting up|shutting down|recovery|not (yet )?accepting": (
+        "Postgres at {place} is starting or stopping: wait a moment."
+    ),
     "closed the connection|connection is lost": CUT,
     "invalid response to SSL": (
         f"What listens at {{place}} is no Postgres: check host and port in {URL}."

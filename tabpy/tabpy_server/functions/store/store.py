@@ -120,7 +120,8 @@ class Store:
         author: str | None = None,
     ) -> Endpoint:
         """Store a new version of a model, with `changes` to fields of its `EndpointMetadata`.
-        `author`: see `Version`.
+        `author`: see `Version`. What has an `origin` and serves already stays, without a new
+        version: several servers start at once, and each deploys its checkout.
 
         Raises UnknownEndpointError, and RefusedError for an alias.
         """
@@ -131,6 +132,8 @@ class Store:
                     f"Endpoint '{name}' is an alias.",
                     f"Deploy to its target '{found.metadata.target}', or remove it first.",
                 )
+            if found.archive is not None and _is_same(found.archive, archive):
+                return found
             metadata = replace(found.metadata, **changes)
             last = connection.execute(
                 select(endpoints.c.last_version).where(endpoints.c.name == name)
@@ -183,7 +186,8 @@ class Store:
         `instead_of`."""
         column = origins.c.origin
         before = column.startswith(instead_of, autoescape=True) if instead_of else column == origin
-        with self._writing() as connection:
+        # Another server may note the same at the same moment.
+        with suppress(IntegrityError), self._writing() as connection:
             connection.execute(delete(origins).where(before))
             connection.execute(insert(origins).values(origin=origin))
 
@@ -232,6 +236,14 @@ class Store:
             yield connection
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def _is_same(serving: ArchiveInfo, other: ArchiveInfo) -> bool:
+    """Say whether both came from the same place by themselves, under the same circumstances."""
+    return bool(other.origin) and (
+        (serving.origin, serving.python, serving.packages)
+        == (other.origin, other.python, other.packages)
+    )
 
 
 def _check_target(connection: Connection, name: str, metadata: EndpointMetadata) -> None:
