@@ -133,6 +133,23 @@ def test_the_store_is_read_once_for_each_change(
     assert (store.loads, catalog.size) == (2, 1)
 
 
+def test_calls_know_each_of_many_changes(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+
+    async def serve() -> list[int]:
+        versions = [(await catalog.reference("f")).version]
+        for number in range(3):
+            store.replace("f", {}, put(store, tmp_path, str(number).encode()))
+            token.change()
+            found = await asyncio.gather(catalog.reference("f"), catalog.reference("f"))
+            versions += {each.version for each in found}
+        return versions
+
+    assert asyncio.run(serve()) == [1, 2, 3, 4]
+
+
 def test_a_change_from_here_is_known_to_everybody_here_at_once(
     catalog: Catalog, store: StoreOfOthers, tmp_path: Path
 ) -> None:

@@ -59,8 +59,8 @@ class Catalog:
         self._references: dict[str, Reference] = {}  # of the change token that was seen
         self._loading = asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None  # for calls
-        self._again = 0.0  # when that may be tried next
         self._is_behind = False  # the store doesn't say what has changed, and calls don't wait
+        self._again = 0.0  # when that is tried next
         self.settled = asyncio.Event()  # what deploys by itself at the start has been deployed
 
     async def open(self) -> None:
@@ -119,18 +119,23 @@ class Catalog:
         store doesn't say what: calls go on. Raises StoreUnavailableError if none were known."""
         if self._seen == UNREAD:
             return await self.endpoints()
-        if not self._is_current:
-            if self._reading is None or (self._reading.done() and time.monotonic() > self._again):
+        while not self._is_current:
+            if self._reading is None or self._reading.done():
+                if self._is_behind and time.monotonic() < self._again:
+                    break
                 self._reading = asyncio.create_task(self._try_to_read())
-            if not self._is_behind:
-                await asyncio.wait((self._reading,), timeout=PATIENCE)
-                self._is_behind = not self._is_current
+            if self._is_behind:
+                break
+            await asyncio.wait((self._reading,), timeout=PATIENCE)
+            self._is_behind = self._is_behind or not self._reading.done()
         return self._endpoints
 
     async def _try_to_read(self) -> None:
-        with contextlib.suppress(TabPyError):
+        try:
             await self.endpoints()
-        self._again = time.monotonic() + RETRY_AFTER
+        except TabPyError:
+            self._is_behind = True
+            self._again = time.monotonic() + RETRY_AFTER
 
     async def endpoint(self, name: str) -> Endpoint:
         """Return one. Raises UnknownEndpointError and StoreUnavailableError."""
