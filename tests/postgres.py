@@ -3,9 +3,10 @@
 import itertools
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 from sqlalchemy import make_url
 
@@ -76,6 +77,20 @@ class Postgres:
         with psycopg.connect(self._server.get_uri()) as connection:
             (quiet,) = connection.execute(query, [seconds]).fetchone() or (None,)
         return quiet is not False
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """As on a host that has stalled: connections stay, and nothing is answered."""
+        pid = self._server.get_pid()
+        everybody = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        for each in everybody:
+            each.suspend()
+        try:
+            yield
+        finally:
+            for each in everybody:
+                with suppress(psutil.NoSuchProcess):
+                    each.resume()
 
     def stop(self) -> None:
         """As for maintenance: connections are cut."""

@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 
 SETTLE_TIMEOUT = 15.0  # seconds a name may wait for its function to be deployed at the start
 RETRY_AFTER = 2.0  # seconds between tries at a database that doesn't answer
+LOOK_INTERVAL = 0.25  # seconds between looks for what others may have deployed just now
 PATIENCE = 5.0  # seconds that calls wait to hear what has changed, before they go on without
 UNREAD, OUTDATED = "", "-"  # no change tokens
 DAMAGED = "Its archive is damaged."
@@ -57,6 +58,8 @@ class Catalog:
         self._reasons: Mapping[str, str] = {}
         self._broken: Mapping[str, str] = {}
         self._references: dict[str, Reference] = {}  # of the change token that was seen
+        self._revision = 0  # of the store, when it was read
+        self._looked = -LOOK_INTERVAL  # when that was compared last
         self._loading = asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None  # for calls
         self._is_behind = False  # the store doesn't say what has changed, and calls don't wait
@@ -108,7 +111,7 @@ class Catalog:
                 if not self._is_current:
                     change_token = self.change_token  # before reading: a change meanwhile counts
                     found = await self._store.run(self._read, "read")
-                    self._endpoints, self._reasons, self._broken = found
+                    self._revision, self._endpoints, self._reasons, self._broken = found
                     self._references = {}
                     self._seen = change_token
                     self._is_behind = False
@@ -130,6 +133,15 @@ class Catalog:
             self._is_behind = self._is_behind or not self._reading.done()
         return self._endpoints
 
+    async def _latest(self) -> Mapping[str, Endpoint]:
+        """Return all of them as the store has them now: another server may have deployed what isn't
+        known here, and its word be on the way. Raises StoreUnavailableError."""
+        if time.monotonic() > self._looked + LOOK_INTERVAL:
+            self._looked = time.monotonic()
+            if await self._store.run(lambda store: store.revision(), "read") != self._revision:
+                self._seen = OUTDATED
+        return await self.endpoints()
+
     async def _try_to_read(self) -> None:
         try:
             await self.endpoints()
@@ -140,6 +152,8 @@ class Catalog:
     async def endpoint(self, name: str) -> Endpoint:
         """Return one. Raises UnknownEndpointError and StoreUnavailableError."""
         endpoints = await self.endpoints()
+        if name not in endpoints:
+            endpoints = await self._latest()
         found = endpoints.get(name)
         if found is None:
             raise UnknownEndpointError(name, await asyncio.to_thread(_hint, name, endpoints))
@@ -196,15 +210,17 @@ class Catalog:
 
     def _read(
         self, store: "Store"
-    ) -> tuple[Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str]]:
-        """Return endpoints by name, and why they can't be loaded here, by SHA-256 and by name."""
+    ) -> tuple[int, Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str]]:
+        """Return the revision, endpoints by name, and why they can't be loaded here, by SHA-256 and
+        by name."""
+        revision = store.revision()  # before reading: a change meanwhile counts
         endpoints, reasons = store.load(), store.checks(self.environment)
         broken = {
             name: reason
             for name, endpoint in endpoints.items()
             if endpoint.archive and (reason := reasons.get(endpoint.archive.sha256))
         }
-        return endpoints, reasons, broken
+        return revision, endpoints, reasons, broken
 
     @property
     def _is_current(self) -> bool:
@@ -217,7 +233,7 @@ class Catalog:
             if not self.settled.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.settled.wait(), SETTLE_TIMEOUT)
-            endpoints = await self.endpoints()  # it may have been deployed while they were read
+            endpoints = await self._latest()  # it may have been deployed meanwhile
         found = endpoints.get(name)
         if found is not None and found.archive is not None:
             return found, found.archive
