@@ -45,6 +45,13 @@ class Postgres:
                 connection.execute("SELECT pg_reload_conf()")
                 connection.execute(f"DROP ROLE {user}".encode())
 
+    def allow(self, connections: int) -> None:
+        """Restart with so many."""
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET max_connections = {connections}".encode())
+        self.stop()
+        self.start()
+
     @contextmanager
     def user_with(self, connections: int, database_url: str) -> Iterator[str]:
         """The URL of a database for a new user that gets so many connections, and owns it."""

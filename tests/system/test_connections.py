@@ -46,7 +46,9 @@ def test_a_good_request_is_answered_beside_many_idle_ones(
     assert "can't be accepted" not in limited.log
 
 
-def test_who_connected_just_before_the_server_stops_is_answered(start: Callable[..., Server]) -> None:
+def test_who_connected_just_before_the_server_stops_is_answered(
+    start: Callable[..., Server],
+) -> None:
     """A proxy that has connected sends its request, and sends it to nobody else."""
     server = start({"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1"})
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:

@@ -117,5 +117,7 @@ def test_servers_that_start_at_once_deploy_the_same_once(store: Store, tmp_path:
     other = replace(info, packages={"numpy": "3"})
     assert store.replace("c", {}, other).version == 2
     assert store.replace("c", {}, info).version == 3
+    text = replace(put(store, tmp_path, b"another text"), origin=info.origin)
+    assert store.replace("c", {}, text).version == 4
     by_hand = replace(info, origin="")
-    assert [store.replace("c", {}, by_hand).version for _ in range(2)] == [4, 5]
+    assert [store.replace("c", {}, by_hand).version for _ in range(2)] == [5, 6]

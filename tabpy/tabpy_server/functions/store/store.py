@@ -88,12 +88,14 @@ class Store:
 
     # Writing
 
-    def put_archive(self, archive: OpenedArchive) -> None:
-        """Store an archive, measured already, that no version uses yet. Raises RefusedError for one
-        that has changed since."""
+    def put_archive(self, archive: OpenedArchive, environment: str = "") -> None:
+        """Store an archive, measured already, that no version uses yet, and that it can be loaded
+        in an environment, if that is given. Raises RefusedError for one that has changed since."""
         # Another server may store the same one at the same moment.
         with suppress(IntegrityError), self._writing() as connection:
             archives.put(connection, archive)
+            if environment:  # no news to anybody before a version uses it
+                checks.record(connection, environment, {archive.stored.sha256: ""})
 
     def create(
         self,
@@ -244,11 +246,8 @@ class Store:
 
 
 def _is_same(serving: ArchiveInfo, other: ArchiveInfo) -> bool:
-    """Say whether both came from the same place by themselves, under the same circumstances."""
-    return bool(other.origin) and (
-        (serving.origin, serving.python, serving.packages)
-        == (other.origin, other.python, other.packages)
-    )
+    """Say whether both came from the same place by themselves, and nothing has changed there."""
+    return bool(other.origin) and serving == other
 
 
 def _check_target(connection: Connection, name: str, metadata: EndpointMetadata) -> None:
