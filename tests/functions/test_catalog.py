@@ -51,9 +51,10 @@ class StoreOfOthers(Store):
             raise OperationalError("SELECT secret", None, Exception("host=secret"))
         return super().revision()
 
-    def load(self) -> dict[str, Endpoint]:
+    def read(self, environment: str) -> tuple[int, dict[str, Endpoint], dict[str, str]]:
         self.loads += 1
-        return super().load()
+        self.revision()
+        return super().read(environment)
 
     def read_archive(self, sha256: str, into: Path) -> None:
         if self.while_reading is not None:
@@ -272,17 +273,17 @@ def test_calls_wait_for_a_slow_store_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = threading.Event()
-    checks = store.checks
+    read = store.read
 
-    def late(environment: str) -> dict[str, str]:
+    def late(environment: str) -> tuple[int, dict[str, Endpoint], dict[str, str]]:
         answers.wait(10)
-        return checks(environment)
+        return read(environment)
 
     add_model(store, tmp_path, "f")
 
     async def serve() -> None:
         known = await catalog.reference("f")
-        monkeypatch.setattr(store, "checks", late)
+        monkeypatch.setattr(store, "read", late)
         token.change()
         with monkeypatch.context() as hasty:
             hasty.setattr(cataloguing, "PATIENCE", 0.01)

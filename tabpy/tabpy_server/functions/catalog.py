@@ -213,8 +213,7 @@ class Catalog:
     ) -> tuple[int, Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str]]:
         """Return the revision, endpoints by name, and why they can't be loaded here, by SHA-256 and
         by name."""
-        revision = store.revision()  # before reading: a change meanwhile counts
-        endpoints, reasons = store.load(), store.checks(self.environment)
+        revision, endpoints, reasons = store.read(self.environment)
         broken = {
             name: reason
             for name, endpoint in endpoints.items()

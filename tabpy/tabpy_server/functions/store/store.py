@@ -59,6 +59,13 @@ class Store:
             revision: int = connection.execute(select(state.c.revision)).scalar_one()
             return revision
 
+    def read(self, environment: str) -> tuple[int, dict[str, Endpoint], dict[str, str]]:
+        """Return the `revision`, all endpoints by name, and the `checks`, as of one moment."""
+        with self._reading() as connection:
+            revision: int = connection.execute(select(state.c.revision)).scalar_one()
+            found = {each.name: each for each in rows.all_endpoints(connection)}
+            return revision, found, checks.found(connection, environment)
+
     def load(self) -> dict[str, Endpoint]:
         """Return all endpoints by name, as of one moment."""
         with self._engine.begin() as connection:
