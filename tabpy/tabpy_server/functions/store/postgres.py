@@ -6,6 +6,7 @@ of its own and gives it back, and whoever finds none free tries again for a mome
 
 import random
 import time
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
@@ -16,13 +17,14 @@ PATIENCE = 5.0  # seconds to find a free connection
 PAUSE = (0.05, 0.25)  # seconds between tries, by chance: those who wait come at different times
 # A host that vanishes without a word is noticed in less than half a minute: see
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "application_name": "tabpy",
     "connect_timeout": 10,  # seconds
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds
+    "prepare_threshold": None,  # a pooler would give what was prepared to others
 }
 # The last one is for a server that stops in the middle of a change: everybody's changes wait for
 # its end. Set in each transaction, since a pooler may give it another connection.
