@@ -57,6 +57,8 @@ class Catalog:
         self._endpoints: Mapping[str, Endpoint] = {}
         self._reasons: Mapping[str, str] = {}
         self._broken: Mapping[str, str] = {}
+        # Names whose calls are pure, aliases too, as of when the endpoints were last returned.
+        self.pure: frozenset[str] = frozenset()
         self._references: dict[str, Reference] = {}  # of the change token that was seen
         self._revision = 0  # of the store, when it was read
         self._looked = -LOOK_INTERVAL  # when that was compared last
@@ -111,7 +113,7 @@ class Catalog:
                 if not self._is_current:
                     change_token = self.change_token  # before reading: a change meanwhile counts
                     found = await self._store.run(self._read, "read")
-                    self._revision, self._endpoints, self._reasons, self._broken = found
+                    self._revision, self._endpoints, self._reasons, self._broken, self.pure = found
                     self._references = {}
                     self._seen = change_token
                     self._is_behind = False
@@ -148,6 +150,12 @@ class Catalog:
         except TabPyError:
             self._is_behind = True
             self._again = time.monotonic() + RETRY_AFTER
+
+    async def pure_since(self, name: str) -> str | None:
+        """Return the change token of the present endpoints if calls of `name` are pure by them,
+        else None. Raises StoreUnavailableError."""
+        await self._for_calls()
+        return self._seen if name in self.pure and self._is_current else None
 
     async def endpoint(self, name: str) -> Endpoint:
         """Return one. Raises UnknownEndpointError and StoreUnavailableError."""
@@ -210,16 +218,17 @@ class Catalog:
 
     def _read(
         self, store: "Store"
-    ) -> tuple[int, Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str]]:
-        """Return the revision, endpoints by name, and why they can't be loaded here, by SHA-256 and
-        by name."""
+    ) -> tuple[int, Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str], frozenset[str]]:
+        """Return the revision, endpoints by name, why they can't be loaded here, by SHA-256 and by
+        name, and the names of pure ones."""
         revision, endpoints, reasons = store.read(self.environment)
         broken = {
             name: reason
             for name, endpoint in endpoints.items()
             if endpoint.archive and (reason := reasons.get(endpoint.archive.sha256))
         }
-        return revision, endpoints, reasons, broken
+        pure = frozenset(name for name, each in endpoints.items() if _is_pure(each, endpoints))
+        return revision, endpoints, reasons, broken, pure
 
     @property
     def _is_current(self) -> bool:
@@ -248,6 +257,12 @@ class Catalog:
 
 def _hint(name: str, endpoints: Mapping[str, Endpoint]) -> str:
     return did_you_mean(name, endpoints) if endpoints else " None is deployed here."
+
+
+def _is_pure(endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> bool:
+    """Say whether calls of it are pure: an alias's are its target's."""
+    model = endpoints.get(endpoint.metadata.target or "") if not endpoint.archive else endpoint
+    return model is not None and model.pure
 
 
 def _target(endpoints: Mapping[str, Endpoint], alias: Endpoint) -> tuple[Endpoint, ArchiveInfo]:
