@@ -10,7 +10,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import confinement, crowd, endpoints, figures, flight, large, memory, peer, start
+from benchmarks import (
+    confinement,
+    crowd,
+    dynos,
+    endpoints,
+    figures,
+    flight,
+    large,
+    memory,
+    peer,
+    start,
+)
 from benchmarks.report import Row, as_json, table
 from benchmarks.servers import Kind, exit_on_sigterm
 
@@ -30,6 +41,7 @@ FIGURES = {
     "confinement": confinement.confinement,
     "crowd": crowd.crowd,
     "flight": flight.flight,
+    "dynos": dynos.dynos,
 }
 
 

@@ -225,8 +225,7 @@ class Deployer:
         return await _with_schema(request, found)
 
     def _put(self, store: "Store", archive: OpenedArchive) -> None:
-        store.put_archive(archive)
-        store.record_checks(self._catalog.environment, {archive.stored.sha256: ""})
+        store.put_archive(archive, self._catalog.environment)
         process_memory.trim()
 
     async def _check(self, request: DeployRequest, path: str) -> dict[str, Any]:

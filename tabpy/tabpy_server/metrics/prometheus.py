@@ -18,6 +18,7 @@ from tabpy.tabpy_server import machine, process_memory, process_tree
 from tabpy.tabpy_server.errors import MetricsUnavailableError
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.metrics.labelled import Labelled
 from tabpy.tabpy_server.script_rules import InForce
 
 if TYPE_CHECKING:
@@ -78,11 +79,13 @@ class Tables(Protocol):
 @dataclass(frozen=True)
 class Shared:
     """What is the same in all web processes. `certificate_expires`: when the server's own does, in
-    seconds since 1970; None: it has none. `tables`: those of Arrow Flight, where it is on."""
+    seconds since 1970; None: it has none. `tables`: those of Arrow Flight, where it is on.
+    `machine`: the name of this one, where others may answer by the same address; else ""."""
 
     confinement: InForce
     certificate_expires: float | None = None
     tables: Tables | None = None
+    machine: str = ""
 
 
 async def publish(counters: Counters, pool: Pool, catalog: Catalog) -> None:
@@ -262,6 +265,8 @@ def _render(shared: Shared) -> bytes:
     registry.register(_Confinement(shared.confinement))
     if shared.certificate_expires is not None:
         registry.register(_Certificate(shared.certificate_expires))
+    if shared.machine:
+        return generate_latest(Labelled(registry, "machine", shared.machine))
     return generate_latest(registry)
 
 

@@ -40,6 +40,7 @@ from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 
 logger = logging.getLogger(__name__)
 
+FIRST_SECONDS = 0.5  # that a connection may be old whose first request is waited for
 ANSWER_SECONDS = 2.0  # to send "restarting" to whose scripts didn't end in time, and each reply
 KEEP_ALIVE = 95.0  # seconds; Heroku's router keeps idle connections for 90
 BODY_TIMEOUT = 300.0  # seconds in which a request's body has to have come
@@ -55,7 +56,7 @@ class WebProcess:
         settings = state.settings
         counters = Counters()
         catalog = Catalog(
-            lambda: open_store(settings, state.change_token),
+            lambda: open_store(settings, state.change_token, state.watching),
             settings.state_path / "archives",
             state.change_token,
             counters,
@@ -181,7 +182,7 @@ class WebProcess:
     async def _drain(self) -> None:
         """Answer the requests that have begun, those that wait for a worker too: with their
         results while there's time."""
-        drained = asyncio.ensure_future(self._context.traffic.drained())
+        drained = asyncio.ensure_future(self._all_answered())
         at_once = asyncio.ensure_future(self._stop_at_once.wait())
         limit = self._context.settings.drain_timeout
         await asyncio.wait((drained, at_once), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
@@ -189,6 +190,12 @@ class WebProcess:
         self._context.pool.close()
         await asyncio.wait((drained,), timeout=ANSWER_SECONDS)
         drained.cancel()
+
+    async def _all_answered(self) -> None:
+        """Wait for the requests that have begun, and for those that are about to."""
+        await self._context.traffic.drained()
+        await self._connections.first_requests(FIRST_SECONDS)
+        await self._context.traffic.drained()
 
     def _take(self, connection: socket.socket, address: Any) -> None:
         if connection.family == socket.AF_INET6:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds
+FIRST_LOOK = 0.01  # seconds between looks for first requests, while the server stops
 HEADER_SECONDS = 15.0  # from a connection's start, or a later request's first byte, to its headers
 STILL_SECONDS = 60.0  # in which a body or a reply has to get on by a byte
 REPLY_SECONDS = 300.0  # in which a client has to have taken what waits for it
@@ -67,6 +68,12 @@ class Connections:
         connection.place.pop(connection, None)
         to[connection] = None
         connection.place = to
+
+    async def first_requests(self, seconds: float) -> None:
+        """Wait until each has made its first request that was opened less than `seconds` ago: a
+        proxy that connected just before the port closed sends one, and no other server gets it."""
+        while any(each.headers_expected(seconds) for each in self.idle):  # noqa: ASYNC110
+            await asyncio.sleep(FIRST_LOOK)
 
     def count_https(self) -> None:
         """Note that a client has spoken https to this http port, and say so now and then: whoever
@@ -167,6 +174,11 @@ class Watched(ABC):
         self.place.pop(self, None)
 
     # How long it takes
+
+    def headers_expected(self, seconds: float) -> bool:
+        """Tell whether it was opened, or headers began to come, less than `seconds` ago."""
+        since = self.headers_since
+        return since is not None and self._connections.clock() - since < seconds
 
     def rests_too_long(self, now: float) -> bool:
         """Tell whether headers have begun to come, and should have come by now, or nobody makes a

@@ -4,11 +4,15 @@ are those of the first version: `description` has an endpoint's metadata, `code`
 Both have a limit, since every web process keeps them all in memory. Earlier versions of the server
 had none: of a text that is larger only the fields are read which a function can't do without, in
 the database, so that no text takes a web process down at each start.
+
+Later versions of the server may work with the same tables meanwhile, as in a rolling update, and
+have more fields: they are left out when they are read, and left as they are when others change.
 """
 
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
@@ -114,11 +118,13 @@ def change_endpoint(
     connection: Connection, name: str, metadata: EndpointMetadata, **numbers: int
 ) -> None:
     """Store an endpoint's metadata, and its `version` or `last_version` if given."""
+    stored = select(_bounded(endpoints.c.description)).where(endpoints.c.name == name)
+    before = json.loads(connection.scalar(stored) or "{}")
     connection.execute(
         update(endpoints)
         .where(endpoints.c.name == name)
         .values(
-            description=_dump(vars(metadata), "metadata"),
+            description=_dump({**before, **vars(metadata)}, "metadata"),
             last_modified_time=int(time.time()),
             **numbers,
         )
@@ -185,7 +191,7 @@ def _version(connection: Connection, row: RowMapping) -> Version:
 
 def _metadata(connection: Connection, name: str, text: str | None) -> EndpointMetadata:
     if text is not None:
-        return EndpointMetadata(**json.loads(text))
+        return EndpointMetadata(**_known(EndpointMetadata, text))
     kind, target = _picked(
         connection, endpoints.c.description, ("type", "target"), endpoints.c.name == name
     )
@@ -194,7 +200,7 @@ def _metadata(connection: Connection, name: str, text: str | None) -> EndpointMe
 
 def _archive(connection: Connection, row: RowMapping) -> ArchiveInfo:
     if row["code"] is not None:
-        return ArchiveInfo(**json.loads(row["code"]))
+        return ArchiveInfo(**_known(ArchiveInfo, row["code"]))
     size, python = _picked(
         connection,
         versions.c.code,
@@ -202,6 +208,12 @@ def _archive(connection: Connection, row: RowMapping) -> ArchiveInfo:
         (versions.c.name == row["name"]) & (versions.c.version == row["version"]),
     )
     return ArchiveInfo(row["sha256"], int(size), python)
+
+
+def _known(kind: type[EndpointMetadata | ArchiveInfo], text: str) -> dict[str, Any]:
+    """Return the fields in a text that are known here."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in json.loads(text).items() if name in names}
 
 
 def _picked(

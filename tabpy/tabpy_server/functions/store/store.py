@@ -51,8 +51,20 @@ class Store:
 
     def answer(self) -> None:
         """Do nothing but find out that the database answers."""
+        self.revision()
+
+    def revision(self) -> int:
+        """Return a number that every change of an endpoint counts up."""
         with self._engine.connect() as connection:
-            connection.execute(select(state.c.revision)).scalar()
+            revision: int = connection.execute(select(state.c.revision)).scalar_one()
+            return revision
+
+    def read(self, environment: str) -> tuple[int, dict[str, Endpoint], dict[str, str]]:
+        """Return the `revision`, all endpoints by name, and the `checks`, as of one moment."""
+        with self._reading() as connection:
+            revision: int = connection.execute(select(state.c.revision)).scalar_one()
+            found = {each.name: each for each in rows.all_endpoints(connection)}
+            return revision, found, checks.found(connection, environment)
 
     def load(self) -> dict[str, Endpoint]:
         """Return all endpoints by name, as of one moment."""
@@ -83,12 +95,14 @@ class Store:
 
     # Writing
 
-    def put_archive(self, archive: OpenedArchive) -> None:
-        """Store an archive, measured already, that no version uses yet. Raises RefusedError for one
-        that has changed since."""
+    def put_archive(self, archive: OpenedArchive, environment: str = "") -> None:
+        """Store an archive, measured already, that no version uses yet, and that it can be loaded
+        in an environment, if that is given. Raises RefusedError for one that has changed since."""
         # Another server may store the same one at the same moment.
         with suppress(IntegrityError), self._writing() as connection:
             archives.put(connection, archive)
+            if environment:  # no news to anybody before a version uses it
+                checks.record(connection, environment, {archive.stored.sha256: ""})
 
     def create(  # noqa: PLR0913 - what there is to say of a version
         self,
@@ -126,7 +140,8 @@ class Store:
         pure: bool = False,
     ) -> Endpoint:
         """Store a new version of a model, with `changes` to fields of its `EndpointMetadata`.
-        `author` and `pure`: see `Version`.
+        `author` and `pure`: see `Version`. What has an `origin` and serves already stays, without a
+        new version: several servers start at once, and each deploys its checkout.
 
         Raises UnknownEndpointError, and RefusedError for an alias.
         """
@@ -137,6 +152,8 @@ class Store:
                     f"Endpoint '{name}' is an alias.",
                     f"Deploy to its target '{found.metadata.target}', or remove it first.",
                 )
+            if found.archive is not None and _is_same(found.archive, archive):
+                return found
             metadata = replace(found.metadata, **changes)
             last = connection.execute(
                 select(endpoints.c.last_version).where(endpoints.c.name == name)
@@ -196,7 +213,8 @@ class Store:
         `instead_of`."""
         column = origins.c.origin
         before = column.startswith(instead_of, autoescape=True) if instead_of else column == origin
-        with self._writing() as connection:
+        # Another server may note the same at the same moment.
+        with suppress(IntegrityError), self._writing() as connection:
             connection.execute(delete(origins).where(before))
             connection.execute(insert(origins).values(origin=origin))
 
@@ -245,6 +263,11 @@ class Store:
             yield connection
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def _is_same(serving: ArchiveInfo, other: ArchiveInfo) -> bool:
+    """Say whether both came from the same place by themselves, and nothing has changed there."""
+    return bool(other.origin) and serving == other
 
 
 def _check_target(connection: Connection, name: str, metadata: EndpointMetadata) -> None:
