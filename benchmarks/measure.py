@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import psutil
 
+from benchmarks import cpu
 from benchmarks.connection import Check, Connection, Reply, WrongReply, answers, request
 from benchmarks.load import Stream, run
 from benchmarks.report import Sample, Unmeasured
@@ -44,13 +45,24 @@ def once(server: Server, rendered: bytes) -> Reply:
         connection.close()
 
 
-def hammer(server: Server, rendered: bytes, check: Check) -> Sample:
-    """One round of one request on all connections: rate in /s, p50 and p99 in milliseconds."""
-    first_right(server)
-    run(server.address, [Stream(rendered, check, CONNECTIONS)], WARM_UP)
-    stream = Stream(rendered, check, CONNECTIONS)
-    seconds = run(server.address, [stream], ROUND)
-    return {"rate": len(stream.latencies) / seconds} | percentiles(stream.latencies)
+def hammer(
+    server: Server,
+    rendered: bytes,
+    check: Check,
+    connections: int = CONNECTIONS,
+    duration: float = ROUND,
+) -> Sample:
+    """One round of one request on all connections: rate in /s, p50 and p99 in milliseconds, and
+    the microseconds of CPU a request that each kind of process took."""
+    server.wait_until(rendered, check)
+    run(server.address, [Stream(rendered, check, connections)], WARM_UP)
+    stream = Stream(rendered, check, connections)
+    before = cpu.seconds_of(server.tree())
+    seconds = run(server.address, [stream], duration)
+    requests = len(stream.latencies)
+    taken = cpu.between(before, cpu.seconds_of(server.tree()))
+    sample = {f"cpu {kind}": 1e6 * spent / requests for kind, spent in taken.items()}
+    return {"rate": requests / seconds} | percentiles(stream.latencies) | sample
 
 
 def percentiles(latencies: Sequence[float]) -> dict[str, float]:
