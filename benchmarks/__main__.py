@@ -47,7 +47,7 @@ def main() -> int:
 
     exit_on_sigterm()
     peer_commands = peer.commands(options.peer)
-    machine = _machine()
+    machine = machine()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         ours = Kind.prepare("ours", Path(sys.executable).parent, Path(name))
@@ -62,7 +62,7 @@ def main() -> int:
     return int(any(each.failed for each in rows))
 
 
-def _machine() -> dict[str, object]:
+def machine() -> dict[str, object]:
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "system": platform.platform(),

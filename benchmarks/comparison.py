@@ -66,13 +66,13 @@ def small(contestants: Contestants, pace: Pace) -> list[Line]:
         line(f"{what}, 8 connections", "/s", crowd | limit, "rate", rate),
         line(
             f"{what}, CPU of the web process",
-            "µs",
+            "us",
             crowd,
             "cpu web process",
             [Target(OURS_ONE, BARE, times=2)],
         ),
-        line(f"{what}, CPU of the workers", "µs", crowd, "cpu worker"),
-        line(f"{what}, CPU of the fork server", "µs", crowd, "cpu fork server"),
+        line(f"{what}, CPU of the workers", "us", crowd, "cpu worker"),
+        line(f"{what}, CPU of the fork server", "us", crowd, "cpu fork server"),
         line(f"{what}, 8 connections, p99", "ms", crowd, "p99"),
         line(
             f"{what}, 1 connection, p50", "ms", alone, "p50", [Target(OURS_ONE, BARE, times=1.25)]
@@ -102,11 +102,11 @@ def functions(contestants: Contestants, pace: Pace) -> list[Line]:
         routes = in_turn(servers, pace.rounds, by_route)
     return [
         line("/evaluate with tabpy.query", "/s", scripts, "rate", [Target(OURS, TABPY, times=90)]),
-        line("... CPU of the web processes", "µs", scripts, "cpu web process"),
-        line("... CPU of the workers", "µs", scripts, "cpu worker"),
+        line("... CPU of the web processes", "us", scripts, "cpu web process"),
+        line("... CPU of the workers", "us", scripts, "cpu worker"),
         line("/query/NAME", "/s", routes, "rate", [Target(OURS, TABPY, times=50)]),
-        line("... CPU of the web processes", "µs", routes, "cpu web process"),
-        line("... CPU of the workers", "µs", routes, "cpu worker"),
+        line("... CPU of the web processes", "us", routes, "cpu web process"),
+        line("... CPU of the workers", "us", routes, "cpu worker"),
     ]
 
 

@@ -20,7 +20,7 @@ class Target:
 
     def __str__(self) -> str:
         if self.times is not None:
-            return f"{self.ours}: at least {self.times:g} × {self.against}"
+            return f"{self.ours}: at least {self.times:g} x {self.against}"
         if self.at_most is not None:
             return f"{self.ours}: at most {self.at_most:g}"
         return f"{self.ours}: at least {self.at_least:g}"

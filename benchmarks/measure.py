@@ -1,6 +1,7 @@
 """What several figures share: the pair of servers, requests, and one round of load."""
 
 import statistics
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -53,14 +54,17 @@ def hammer(
     duration: float = ROUND,
 ) -> Sample:
     """One round of one request on all connections: rate in /s, p50 and p99 in milliseconds, and
-    the microseconds of CPU a request that each kind of process took."""
+    the microseconds of CPU a request that each kind of process took, and the generator itself."""
     server.wait_until(rendered, check)
     run(server.address, [Stream(rendered, check, connections)], WARM_UP)
     stream = Stream(rendered, check, connections)
     before = cpu.seconds_of(server.tree())
+    own = time.process_time()
     seconds = run(server.address, [stream], duration)
+    own = time.process_time() - own
     requests = len(stream.latencies)
     taken = cpu.between(before, cpu.seconds_of(server.tree()))
+    taken["load generator"] = own
     sample = {f"cpu {kind}": 1e6 * spent / requests for kind, spent in taken.items()}
     return {"rate": requests / seconds} | percentiles(stream.latencies) | sample
 

@@ -1,6 +1,7 @@
 """Pictures of figures: plain SVG, legible on a light and on a dark page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 WIDTH, BAR, GAP, LEFT, TOP = 720, 22, 10, 190, 56
@@ -33,25 +34,26 @@ def bars(title: str, unit: str, values: Mapping[str, float], ours: Sequence[str]
     return _document(title, height, parts)
 
 
-def curves(
-    title: str,
-    unit: str,
-    along: str,
-    steps: Sequence[int],
-    values: Mapping[str, Sequence[float]],
-    ours: Sequence[str],
-) -> str:
+@dataclass(frozen=True)
+class Chart:
+    title: str
+    unit: str
+    along: str  # what `steps` counts
+    steps: Sequence[int]
+
+
+def curves(chart: Chart, values: Mapping[str, Sequence[float]], ours: Sequence[str]) -> str:
     """A line for each name over steps that are equally far apart, on a scale from zero."""
     height, bottom, left, right = 320, 270, 70, WIDTH - 150
     highest = max((value for each in values.values() for value in each), default=1.0) or 1.0
-    room = (right - left) / max(1, len(steps) - 1)
-    parts = [_text(left, 22, title, "title"), _text(left, 42, unit)]
+    room = (right - left) / max(1, len(chart.steps) - 1)
+    parts = [_text(left, 22, chart.title, "title"), _text(left, 42, chart.unit)]
     parts.append(f'<path class="axis" d="M{left} {TOP}V{bottom}H{right}" fill="none"/>')
     parts.append(_text(left - 62, TOP + 5, number(highest)) + _text(left - 16, bottom + 4, "0"))
-    for place, step in enumerate(steps):
+    for place, step in enumerate(chart.steps):
         x = left + place * room
         parts.append(f'<text x="{x:.0f}" y="{bottom + 18}" text-anchor="middle">{step}</text>')
-    parts.append(_text(left, bottom + 40, along))
+    parts.append(_text(left, bottom + 40, chart.along))
     for name, each in values.items():
         points = [
             (left + place * room, bottom - (bottom - TOP) * value / highest)
@@ -62,7 +64,7 @@ def curves(
         parts.append(f'<polyline class="{kind}" points="{path}"/>')
         if points:
             parts.append(_text(points[-1][0] + 8, points[-1][1] + 4, name))
-    return _document(title, height, parts)
+    return _document(chart.title, height, parts)
 
 
 def number(value: float) -> str:
