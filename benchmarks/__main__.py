@@ -47,7 +47,7 @@ def main() -> int:
 
     exit_on_sigterm()
     peer_commands = peer.commands(options.peer)
-    machine = machine()
+    measured_on = machine()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         ours = Kind.prepare("ours", Path(sys.executable).parent, Path(name))
@@ -57,7 +57,7 @@ def main() -> int:
             rows += FIGURES[figure](ours, theirs)
     print(table(rows))
     if options.json:
-        document = {"machine": machine, "figures": as_json(rows)}
+        document = {"machine": measured_on, "figures": as_json(rows)}
         options.json.write_text(json.dumps(document, indent=1) + "\n")
     return int(any(each.failed for each in rows))
 

@@ -53,7 +53,7 @@ def small(contestants: Contestants, pace: Pace) -> list[Line]:
             rendered = evaluate(servers[name], _for(name, payload, "/add"))
             return hammer(servers[name], rendered, right_small, 1, pace.seconds)
 
-        crowd = in_turn(servers, pace.rounds, many)
+        crowd = in_turn(servers, pace.rounds, many, rehearsed=True)
         alone = in_turn(servers, pace.rounds, one)
     limit = in_turn({LIMIT: None}, pace.rounds, lambda _: _in_process(payload))
     rate = [
@@ -98,8 +98,8 @@ def functions(contestants: Contestants, pace: Pace) -> list[Line]:
             rendered = request("POST", f"/query/{NAME}", authorization, called)
             return hammer(servers[name], rendered, right_query, 8, pace.seconds)
 
-        scripts = in_turn(servers, pace.rounds, by_script)
-        routes = in_turn(servers, pace.rounds, by_route)
+        scripts = in_turn(servers, pace.rounds, by_script, rehearsed=True)
+        routes = in_turn(servers, pace.rounds, by_route, rehearsed=True)
     return [
         line("/evaluate with tabpy.query", "/s", scripts, "rate", [Target(OURS, TABPY, times=90)]),
         line("... CPU of the web processes", "us", scripts, "cpu web process"),
@@ -160,7 +160,8 @@ def crowds(contestants: Contestants, pace: Pace) -> list[Line]:
                 rendered = evaluate(servers[name], payload)
                 return hammer(servers[name], rendered, right_small, connections, pace.seconds)
 
-            sides = in_turn(servers, pace.rounds, measure)
+            first = connections == CROWDS[0]
+            sides = in_turn(servers, max(1, pace.rounds - 1), measure, rehearsed=first)
             rates[connections] = line(f"{connections} connections", "/s", sides, "rate")
             lines.append(rates[connections])
     beyond = [each for connections, each in rates.items() if connections >= BEYOND]

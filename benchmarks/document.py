@@ -19,8 +19,8 @@ INTRODUCTION = """\
 How fast the server is beside others, measured in one run.
 A command writes this page and its pictures, so don't edit it:
 
-    python -m benchmarks.performance --write            # about half an hour
-    python -m benchmarks.performance --write --short    # fewer rounds
+    python -m benchmarks.performance --write            # a quarter of an hour
+    python -m benchmarks.performance --write --short    # under eight minutes
 
 The machine should do nothing else meanwhile.
 [benchmarks/README.md](../benchmarks/README.md) says how it measures.
@@ -28,7 +28,8 @@ The machine should do nothing else meanwhile.
 EXPLANATION = """\
 The contestants are measured in turn, and a figure is the median of the rounds.
 Below it stand the lowest and the highest round.
-*ours* has its default of two web processes; TabPy, fastapitableau and the bare handler are one process each.
+*ours* has its default of two web processes.
+TabPy, fastapitableau and the bare handler are one process each.
 The bare handler answers a constant, without sign-in, script or worker.
 fastapitableau has no sign-in, so it is measured without; ours and TabPy check a password.
 The in-process limit reads the JSON, computes and writes JSON, without any server.

@@ -22,4 +22,4 @@ def double(x: list[float]) -> list[float]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]))
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), workers=1)

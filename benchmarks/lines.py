@@ -88,14 +88,23 @@ def line(
 
 
 def in_turn(
-    subjects: Mapping[str, object], rounds: int, measure: Callable[[str], Sample]
+    subjects: Mapping[str, object],
+    rounds: int,
+    measure: Callable[[str], Sample],
+    *,
+    rehearsed: bool = False,
 ) -> dict[str, Side[object]]:
-    """Measure every contestant once, then all again: what drifts on the machine drifts for all."""
+    """Measure every contestant once, then all again: what drifts on the machine drifts for all.
+
+    `rehearsed`: one more round comes first and isn't counted, for servers that have just started.
+    """
     sides = {name: Side(subject) for name, subject in subjects.items()}
-    for _ in range(rounds):
+    for number in range(rounds + rehearsed):
         for name, side in sides.items():
             if not side.trouble:
                 side.take(lambda _, name=name: measure(name))  # type: ignore[misc]
+                if rehearsed and number == 0:
+                    side.samples.clear()
     return sides
 
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks import __main__ as two_sided
 from benchmarks import comparison, document, scaling, steps
@@ -43,7 +44,7 @@ def main() -> int:
     if unknown := sorted(set(options.figures) - set(names)):
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(names)}")
     exit_on_sigterm()
-    measured = (
+    measured: dict[str, Any] = (
         json.loads(options.source.read_text())
         if options.source
         else measure(options.figures or names, SHORT if options.short else LONG, options.peer)
@@ -57,12 +58,14 @@ def main() -> int:
     return int(any(line.troubles.keys() & {OURS} for line in lines))
 
 
-def measure(names: list[str], pace: Pace, tabpy: Path | None) -> dict[str, object]:
+def measure(names: list[str], pace: Pace, tabpy: Path | None) -> dict[str, Any]:
     """All that the documents tell, as JSON has it."""
     machine = {**two_sided.machine(), "rounds": pace.rounds, "seconds a round": pace.seconds}
     lines: list[Line] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         contestants = Contestants.prepare(Path(folder), tabpy)
+        where = steps.steps(contestants, pace)
+        checks = scaling.checks(contestants, pace, int(str(machine["processors"])))
         for name in names:
             began = time.monotonic()
             if name in FIGURES:
@@ -71,8 +74,6 @@ def measure(names: list[str], pace: Pace, tabpy: Path | None) -> dict[str, objec
                 rows = two_sided.FIGURES[name](contestants.ours, contestants.tabpy)
                 lines += [of_row(row, OURS, TABPY) for row in rows]
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-        where = steps.steps(contestants, pace)
-        checks = scaling.checks(contestants, pace, int(str(machine["processors"])))
     return {
         "machine": machine,
         "lines": as_json(lines),

@@ -13,7 +13,7 @@ from benchmarks.contestants import OURS, Contestants
 from benchmarks.lines import in_turn
 from benchmarks.measure import evaluate, hammer
 from benchmarks.report import Sample
-from benchmarks.steps import SMALL
+from benchmarks.steps import SETTLING, SMALL
 from tabpy.sizing import closed_rate
 
 CLIENTS = 16
@@ -80,6 +80,7 @@ def checks(contestants: Contestants, pace: Pace, cores: int) -> Checks:
         with replace(contestants, all=sized).running(OURS) as servers:
             server = servers[OURS]
             rendered = evaluate(server, SLEEPING if setup.seconds else SMALL)
+            hammer(server, rendered, right, CLIENTS, SETTLING)
             return hammer(server, rendered, right, CLIENTS, pace.seconds)
 
     named = {str(setup): setup for setup in SETUPS}

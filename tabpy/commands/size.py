@@ -20,6 +20,8 @@ A viewer who opens or filters a dashboard sends each of its calculations once. P
 at https://www.heroku.com/pricing. docs/scaling.md has the model, and how far it was off.
 """
 
+_HEAD = f"{'dyno':<15}{'dynos':>6}{'workers each':>14}{'mean wait':>12}{'$ a month':>11}  fullest"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
