@@ -28,9 +28,11 @@ def look(_: int, frame: FrameType | None) -> None:
         frame = frame.f_back
     stacks[";".join(places)] += 1
     if time.monotonic() > saved + SAVED_EVERY:
+        signal.setitimer(signal.ITIMER_PROF, 0)  # saving takes longer than the next look is off
+        told = [f"{count} {stack}\n" for stack, count in list(stacks.items())]
+        pathlib.Path(f"{FOLDER}/{os.getpid()}").write_text("".join(told))
         saved = time.monotonic()
-        with pathlib.Path(f"{FOLDER}/{os.getpid()}").open("w") as file:
-            file.writelines(f"{count} {stack}\n" for stack, count in stacks.items())
+        signal.setitimer(signal.ITIMER_PROF, EVERY, EVERY)
 
 
 def start() -> None:
