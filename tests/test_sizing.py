@@ -66,7 +66,8 @@ def test_the_fullest_place_is_named() -> None:
 def test_one_dyno_less_would_not_do() -> None:
     load, dyno, costs = Load(rate=20, seconds=0.3), Dyno("d", 2, 2560, 4, 250), Costs()
     found = size(load, dyno, 0.5, costs, 40)
-    assert found.use.first[1] <= CALM and found.wait <= 0.5
+    assert found.use.first[1] <= CALM
+    assert found.wait <= 0.5
     assert found.dollars == found.dynos * 250
     fewer = use(load, dyno, 1000, found.dynos - 1, costs)
     assert fewer.first[1] > CALM

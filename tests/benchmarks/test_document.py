@@ -31,8 +31,10 @@ MEASURED = {
 
 def test_goals_are_told_with_their_ratio() -> None:
     _, _, met, missing = document.goals(LINES).splitlines()
-    assert "| 320 | bare tornado 200 | 1.60 |" in met and met.endswith("| yes |")
-    assert "needs root" in missing and missing.endswith("| not measured |")
+    assert "| 320 | bare tornado 200 | 1.60 |" in met
+    assert met.endswith("| yes |")
+    assert "needs root" in missing
+    assert missing.endswith("| not measured |")
 
 
 def test_both_documents_and_the_pictures_are_written(tmp_path: Path) -> None:
@@ -42,17 +44,19 @@ def test_both_documents_and_the_pictures_are_written(tmp_path: Path) -> None:
     for _ in range(2):  # what was written is replaced, not added to
         document.write(tmp_path, MEASURED)
     told = page.read_text()
-    assert told.startswith("Before.") and told.endswith("After.\n") and "old" not in told
+    assert told.startswith("Before.")
+    assert told.endswith("After.\n")
+    assert "old" not in told
     assert told.count("| 1 | 2 | 0 | 800 | 1,000 | +25% |") == 1
     performance = (tmp_path / "docs" / "performance.md").read_text()
     assert "| web process | routing | 12.5 |" in performance
     assert "320<br>100 to 400" in performance
     assert "images/performance-small.svg" in performance
-    ET.parse(tmp_path / "docs" / "images" / "performance-small.svg")  # noqa: S314 - ours
+    ET.parse(tmp_path / "docs" / "images" / "performance-small.svg")
 
 
 def test_the_largest_bar_is_the_longest() -> None:
-    root = ET.fromstring(pictures.bars("a <title>", "ms", {"x": 1.0, "y": 4.0}, ["x"]))  # noqa: S314
+    root = ET.fromstring(pictures.bars("a <title>", "ms", {"x": 1.0, "y": 4.0}, ["x"]))
     small, large = [float(each.attrib["width"]) for each in root.iter() if "width" in each.attrib]
     assert large == pytest.approx(4 * small, rel=0.01)
     assert root[0].text == "a <title>"
@@ -60,10 +64,11 @@ def test_the_largest_bar_is_the_longest() -> None:
 
 def test_a_curve_has_a_point_for_each_step() -> None:
     chart = pictures.Chart("t", "u", "along", (1, 2, 4))
-    root = ET.fromstring(pictures.curves(chart, {"x": [1.0, 2.0, 4.0]}, []))  # noqa: S314
+    root = ET.fromstring(pictures.curves(chart, {"x": [1.0, 2.0, 4.0]}, []))
     (line,) = [each for each in root.iter() if each.tag.endswith("polyline")]
     heights = [float(point.split(",")[1]) for point in line.attrib["points"].split()]
-    assert heights == sorted(heights, reverse=True) and len(heights) == 3
+    assert heights == sorted(heights, reverse=True)
+    assert len(heights) == 3
 
 
 def test_the_lowest_rate_is_a_part_of_the_highest() -> None:
