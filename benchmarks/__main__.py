@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import confinement, crowd, endpoints, figures, flight, peer
+from benchmarks import confinement, crowd, endpoints, figures, flight, large, memory, peer, start
 from benchmarks.report import Row, as_json, table
 from benchmarks.servers import Kind, exit_on_sigterm
 
@@ -18,9 +18,12 @@ FIGURES = {
     "small": figures.small,
     "info": figures.info,
     "million": figures.million,
+    "mixed": large.mixed,
+    "streaming": large.streaming,
     "busy": figures.busy,
-    "memory": figures.memory,
-    "start": figures.start,
+    "memory": memory.memory,
+    "start": start.start,
+    "client": start.client_import,
     "deploy": endpoints.deploy,
     "query": endpoints.query,
     "evaluate-query": endpoints.evaluate_query,

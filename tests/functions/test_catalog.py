@@ -223,6 +223,29 @@ def test_a_reference_has_what_a_worker_needs(
     assert path.read_bytes() == DATA
 
 
+def test_it_knows_which_names_are_pure(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    store.change("f", {}, pure=True)
+    add_alias(store, "alias of f", "f")
+    add_model(store, tmp_path, "g")
+    add_alias(store, "alias of g", "g")
+
+    async def test() -> None:
+        assert catalog.pure == frozenset()
+        since = await catalog.pure_since("f")
+        assert since == catalog.change_token
+        assert catalog.pure == {"f", "alias of f"}
+        assert await catalog.pure_since("alias of f") == since
+        assert [await catalog.pure_since(name) for name in ("g", "alias of g", "h")] == [None] * 3
+        await catalog.change(lambda store: store.change("f", {}, pure=False))
+        assert await catalog.pure_since("f") is None
+        assert catalog.pure == frozenset()
+
+    asyncio.run(test())
+
+
 def test_names_of_nothing(
     catalog: Catalog, store: StoreOfOthers, engine: Engine, tmp_path: Path
 ) -> None:

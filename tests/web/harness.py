@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from tornado.netutil import add_accept_handler, bind_sockets
 
@@ -27,6 +27,8 @@ from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.activity.activity import Activity
 from tabpy.tabpy_server.activity.board import Board
+from tabpy.tabpy_server.functions.pure_calls import PureCalls
+from tabpy.tabpy_server.functions.result_cache import ResultCache
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.script_rules import InForce
@@ -36,7 +38,7 @@ from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.http1.server import Server
 from tabpy.tabpy_server.web.proxy import TrustedProxies
-from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.routes import make_entrance
 from tabpy.tabpy_server.web.server_info import Service
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tests.running import PASSWORD, PATIENCE, USER, Reply, basic
@@ -69,6 +71,8 @@ class FakeCatalog:
     """Has no function."""
 
     broken: Mapping[str, str] = MappingProxyType({})
+    pure: frozenset[str] = frozenset()
+    change_token = "a change"
     size = 0
     store_problem = ""
 
@@ -77,6 +81,9 @@ class FakeCatalog:
 
     async def endpoints(self) -> dict[str, Any]:
         return {}
+
+    async def pure_since(self, name: str) -> str | None:
+        return self.change_token if name in self.pure else None
 
     async def endpoint(self, name: str) -> NoReturn:
         raise errors.UnknownEndpointError(name)
@@ -124,7 +131,7 @@ def make_context(
 ) -> Context:
     """A context with some settings (by their names in `Settings`) and with fakes in place of
     `gate`, `catalog`, `pool`, `deployer` and `checkup`."""
-    made = {
+    made: dict[str, Any] = {
         "gate": FakeGate(),
         "confinement": InForce(landlock=6, seccomp=True),
         "catalog": FakeCatalog(),
@@ -133,13 +140,17 @@ def make_context(
         "checkup": FakeCheckup(),
         **fakes,
     }
+    read = Settings(**{"workers": 1, "model_memory_mb": 1.0, **(settings or {})})
+    counters = Counters()
+    results = ResultCache(int(read.result_cache_mb * (1 << 20)), read.result_cache_seconds)
     return Context(
-        settings=Settings(**{"workers": 1, "model_memory_mb": 1.0, **(settings or {})}),
+        settings=read,
         service=service or Service(),
         proxies=TrustedProxies(proxies),
-        counters=Counters(),
+        counters=counters,
+        pure_calls=PureCalls(made["catalog"], made["pool"], counters, results),
         activity=Activity(Board(1), 0),
-        **cast(Any, made),
+        **made,
     )
 
 
@@ -174,6 +185,10 @@ class Connection:
             body = await self._reader.readexactly(int(headers.get("Content-Length", 0)))
         return Reply(int(first.split()[1]), headers, body)
 
+    async def first(self) -> bytes:
+        """Read the reply's head."""
+        return await self._reader.readuntil(b"\r\n\r\n")
+
     async def rest(self) -> bytes:
         """Read whatever still comes until the server closes the connection."""
         return await self._reader.read()
@@ -205,9 +220,9 @@ class Web:
     async def _start(self) -> None:
         [listener] = bind_sockets(0, "127.0.0.1")
         self.port = listener.getsockname()[1]
-        application = make_application(self.context)
-        application.add_handlers(".*", self._routes)
-        self._server = Server(application, self.connections, self.context.certificate)
+        entrance = make_entrance(self.context)
+        entrance.application.add_handlers(".*", self._routes)
+        self._server = Server(entrance, self.connections, self.context.certificate)
         self._stop_accepting = add_accept_handler(listener, self._take)
         self._listener = listener
 

@@ -53,6 +53,8 @@ class Catalog:
         self._endpoints: Mapping[str, Endpoint] = {}
         self._reasons: Mapping[str, str] = {}
         self._broken: Mapping[str, str] = {}
+        # Names whose calls are pure, aliases too, as of when the endpoints were last returned.
+        self.pure: frozenset[str] = frozenset()
         self._references: dict[str, Reference] = {}  # of the change token that was seen
         self._loading = asyncio.Lock()
         self.settled = asyncio.Event()  # what deploys by itself at the start has been deployed
@@ -103,9 +105,15 @@ class Catalog:
                     change_token = self.change_token  # before reading: a change meanwhile counts
                     self._references = {}
                     found = await self._store.run(self._read, "read")
-                    self._endpoints, self._reasons, self._broken = found
+                    self._endpoints, self._reasons, self._broken, self.pure = found
                     self._seen = change_token
         return self._endpoints
+
+    async def pure_since(self, name: str) -> str | None:
+        """Return the change token of the present endpoints if calls of `name` are pure by them,
+        else None. Raises StoreUnavailableError."""
+        await self.endpoints()
+        return self._seen if name in self.pure else None
 
     async def endpoint(self, name: str) -> Endpoint:
         """Return one. Raises UnknownEndpointError and StoreUnavailableError."""
@@ -165,15 +173,17 @@ class Catalog:
 
     def _read(
         self, store: "Store"
-    ) -> tuple[Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str]]:
-        """Return endpoints by name, and why they can't be loaded here, by SHA-256 and by name."""
+    ) -> tuple[Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str], frozenset[str]]:
+        """Return endpoints by name, why they can't be loaded here, by SHA-256 and by name, and the
+        names of pure ones."""
         endpoints, reasons = store.load(), store.checks(self.environment)
         broken = {
             name: reason
             for name, endpoint in endpoints.items()
             if endpoint.archive and (reason := reasons.get(endpoint.archive.sha256))
         }
-        return endpoints, reasons, broken
+        pure = frozenset(name for name, each in endpoints.items() if _is_pure(each, endpoints))
+        return endpoints, reasons, broken, pure
 
     @property
     def _is_current(self) -> bool:
@@ -202,6 +212,12 @@ class Catalog:
 
 def _hint(name: str, endpoints: Mapping[str, Endpoint]) -> str:
     return did_you_mean(name, endpoints) if endpoints else " None is deployed here."
+
+
+def _is_pure(endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> bool:
+    """Say whether calls of it are pure: an alias's are its target's."""
+    model = endpoints.get(endpoint.metadata.target or "") if not endpoint.archive else endpoint
+    return model is not None and model.pure
 
 
 def _target(endpoints: Mapping[str, Endpoint], alias: Endpoint) -> tuple[Endpoint, ArchiveInfo]:

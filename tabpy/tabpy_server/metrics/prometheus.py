@@ -132,6 +132,8 @@ class Instruments:
     starts: "Counter"
     ends: "Counter"
     store: "Histogram"
+    pure_calls: "Counter"
+    result_bytes: "Gauge"
     waiting: "Gauge"
     running: "Gauge"
     isolation: "Gauge"
@@ -184,6 +186,18 @@ def _make_instruments() -> Instruments:
             buckets=BUCKETS,
             registry=None,
         ),
+        pure_calls=Counter(
+            "tabpy_pure_calls",
+            "Calls of pure functions, and how they came to their results",
+            ["result"],
+            registry=None,
+        ),
+        result_bytes=Gauge(
+            "tabpy_result_cache_bytes",
+            "What kept results of pure functions take",
+            registry=None,
+            multiprocess_mode="livesum",
+        ),
         waiting=Gauge(
             "tabpy_jobs_waiting",
             "Jobs without a worker",
@@ -225,6 +239,9 @@ def _add(instruments: Instruments, counters: Counters, pool: Pool, catalog: Cata
         instruments.ends.labels(reason).inc(count)
     for operation, seconds in taken.store:
         instruments.store.labels(operation).observe(seconds)
+    for way, count in taken.pure_calls.items():
+        instruments.pure_calls.labels(way).inc(count)
+    instruments.result_bytes.set(taken.result_bytes)
     instruments.waiting.set(pool.waiting)
     instruments.running.set(pool.running)
     instruments.isolation.labels(pool.isolation).set(1)

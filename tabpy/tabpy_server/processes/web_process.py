@@ -18,7 +18,9 @@ from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.environment import environment
 from tabpy.tabpy_server.functions.model_sharing import share_models
 from tabpy.tabpy_server.functions.open_store import open_store
+from tabpy.tabpy_server.functions.pure_calls import PureCalls
 from tabpy.tabpy_server.functions.renewal import Renewal
+from tabpy.tabpy_server.functions.result_cache import ResultCache
 from tabpy.tabpy_server.functions.tidy import keep_tidy
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
@@ -31,7 +33,7 @@ from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.http1.server import Server
 from tabpy.tabpy_server.web.proxy import TrustedProxies
-from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.routes import make_entrance
 from tabpy.tabpy_server.web.shortages import keep_watch
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
@@ -83,6 +85,14 @@ class WebProcess:
             proxies=TrustedProxies(settings.trusted_proxies),
             catalog=catalog,
             pool=pool,
+            pure_calls=PureCalls(
+                catalog,
+                pool,
+                counters,
+                ResultCache(
+                    int(settings.result_cache_mb * (1 << 20)), settings.result_cache_seconds
+                ),
+            ),
             deployer=deployer,
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
@@ -99,7 +109,7 @@ class WebProcess:
             body_seconds=BODY_TIMEOUT,
         )
         self._stop_at_once = asyncio.Event()
-        self._server = Server(make_application(self._context), self._connections, state.certificate)
+        self._server = Server(make_entrance(self._context), self._connections, state.certificate)
 
     def stop_at_once(self) -> None:
         """Stop without waiting for scripts that run."""
@@ -108,9 +118,10 @@ class WebProcess:
     async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
         """Answer requests until `stop`, then finish those that have begun."""
         context = self._context
-        await context.pool.start()
         loop = asyncio.get_running_loop()
         acceptors = [Acceptor(each, self._take, self._connections.make_room) for each in sockets]
+        watching = loop.create_task(self._connections.watch())
+        await self._wait_for_workers(stop)
         settings = context.settings
         fields = {"workers": settings.workers, "isolation": settings.script_isolation.value}
         logger.info("ready", extra={"fields": fields})
@@ -130,12 +141,22 @@ class WebProcess:
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
         noting = loop.create_task(context.activity.keep(context.pool, settings.workers))
-        watching = loop.create_task(self._connections.watch())
         certifying = loop.create_task(keep_up_to_date(context.certificate))
         looking = loop.create_task(keep_watch(settings))
+        caching = loop.create_task(context.pure_calls.keep())
         fetching = loop.create_task(_keep_keys(context.gate))
         await stop.wait()
-        for task in (starting, sharing, tidying, renewing, checking, certifying, looking, fetching):
+        for task in (
+            starting,
+            sharing,
+            tidying,
+            renewing,
+            checking,
+            certifying,
+            looking,
+            caching,
+            fetching,
+        ):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()
@@ -145,6 +166,17 @@ class WebProcess:
         noting.cancel()
         publishing.cancel()
         await asyncio.wait((publishing,))  # so that what ended in the drain is counted, too
+
+    async def _wait_for_workers(self, stop: asyncio.Event) -> None:
+        """Wait until scripts can run, unless told to stop. Requests are answered meanwhile, jobs
+        wait; what a server does besides would only take their workers' time."""
+        loop = asyncio.get_running_loop()
+        either = (loop.create_task(self._context.pool.start()), loop.create_task(stop.wait()))
+        over, others = await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        for each in others:
+            each.cancel()
+        for each in over:
+            each.result()
 
     async def _drain(self) -> None:
         """Answer the requests that have begun, those that wait for a worker too: with their

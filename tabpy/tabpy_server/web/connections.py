@@ -64,12 +64,9 @@ class Connections:
 
     def move(self, connection: "Watched", to: "dict[Watched, None]") -> None:
         """Have an open one be in `to`, as the newest there, and in none of the others."""
-        self.forget(connection)
+        connection.place.pop(connection, None)
         to[connection] = None
-
-    def forget(self, connection: "Watched") -> None:
-        for each in (self.idle, self.unadmitted, self.admitted):
-            each.pop(connection, None)
+        connection.place = to
 
     def count_https(self) -> None:
         """Note that a client has spoken https to this http port, and say so now and then: whoever
@@ -109,7 +106,8 @@ class Watched(ABC):
         self.moved = 0  # bytes that came
         self._seen = (-1, 0.0)  # so many had moved, in and out, at that time
         self._writing_since: float | None = None
-        connections.idle[self] = None
+        self.place = connections.idle  # among the connections
+        self.place[self] = None
 
     # What it is
 
@@ -161,12 +159,12 @@ class Watched(ABC):
         self._move_on(self._connections.unadmitted)
 
     def _move_on(self, to: "dict[Watched, None]") -> None:
-        if self in self._connections.unadmitted or self in self._connections.admitted:
+        if self in self.place and self.place is not self._connections.idle:
             self._connections.move(self, to)
 
     def forget(self) -> None:
         """Note that it is closed."""
-        self._connections.forget(self)
+        self.place.pop(self, None)
 
     # How long it takes
 

@@ -61,6 +61,7 @@ FAILED_FUNCTION = record({"type": {"const": "QueryFailed"}, "uri": TEXT, "error"
 ERROR = record({"message": TEXT, "info": {"anyOf": [TEXT, FAILED_FUNCTION]}}, {**PRINTED, **TRACE})
 NOTHING = record({})
 ALIVE = record({"status": {"const": "alive"}})
+READY = record({"status": {"const": "ready"}})
 
 SCOPES: Schema = {"type": "array", "items": TEXT}
 OAUTH_METHOD = record(
@@ -154,10 +155,15 @@ SAID: Mapping[str, Schema] = {
     "dependencies": {"type": "array"},
     "is_public": {"type": "boolean"},
 }
+PURE: Schema = {
+    "type": "boolean",
+    "description": "Of this version: its result follows from its arguments alone",
+}
 ENDPOINT = record(
     {
         "type": KIND,
         **SAID,
+        "pure": PURE,
         "target": {"type": ["string", "null"]},
         "schema": ANY,
         "version": NUMBER,
@@ -174,6 +180,7 @@ def metadata(*required: str) -> Schema:
         "name": NAME,
         "type": KIND,
         **SAID,
+        "pure": PURE,
         "target": TEXT,
         "schema": {"type": ["object", "array", "string"]},
         "requirements": TEXTS,
@@ -212,6 +219,7 @@ VERSION = record(
             "type": ["string", "null"],
             "description": "Who deployed it; null: nobody had signed in, or it isn't known",
         },
+        "pure": PURE,
         "sha256": TEXT,
         "size": NUMBER,
         "python": TEXT,

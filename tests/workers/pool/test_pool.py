@@ -18,6 +18,7 @@ from tabpy.tabpy_server.errors import (
 )
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool import starter
+from tabpy.tabpy_server.workers.pool.job import Job, Timing
 from tabpy.tabpy_server.workers.protocol import (
     Answer,
     Crash,
@@ -191,6 +192,24 @@ def test_starting_is_tried_again_after_a_pause_until_it_works(
         bench.pool._workers.starter._again_at = time.monotonic()  # it is
         assert (await bench.run(b"again")).body == b"again"
         assert bench.pool._workers.starter.failed == 0
+
+    with_bench(1, test)
+
+
+def test_that_no_worker_can_be_started_is_said_after_several_tries_and_until_one_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(starter, "FIRST_PAUSE", 0.001)
+
+    async def test(bench: Bench) -> None:
+        bench.launcher.refuses = True
+        bench.launcher.started[0].die()
+        await bench.until(lambda: bench.pool._workers.starter.failed)
+        assert not bench.pool.cannot_start, "one try says nothing"
+        await bench.until(lambda: bench.pool.cannot_start)
+        bench.launcher.refuses = False
+        await bench.until(lambda: not bench.pool.cannot_start)
+        assert (await bench.run(b"again")).body == b"again"
 
     with_bench(1, test)
 
@@ -469,5 +488,18 @@ def test_when_a_pool_closes_whoever_runs_or_waits_is_told_to_come_again() -> Non
         with pytest.raises(DrainingError):
             await bench.run(b"late")
         assert len(bench.launcher.started) == 2
+
+    with_bench(1, test)
+
+
+def test_time_that_has_gone_by_before_a_job_came_counts() -> None:
+    async def test(bench: Bench) -> None:
+        timing = Timing()
+        job = Job([b"1"], 5.0, waited=2.0)
+        assert (await bench.pool.run(job, timing)).body == b"1"
+        assert timing.queued_ms >= 2000
+        with pytest.raises(JobTimeoutError, match=r"30\.0 s") as told:
+            await bench.pool.run(Job([b"hang"], 30.0, waited=29.99), Timing())
+        assert "It waited 30.0 s" in told.value.info
 
     with_bench(1, test)

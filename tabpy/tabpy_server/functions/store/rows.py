@@ -50,6 +50,7 @@ _ENDPOINTS = select(
     endpoints.c.creation_time,
     endpoints.c.last_modified_time,
     versions.c.sha256,
+    versions.c.pure,
     _bounded(versions.c.code),
 ).join_from(
     endpoints,
@@ -84,7 +85,7 @@ def find_versions(connection: Connection, name: str) -> list[Version]:
     """Return what is kept of an endpoint, the newest first."""
     version = versions.c
     query = (
-        select(version.name, version.version, version.sha256, version.creation_time)
+        select(version.name, version.version, version.sha256, version.creation_time, version.pure)
         .add_columns(_bounded(version.code), _bounded(version.author))
         .where(version.name == name)
         .order_by(version.version.desc())
@@ -136,7 +137,17 @@ def add_version(connection: Connection, name: str, version: Version, docstring: 
             docstring=_dump(docstring, "docstring"),
             creation_time=version.creation_time,
             author=None if author is None else _dump(author, "author's name"),
+            pure=version.pure,
         )
+    )
+
+
+def change_version(connection: Connection, name: str, version: int, *, pure: bool) -> None:
+    """Store whether a version is pure."""
+    connection.execute(
+        update(versions)
+        .where(versions.c.name == name, versions.c.version == version)
+        .values(pure=pure)
     )
 
 
@@ -158,6 +169,7 @@ def _endpoint(connection: Connection, row: RowMapping) -> Endpoint:
         archive=_archive(connection, row) if row["sha256"] else None,
         creation_time=row["creation_time"],
         last_modified_time=row["last_modified_time"],
+        pure=bool(row["pure"]),
     )
 
 
@@ -167,6 +179,7 @@ def _version(connection: Connection, row: RowMapping) -> Version:
         archive=_archive(connection, row),
         creation_time=row["creation_time"],
         author=json.loads(row["author"] or "null"),
+        pure=bool(row["pure"]),
     )
 
 

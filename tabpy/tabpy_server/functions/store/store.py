@@ -90,25 +90,29 @@ class Store:
         with suppress(IntegrityError), self._writing() as connection:
             archives.put(connection, archive)
 
-    def create(
+    def create(  # noqa: PLR0913 - what there is to say of a version
         self,
         name: str,
         metadata: EndpointMetadata,
         archive: ArchiveInfo | None,
         version: int = 1,
         author: str | None = None,
+        *,
+        pure: bool = False,
     ) -> Endpoint:
-        """Store a new endpoint and return it; an alias has no archive. `author`: see `Version`.
+        """Store a new endpoint and return it; an alias has no archive. `author` and `pure`: see
+        `Version`.
 
-        Raises EndpointExistsError, and RefusedError for an impossible target.
+        Raises EndpointExistsError, and RefusedError for an impossible target or a pure alias.
         """
         with self._changing() as connection:
             if connection.scalar(select(endpoints.c.name).where(endpoints.c.name == name)):
                 raise EndpointExistsError(name)
             _check_target(connection, name, metadata)
+            _check_pure(name, metadata, pure)
             rows.add_endpoint(connection, name, metadata, version)
             if archive is not None:
-                made = Version(version, archive, int(time.time()), author)
+                made = Version(version, archive, int(time.time()), author, pure)
                 rows.add_version(connection, name, made, metadata.docstring)
             return rows.find_endpoint(connection, name)
 
@@ -118,9 +122,11 @@ class Store:
         changes: Mapping[str, Any],
         archive: ArchiveInfo,
         author: str | None = None,
+        *,
+        pure: bool = False,
     ) -> Endpoint:
         """Store a new version of a model, with `changes` to fields of its `EndpointMetadata`.
-        `author`: see `Version`.
+        `author` and `pure`: see `Version`.
 
         Raises UnknownEndpointError, and RefusedError for an alias.
         """
@@ -136,21 +142,28 @@ class Store:
                 select(endpoints.c.last_version).where(endpoints.c.name == name)
             ).scalar_one()
             version = last + 1
-            made = Version(version, archive, int(time.time()), author)
+            made = Version(version, archive, int(time.time()), author, pure)
             rows.add_version(connection, name, made, metadata.docstring)
             rows.change_endpoint(connection, name, metadata, version=version, last_version=version)
             self._forget_old_versions(connection, name, keep=version)
             return rows.find_endpoint(connection, name)
 
-    def change(self, name: str, changes: Mapping[str, Any]) -> Endpoint:
-        """Change what `changes` names of an endpoint's metadata; the version stays.
+    def change(
+        self, name: str, changes: Mapping[str, Any], *, pure: bool | None = None
+    ) -> Endpoint:
+        """Change what `changes` names of an endpoint's metadata, and whether the version that
+        answers is pure, if that is given; the version stays.
 
-        Raises UnknownEndpointError, and RefusedError for an impossible target.
+        Raises UnknownEndpointError, and RefusedError for an impossible target or a pure alias.
         """
         with self._changing() as connection:
-            metadata = replace(rows.find_endpoint(connection, name).metadata, **changes)
+            found = rows.find_endpoint(connection, name)
+            metadata = replace(found.metadata, **changes)
             _check_target(connection, name, metadata)
+            _check_pure(name, metadata, pure)
             rows.change_endpoint(connection, name, metadata)
+            if pure is not None:
+                rows.change_version(connection, name, found.version, pure=pure)
             return rows.find_endpoint(connection, name)
 
     def roll_back(self, name: str, version: int) -> Endpoint:
@@ -248,6 +261,14 @@ def _check_target(connection: Connection, name: str, metadata: EndpointMetadata)
     else:
         return
     raise RefusedError(f"'{name}' can't be an alias of '{target}'.", f"{problem}.")
+
+
+def _check_pure(name: str, metadata: EndpointMetadata, pure: bool | None) -> None:
+    if pure and metadata.type == ALIAS:
+        raise RefusedError(
+            f"'{name}' is an alias, which can't be pure by itself.",
+            f"It is as pure as its target: say it of '{metadata.target}'.",
+        )
 
 
 def _check_unneeded(connection: Connection, name: str) -> None:

@@ -5,6 +5,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from tabpy.tabpy_server.tls.session import HandshakeError, Session
 from tabpy.tabpy_server.web.connections import Connections, Watched
@@ -56,7 +57,7 @@ class Wire(Watched, asyncio.BufferedProtocol):
     # What asyncio says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's doesn't say that it is one
         self._transport = transport
         self._outgoing = Outgoing(transport, self._encrypt)
         if self.is_closed:  # meanwhile
@@ -94,7 +95,7 @@ class Wire(Watched, asyncio.BufferedProtocol):
 
     # What it can be told
 
-    def send(self, *parts: bytes) -> "asyncio.Future[None]":
+    def send(self, *parts: bytes | memoryview) -> "asyncio.Future[None]":
         """Send `parts`. The future is done when the client has taken them."""
         assert self._outgoing is not None
         return self._outgoing.write(*parts)

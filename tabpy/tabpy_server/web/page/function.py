@@ -17,7 +17,6 @@ from tabpy.tabpy_server.web.page.parameters import (
     result_of,
 )
 from tabpy.tabpy_server.web.page.view import ViewHandler
-from tabpy.tabpy_tools.calculation import calculation_of_schema
 
 
 class FunctionView(ViewHandler):
@@ -31,6 +30,10 @@ class FunctionView(ViewHandler):
         return self.path_args[0]
 
     async def values(self, *parts: str) -> dict[str, Any]:
+        from tabpy.tabpy_tools.calculation import (
+            calculation_of_schema,  # the client's: slow to import
+        )
+
         [name] = parts
         catalog, rights = self.context.catalog, self.person.rights
         endpoint = await catalog.endpoint(name)
@@ -53,8 +56,8 @@ class FunctionView(ViewHandler):
             "positional": None if parameters else arguments,
             "result": result_of(schema),
             "calculation": calculation_of_schema(name, schema),
-            "python": examples.python(self.own_url, self.user, name, arguments),
-            "curl": examples.curl(self.own_url, self.user, name, arguments),
+            "python": examples.python(self.visit.own_url, self.user, name, arguments),
+            "curl": examples.curl(self.visit.own_url, self.user, name, arguments),
             "versions": versions,
             "figures": self.context.function_figures.of(name),
             "broken": catalog.broken.get(model.name, "") if model else "",

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from tornado.web import RequestHandler
-
 from tabpy.tabpy_server.rights import QUERY
 from tabpy.tabpy_server.web.answers import Answer, Told
 from tabpy.tabpy_server.web.handlers.evaluate import EvaluateHandler
 from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
-from tabpy.tabpy_server.web.handlers.query import QueryHandler
+from tabpy.tabpy_server.web.handlers.query import RESULT, CallHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
-from tabpy.tabpy_server.web.schemas import ANY, ARGUMENTS, JSON, RESPONSE, SCRIPT
+from tabpy.tabpy_server.web.schemas import ANY, ARGUMENTS, JSON, SCRIPT
 
 SENT_AGAIN = 408
 # What a failed script has, and neither a browser nor a proxy does anything about: some in front
@@ -49,20 +47,17 @@ class PageEvaluateHandler(PageJobHandler, EvaluateHandler):
         await EvaluateHandler.post(self)
 
 
-class PageQueryHandler(PageJobHandler, QueryHandler):
+class PageQueryHandler(PageJobHandler, CallHandler):
     route = "/page/query/{name}"
     needed_rights: ClassVar[Mapping[str, str]] = {"POST": QUERY}
-    get = RequestHandler.get  # type: ignore[assignment] # there is none
 
     @operation(
         "Call a function from the page: as /query, and 500 when its time is over",
-        Reply(
-            200, "What it returned", RESPONSE, headers={"Etag": "Identifies response and version"}
-        ),
+        RESULT,
         Reply(304, "It returned what If-None-Match names"),
         body=Body({JSON: ARGUMENTS}),
         query=(DEBUG,),
         errors=(404,),
     )
     async def post(self, name: str) -> None:
-        await QueryHandler.post(self, name)
+        await self.call(name)

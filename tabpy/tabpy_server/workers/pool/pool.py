@@ -134,7 +134,7 @@ class Pool:
         this process stops before it could run, InternalError, and what looking up the function
         raises. Cancelling kills the worker, and so does a time-out.
         """
-        started = time.monotonic()
+        started = time.monotonic() - job.waited
         deadline = started + job.timeout
         task = await self._task(job, deadline)
         queued = time.monotonic()
@@ -142,7 +142,7 @@ class Pool:
             worker = await self._lease(job, deadline)
         finally:
             leased = time.monotonic()
-            timing.queued_ms = (leased - queued) * 1000
+            timing.queued_ms = (leased - queued + job.waited) * 1000
         end: str | None = "client gone"
         worker.begin(job.owner if self._isolation.keeps_owners_apart else None)
         try:
@@ -193,7 +193,7 @@ class Pool:
 
     async def _task(self, job: Job, deadline: float) -> Task:
         if job.function is None:
-            return Evaluate(has_tables=job.tables is not None)
+            return Evaluate(has_tables=job.tables is not None, as_numpy=job.as_numpy)
         try:
             async with asyncio.timeout(deadline - SHORTEST - time.monotonic()):
                 return Query(await self._functions.reference(job.function))
@@ -214,7 +214,7 @@ class Pool:
         if not self._queue and (worker := self._workers.lease_at_once(job.owner)) is not None:
             self._keep_ticking()
             return worker
-        waiter = Waiter(job.owner, sum(map(len, job.body)))
+        waiter = Waiter(job.owner, job.size)
         self._queue.add(waiter)
         self._reconcile()  # somebody else's worker may have to go
         for dropped in self._queue.drop_excess():
@@ -244,7 +244,8 @@ class Pool:
         if end is None and not self._closed and self._renewals.start([worker]) is not None:
             return  # it comes back when it has loaded what it has to
         self._workers.give_back(worker, end)
-        self._reconcile()
+        if self._queue or self._renewals or not self._workers.is_settled:
+            self._reconcile()
 
     # Loading new versions
 

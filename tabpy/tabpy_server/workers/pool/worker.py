@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from tabpy.tabpy_server import memfd
 from tabpy.tabpy_server.errors import WorkerDiedError
+from tabpy.tabpy_server.memfd import Memory
 from tabpy.tabpy_server.process_memory import resident
 from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers import protocol
@@ -23,8 +25,10 @@ from tabpy.tabpy_server.workers.protocol import (
     Death,
     Failure,
     Hello,
+    MemoryFollows,
     Message,
     Need,
+    NeedMemory,
     NeedTable,
     ProtocolError,
     Reply,
@@ -32,7 +36,9 @@ from tabpy.tabpy_server.workers.protocol import (
 )
 
 ENDED = "ended"
-READ_SIZE = 1 << 20  # bytes
+# Where what comes is put: all workers share it, since it is taken at once, and room made anew for
+# each message would cost more than the message.
+BUFFER = memoryview(bytearray(1 << 18))
 JOIN_BELOW = 1 << 18  # bytes: one copy is cheaper than one more call
 
 UNASKED: Mapping[type[Message], int] = {
@@ -59,11 +65,13 @@ class Worker:
         comes from; it is that owner's and nobody else's, whatever it says.
         """
         self._memory_mb = memory_mb
+        self.largest = int(memory_mb * (1 << 20))  # bytes of a reply's body
         # What it may say when it's asked, and how large the body may be.
         self._asked: Mapping[type[Message], int] = {
-            **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, Death), 0),
-            Reply: int(memory_mb * (1 << 20)),
+            **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, NeedMemory, Death), 0),
+            Reply: self.largest,
         }
+        self._result: Memory | None = None  # what it has for its reply's body
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket_pair()
@@ -116,10 +124,14 @@ class Worker:
         self.rested = ()
 
     async def ask(
-        self, message: Message, body: Sequence[bytes] = (), descriptors: Sequence[int] = ()
+        self,
+        message: Message,
+        body: Sequence[bytes] = (),
+        descriptors: Sequence[int] = (),
+        on_sent: Callable[[], None] | None = None,
     ) -> Received:
         """Send it a message, and `descriptors` with a byte after it, and return what it says next.
-        Raises WorkerDiedError."""
+        `on_sent` is called in between. Raises WorkerDiedError."""
         self._next = self._loop.create_future()
         if not self.alive:
             raise WorkerDiedError(self._death)
@@ -128,6 +140,8 @@ class Worker:
             await self._send([protocol.encode(message, sum(map(len, body))), *body])
             if descriptors:
                 await self._send_descriptors(descriptors)
+        if on_sent is not None:
+            on_sent()
         received = await self._next
         self._next = self._nothing_asked  # a large reply would live on until the next job
         return received
@@ -150,8 +164,21 @@ class Worker:
 
     @property
     def held(self) -> int:
-        """Return the bytes that it has sent of a message that isn't complete."""
-        return self._reader.held
+        """Return the bytes that it has sent of a message that isn't complete, or has written to
+        memory of ours."""
+        return self._reader.held + (0 if self._result is None else self._result.taken)
+
+    async def give_memory(self) -> tuple[Received, Memory]:
+        """Give it memory for a large reply; return what it says next, and the memory.
+        Raises WorkerDiedError, and OSError if there is none."""
+        memory = self._result = memfd.bounded("tabpy-result", self.largest)
+        try:
+            return await self.ask(MemoryFollows(), (), (memory.descriptor,)), memory
+        except BaseException:
+            memory.close()  # at once: an error has this frame with it, and may live on
+            raise
+        finally:
+            self._result = None
 
     def kill(self, because: str = ENDED) -> None:
         """End it now, whatever it does: see the module's text."""
@@ -182,7 +209,7 @@ class Worker:
 
     async def _send_descriptors(self, descriptors: Sequence[int]) -> None:
         if sys.platform == "win32":
-            raise NotImplementedError("There are no Arrow tables on Windows.")
+            raise NotImplementedError("There is no such memory on Windows.")
         while self.alive:
             try:
                 socket.send_fds(self._socket, [b"\0"], descriptors)
@@ -203,17 +230,17 @@ class Worker:
 
     def _readable(self) -> None:
         try:
-            data = self._socket.recv(READ_SIZE)
+            size = self._socket.recv_into(BUFFER)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             self._lost()
             return
         try:
             limits = UNASKED if self._next.done() else self._asked
-            for message, body in self._reader.feed(data, limits):
+            for message, body in self._reader.feed(BUFFER[:size], limits):
                 self._take(message, body)
         except TooLargeError:
             self._lost(
