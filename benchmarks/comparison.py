@@ -13,10 +13,17 @@ import orjson
 from benchmarks.connection import Check, WrongReply, answers, request
 from benchmarks.contestants import BARE, FASTAPI, LIMIT, OURS, OURS_ONE, TABPY, Contestants
 from benchmarks.endpoints import COLUMNS, NAME, SUM, deployed
-from benchmarks.figures import info_is_right
 from benchmarks.lines import Line, Target, in_turn, line
 from benchmarks.load import Stream, run
-from benchmarks.measure import FIRST, evaluate, first_right, hammer, once, percentiles
+from benchmarks.measure import (
+    FIRST,
+    evaluate,
+    first_right,
+    hammer,
+    info_is_right,
+    once,
+    percentiles,
+)
 from benchmarks.report import Sample
 from benchmarks.servers import Server
 

@@ -12,6 +12,7 @@ from benchmarks.pictures import number
 
 NAMES = (OURS_ONE, OURS, TABPY, FASTAPI, BARE, LIMIT)
 VERDICTS = {None: "not measured", True: "yes", False: "**no**"}
+QUIET = 0.5  # processes a core that wanted to run in the minute before
 BEGIN, END = "<!-- written by python -m benchmarks.performance --write -->", "<!-- end -->"
 INTRODUCTION = """\
 # Performance
@@ -52,7 +53,13 @@ def write(root: Path, measured: Mapping[str, Any]) -> None:
 def performance(measured: Mapping[str, Any]) -> str:
     """The text of docs/performance.md."""
     lines = from_json(measured["lines"])
-    parts = [INTRODUCTION, "## Goals\n", goals(lines), "\n## Figures\n", EXPLANATION]
+    parts = [
+        INTRODUCTION + _busy(measured["machine"]),
+        "## Goals\n",
+        goals(lines),
+        "\n## Figures\n",
+        EXPLANATION,
+    ]
     parts += [f"![{name}](images/{name})\n" for name in _pictures(lines)]
     parts += [_figures(lines), "\n## Where the time of a small request goes\n"]
     parts.append("Microseconds of CPU a request, 8 connections, one web process.")
@@ -63,6 +70,17 @@ def performance(measured: Mapping[str, Any]) -> str:
     parts += ["\n## Measured on\n", "| | |", "|---|---|"]
     parts += [f"| {key} | {value} |" for key, value in measured["machine"].items()]
     return "\n".join(parts) + "\n"
+
+
+def _busy(machine: Mapping[str, Any]) -> str:
+    """A warning, where others kept the machine busy before the run."""
+    load, cores = machine["load_before"], machine["processors"]
+    if load < QUIET * cores:
+        return ""
+    return f"""
+**The machine was busy**: {load:.1f} processes wanted its {cores} cores when the run began.
+Rates and waits of such a run say little, and neither does a goal that is missed.
+"""
 
 
 def goals(lines: Sequence[Line]) -> str:
@@ -142,6 +160,7 @@ def _scaling(measured: Mapping[str, Any]) -> str:
     costs = found.costs
     parts = [
         f"Measured on {found.cores} cores, {measured['machine']['time']}.",
+        *_busy(measured["machine"]).splitlines(),
         f"A small request takes the web process {costs.web * 1e6:,.0f} us of CPU "
         f"and the worker {costs.worker * 1e6:,.0f} us; the load generator takes "
         f"{costs.generator * 1e6:,.0f} us on the same cores.",

@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,8 @@ LINES = [
 ]
 COSTS = scaling.Costs(web=0.001, worker=0.001, generator=0.0)
 RUNS = [scaling.Check(scaling.Setup(1, 2, 0.0), 800.0, 1000.0, used_to_fit=False)]
-MEASURED = {
-    "machine": {"time": "2026-01-01", "python": "3.13"},
+MEASURED: dict[str, Any] = {
+    "machine": {"time": "2026-01-01", "processors": 2, "load_before": 0.1},
     "lines": as_json(LINES),
     "steps": {"web process": {"routing": 12.5}},
     "scaling": scaling.as_json(scaling.Checks(COSTS, 2, RUNS)),
@@ -53,6 +54,14 @@ def test_both_documents_and_the_pictures_are_written(tmp_path: Path) -> None:
     assert "320<br>100 to 400" in performance
     assert "images/performance-small.svg" in performance
     ET.parse(tmp_path / "docs" / "images" / "performance-small.svg")
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.9, False), (1.0, True)])
+def test_a_busy_machine_is_told(load: float, told: bool) -> None:
+    machine = {**MEASURED["machine"], "load_before": load}
+    assert (
+        "The machine was busy" in document.performance({**MEASURED, "machine": machine})
+    ) is told
 
 
 def test_the_largest_bar_is_the_longest() -> None:
