@@ -15,11 +15,11 @@ SERVER_MB = 200  # arbiter, web processes, and the fork server with what all wor
 class Costs:
     """Seconds of processor time a request, besides the script's own work.
 
-    The defaults are those of `docs/performance.md`, rounded up; another machine has others, and
+    The defaults are those of `docs/scaling.md`, rounded up; another machine has others, and
     `python -m benchmarks.performance` measures them.
     """
 
-    web: float = 0.0008
+    web: float = 0.001
     worker: float = 0.0003
 
 
