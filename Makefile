@@ -14,7 +14,7 @@ STORM ?=
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # What runs in a notebook, on a Python that may be older than the server's.
-CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py
+CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py tabpy/commands/size.py tabpy/sizing.py
 
 # All but what runs on Linux alone: there mypy finds what another system doesn't have.
 LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp|tables|request_body)\.py|processes/(gunicorn_|flight_)|/flight/|/memfd
