@@ -52,6 +52,11 @@ class JobQueue:
         """Return the number of jobs by owner, who was served longest ago first."""
         return {owner: len(waiters) for owner, waiters in self._owners.items()}
 
+    @property
+    def only_owner(self) -> str | None:
+        """Return whose jobs wait; None if nobody's do, or those of several."""
+        return next(iter(self._owners)) if len(self._owners) == 1 else None
+
     def add(self, waiter: Waiter) -> None:
         """Add a job at the end."""
         self._owners.setdefault(waiter.owner, deque()).append(waiter)

@@ -216,7 +216,8 @@ class Pool:
             return worker
         waiter = Waiter(job.owner, job.size)
         self._queue.add(waiter)
-        self._reconcile()  # somebody else's worker may have to go
+        if not self._has_to_wait(job.owner):
+            self._reconcile()  # somebody else's worker may have to go
         for dropped in self._queue.drop_excess():
             dropped.worker.set_exception(QueueFullError())
         if waiter.worker.done():
@@ -231,6 +232,11 @@ class Pool:
             self._abandon(waiter)
             raise
 
+    def _has_to_wait(self, owner: str) -> bool:
+        """Say whether a job of `owner` gets a worker when one of their own ends, and not before."""
+        workers = self._workers
+        return workers.is_settled and not workers.free and owner in workers.busy.values()
+
     def _abandon(self, waiter: Waiter) -> None:
         """Leave the queue; a worker that was handed over in the same instant goes to the next, and
         to anybody if it was never used."""
@@ -244,8 +250,21 @@ class Pool:
         if end is None and not self._closed and self._renewals.start([worker]) is not None:
             return  # it comes back when it has loaded what it has to
         self._workers.give_back(worker, end)
-        if self._queue or self._renewals or not self._workers.is_settled:
+        if (
+            self._renewals
+            or not self._workers.is_settled
+            or (self._queue and not self._hand_on(worker))
+        ):
             self._reconcile()
+
+    def _hand_on(self, worker: Worker) -> bool:
+        """Give a worker that has just come back to the next job, where nobody else may have it."""
+        owner = worker.owner
+        if owner is None or self._queue.only_owner != owner or not worker.is_quiet():
+            return False
+        self._workers.lease(worker, owner)
+        self._queue.pop(owner).worker.set_result(worker)
+        return True
 
     # Loading new versions
 
