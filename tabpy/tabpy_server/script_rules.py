@@ -115,6 +115,34 @@ def rules_of(settings: Settings, config_file: Path) -> ScriptRules:
     )
 
 
+def rules_of_node(
+    read: tuple[str, ...],
+    write: tuple[str, ...],
+    *,
+    closed: Iterable[str],
+    models: str,
+    network: bool,
+) -> ScriptRules:
+    """Return the rules for scripts on a node of a cluster, where no server of ours lies.
+
+    `closed`: what is the cluster's own. `models`: the folder of the archives. Raises StartError
+    like `rules_of`.
+    """
+    found = [*SYSTEM, *_python(), *_programs(()), str(package_files.PACKAGE), *read]
+    if RESOLVER.is_symlink():
+        found.append(str(RESOLVER.resolve().parent))
+    outermost = tuple(_outermost({os.path.realpath(each) for each in write}))
+    _check_writable(outermost, closed := tuple(closed))
+    return ScriptRules(
+        confine=True,
+        read=tuple(found),
+        closed=closed,
+        models=(models,),
+        write=outermost,
+        network=network,
+    )
+
+
 def _python() -> Iterator[str]:
     """Yield where this interpreter and what it imports lie."""
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from tabpy.tabpy_server.errors import WorkerDiedError
+from tabpy.tabpy_server.workers.pool.hired import Worker
 from tabpy.tabpy_server.workers.pool.shelves import Shelves, Source
-from tabpy.tabpy_server.workers.pool.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +42,15 @@ class Starter:
         """Say whether it's too early to try again."""
         return time.monotonic() < self._again_at
 
+    def hurry(self) -> None:
+        """Try again now: what was in the way is gone."""
+        self.failed, self._again_at = 0, 0.0
+
     def start(self, sources: Iterable[Source | None]) -> None:
         """Start one from each, or as many as can be started now."""
         for source in sources:
             try:
-                worker = Worker(self._shelves.launcher, self._on_change, self._memory_mb, source)
+                worker = self._shelves.launcher.hire(self._on_change, self._memory_mb, source)
             except OSError as error:  # the fork server is being replaced, and its socket is full
                 self._note_failure(str(error))
                 return

@@ -1,4 +1,4 @@
-"""The web process: one script worker, as seen from here.
+"""The web process: one script worker of this machine, as seen from here.
 
 To let go of a worker is to kill it: the fork server kills the worker's whole process group as soon
 as our end of its socket is closed, so a web process that dies in any way leaves none behind.
@@ -8,16 +8,14 @@ import asyncio
 import contextlib
 import socket
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.process_memory import resident
-from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
-from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.shelves import Source
+from tabpy.tabpy_server.workers.pool.hired import ENDED, Received, Worker
 from tabpy.tabpy_server.workers.protocol import (
     Crash,
     Death,
@@ -31,7 +29,11 @@ from tabpy.tabpy_server.workers.protocol import (
     TooLargeError,
 )
 
-ENDED = "ended"
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.workers.pool.shelves import Source
+
+Launch = Callable[[socket.socket, str], Callable[[], None]]  # see `launchers.SocketLauncher`
+
 READ_SIZE = 1 << 20  # bytes
 JOIN_BELOW = 1 << 18  # bytes: one copy is cheaper than one more call
 
@@ -39,18 +41,16 @@ UNASKED: Mapping[type[Message], int] = {
     Death: 0
 }  # what may come at any time: the fork server says it
 
-Received = tuple[Message, bytes]
 
-
-class Worker:
+class LocalWorker(Worker):
     """A script worker and the private socket to it; runs one job at a time."""
 
     def __init__(
         self,
-        launcher: Launcher,
+        launch: Launch,
         on_death: Callable[[], None],
         memory_mb: float,
-        source: Source | None = None,
+        source: "Source | None" = None,
     ) -> None:
         """Start one. Raises OSError.
 
@@ -58,6 +58,7 @@ class Worker:
         `memory_mb`: what a script may take, and so its result, too. `source`: the shelf that it
         comes from; it is that owner's and nobody else's, whatever it says.
         """
+        super().__init__(source)
         self._memory_mb = memory_mb
         # What it may say when it's asked, and how large the body may be.
         self._asked: Mapping[type[Message], int] = {
@@ -69,7 +70,7 @@ class Worker:
         ours, theirs = socket_pair()
         try:
             with theirs:
-                self._kill_process = launcher.launch(theirs, source.key if source else "")
+                self._kill_process = launch(theirs, source.key if source else "")
         except OSError:
             ours.close()
             raise
@@ -81,19 +82,6 @@ class Worker:
         self._nothing_asked.cancel()
         self._death = ENDED
         self._loop.add_reader(ours, self._readable)
-        self.alive = True
-        self.pid = 0
-        self.origin = ""
-        self.end = "died"  # why it did, for the metrics
-        self.size_at_start = 0
-        self.used = False  # has run a job
-        self.rested: tuple[Usage, ...] = ()  # what it took at the last looks, while idle
-        self.source = source
-        # Whose jobs it runs: None until the first, if it comes from no shelf.
-        self.owner = source.owner if source else None
-        self.owned_since = time.monotonic() if source else 0.0
-        self.versions: dict[str, str] = {}  # functions it has called or loaded: SHA-256 of the last
-        self.busy_since = 0.0  # when it got its last job
 
     async def ready(self) -> None:
         """Wait until it can take a job. Raises WorkerDiedError."""
@@ -104,16 +92,6 @@ class Worker:
         self.pid = hello.pid
         self.origin = self.source.origin if self.source else hello.origin
         self.size_at_start = resident(self.pid)
-
-    def begin(self, owner: str | None) -> None:
-        """Take note that it is about to run a job: from now on it runs none of another owner.
-        None: whoever's it is doesn't matter."""
-        if self.owner is None:
-            self.owner, self.owned_since = owner, time.monotonic()
-        elif self.owner != owner:
-            raise RuntimeError("a worker can't change its owner")
-        self.used = True
-        self.rested = ()
 
     async def ask(
         self, message: Message, body: Sequence[bytes] = (), descriptors: Sequence[int] = ()

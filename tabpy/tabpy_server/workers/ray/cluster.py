@@ -1,0 +1,107 @@
+"""The web process: its connection to the Ray cluster, which may not be there, or go and come back.
+
+Connecting blocks, for seconds where nobody answers, and so do other calls that go to the head node:
+they run on one thread. Calling an actor doesn't.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from tabpy.tabpy_server.workers.ray import probe
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+LOOK_SECONDS = 2.0  # between looks at whether the cluster answers
+ANSWER_SECONDS = 10.0  # after which it doesn't
+NOT_YET = "The server is connecting to the Ray cluster."
+
+
+class Cluster:
+    """Connects, and connects again. `problem`: why no worker can be had, "" if one can."""
+
+    def __init__(self, address: str, server_version: str) -> None:
+        self._address = address
+        self._version = server_version
+        self._thread = ThreadPoolExecutor(1, "ray")
+        self._nodes: dict[str, str] = {}  # what is wrong with each that is known, "" for nothing
+        self.problem = NOT_YET
+
+    async def call(self, function: Callable[..., Result], *args: Any) -> Result:
+        """Run what may block, after all that came before it."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    async def keep(self, on_change: Callable[[], None]) -> None:
+        """Stay connected; never ends. `on_change` is called when the problem is another one."""
+        while True:
+            before = self.problem
+            self.problem = await self._look()
+            if self.problem != before:
+                level = logging.ERROR if self.problem else logging.INFO
+                logger.log(level, self.problem or "The Ray cluster is there.")
+                on_change()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> str:
+        try:
+            async with asyncio.timeout(None if self.problem else ANSWER_SECONDS):
+                return await self.call(self._connect if self.problem else self._ask)
+        except TimeoutError:
+            return "The Ray cluster doesn't answer: is its head node there?"
+        except Exception as error:  # noqa: BLE001 - Ray raises of everything
+            return _in_words(error, self._address)
+
+    def _connect(self) -> str:
+        import ray
+
+        if not ray.is_initialized():
+            ray.init(
+                address=self._address,
+                namespace="tabpy",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=None,
+            )
+        return self._ask()
+
+    def _ask(self) -> str:
+        """Look at the nodes that are there; those that are new are asked what they have."""
+        import ray
+
+        alive = {each["NodeID"]: each["NodeName"] for each in ray.nodes() if each["Alive"]}
+        for node in self._nodes.keys() - alive.keys():
+            logger.warning("A node of the Ray cluster is gone: %s", node)
+            del self._nodes[node]
+        for node, name in alive.items():
+            if node not in self._nodes:
+                self._nodes[node] = self._probe(node, name)
+        if not any(not problem for problem in self._nodes.values()):
+            problems = "; ".join(sorted({each for each in self._nodes.values() if each}))
+            return f"No node of the Ray cluster can run scripts: {problems or 'there is none'}."
+        return ""
+
+    def _probe(self, node: str, name: str) -> str:
+        found = probe.ask(node)
+        for each in probe.differences(probe.have(), found):
+            logger.warning("Ray node %s (%s): %s", name, node[:8], each)
+        problem = probe.problem(found, self._version)
+        if problem:
+            logger.error("Ray node %s (%s) can't run scripts: %s", name, node[:8], problem)
+            return f"{name}: {problem}"
+        logger.info("Ray node %s (%s): Python %s", name, node[:8], found.python)
+        return ""
+
+
+def _in_words(error: Exception, address: str) -> str:
+    first = str(error).strip().partition("\n")[0][:300]
+    return f"The Ray cluster at {address} can't be reached ({type(error).__name__}: {first})."
+
+
+def no_telemetry() -> None:
+    """Have Ray send nothing about this server to its makers; before it is imported."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -1,0 +1,143 @@
+"""The web process: the actors that it has, and those among them that have no worker."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tabpy.tabpy_server.workers.pool.hired import Worker
+from tabpy.tabpy_server.workers.pool.shelves import Source
+from tabpy.tabpy_server.workers.protocol import Message
+from tabpy.tabpy_server.workers.ray.archives import Archives
+from tabpy.tabpy_server.workers.ray.cluster import Cluster
+from tabpy.tabpy_server.workers.ray.plan import Plan
+from tabpy.tabpy_server.workers.ray.seat import CONCURRENCY, Archive, Seat
+from tabpy.tabpy_server.workers.ray.worker import RayWorker
+
+logger = logging.getLogger(__name__)
+
+LET_GO_SECONDS = 1.0  # in which an actor has to have ended its worker, or is killed itself
+FREE_SECONDS = 5.0  # that an actor without a worker is kept for the next one
+LARGE = 1 << 20  # bytes of a body that take the event loop too long to pass on
+
+
+class ActorSeat:
+    """One actor: `known` are the SHA-256 of archives that its node has."""
+
+    def __init__(self, plan: Plan, cluster: Cluster) -> None:
+        self._plan = plan
+        self._cluster = cluster
+        self._actor: Any = None
+        self.known: set[str] = set()
+        self.is_lost = False
+
+    async def hire(self) -> None:
+        """Have a fresh worker there. Raises what Ray raises."""
+        if self._actor is None:
+            self._actor = await self._cluster.call(self._make)
+        await self._actor.hire.remote()
+
+    async def ask(
+        self, message: Message, body: Sequence[bytes], archive: Archive | None
+    ) -> "asyncio.Future[Any]":
+        """Pass on a message; the future has what comes back."""
+        if sum(map(len, body)) < LARGE:
+            return self._submit(message, body, archive).as_future()  # type: ignore[no-any-return]
+        said = await asyncio.to_thread(self._submit, message, body, archive)
+        return said.as_future()  # type: ignore[no-any-return]
+
+    async def ended(self) -> None:
+        """Wait until the worker has ended. Raises what Ray raises if the actor has."""
+        await self._actor.wait_for_end.options(concurrency_group="end").remote()
+
+    async def let_go(self) -> bool:
+        """End the worker; say whether the actor is fit for another."""
+        if self._actor is None or self.is_lost:
+            return False
+        try:
+            async with asyncio.timeout(LET_GO_SECONDS):
+                await self._actor.let_go.options(concurrency_group="control").remote()
+        except Exception:  # noqa: BLE001 - it hangs, or is gone
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Kill the actor, whatever it does. Blocks."""
+        import ray
+
+        if self._actor is not None:
+            try:
+                ray.kill(self._actor)
+            except Exception as error:  # noqa: BLE001 - it is gone already, or the cluster is
+                logger.debug("An actor can't be killed: %s", error)
+
+    def _make(self) -> Any:
+        import ray
+
+        made = ray.remote(
+            num_cpus=1,
+            max_restarts=0,
+            max_task_retries=0,
+            concurrency_groups=CONCURRENCY,
+            scheduling_strategy="SPREAD",
+        )(Seat)
+        return made.remote(self._plan)
+
+    def _submit(self, message: Message, body: Sequence[bytes], archive: Archive | None) -> Any:
+        return self._actor.ask.remote(message, b"".join(body), archive)
+
+
+class Seats:
+    """Makes actors when they are needed, and lets them go when they aren't."""
+
+    origin = ""  # there are no shelves: see `launchers.Launcher`
+
+    def __init__(self, cluster: Cluster, plan: Plan) -> None:
+        self._cluster = cluster
+        self._plan = plan
+        self.archives = Archives(cluster)
+        self._free: list[ActorSeat] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self) -> ActorSeat:
+        """Return a seat without a worker. Raises OSError if there is no cluster."""
+        if self._cluster.problem:
+            raise OSError(self._cluster.problem)
+        return self._free.pop() if self._free else ActorSeat(self._plan, self._cluster)
+
+    def give_back(self, seat: ActorSeat) -> None:
+        """Take a seat back whose worker isn't needed any more, and end that."""
+        task = asyncio.get_running_loop().create_task(self._end(seat))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def forget(self) -> None:
+        """Forget what was there: the cluster doesn't answer, and another may."""
+        self._free.clear()
+        self.archives.forget()
+
+    def why_none(self, error: BaseException) -> str:
+        """Return in words why a seat gave no worker."""
+        return f"could not be started on the Ray cluster: {type(error).__name__}: {error}"[:500]
+
+    async def _end(self, seat: ActorSeat) -> None:
+        if await seat.let_go():
+            self._free.append(seat)
+            await asyncio.sleep(FREE_SECONDS)
+            if seat not in self._free:
+                return
+            self._free.remove(seat)
+        await self._cluster.call(seat.kill)
+
+    # What a launcher has
+
+    def hire(
+        self, on_death: Callable[[], None], memory_mb: float, source: Source | None = None
+    ) -> Worker:
+        return RayWorker(self, on_death)
+
+    def shelf_origin(self, _: str) -> str:
+        return ""
+
+    def ask_for_shelf(self, request: bytes) -> None:
+        """Do nothing: models are loaded by each worker."""

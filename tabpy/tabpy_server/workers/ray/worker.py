@@ -1,0 +1,93 @@
+"""The web process: one script worker on a node of the cluster, as seen from here."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tabpy.tabpy_server.errors import WorkerDiedError
+from tabpy.tabpy_server.workers.pool.hired import ENDED, Received, Worker
+from tabpy.tabpy_server.workers.protocol import Death, Message, Need
+
+if TYPE_CHECKING:
+    from tabpy.tabpy_server.workers.ray.seats import Seats
+
+LOST = "was lost with its node of the Ray cluster"
+
+
+class RayWorker(Worker):
+    """A worker below an actor's seat, which goes back when the worker ends."""
+
+    def __init__(self, seats: "Seats", on_death: Callable[[], None]) -> None:
+        """Start one. Raises OSError if there's no cluster."""
+        super().__init__(None)
+        self._seats = seats
+        self._on_death = on_death
+        self._loop = asyncio.get_running_loop()
+        self._seat = seats.take()
+        self._damaged = ""
+        self._next: asyncio.Future[Received] = self._loop.create_future()
+        self._next.cancel()  # nothing has been asked
+
+    async def ready(self) -> None:
+        try:
+            await self._seat.hire()
+        except Exception as error:  # noqa: BLE001 - Ray wraps whatever the actor raised in its own
+            self.kill()
+            raise WorkerDiedError(self._seats.why_none(error)) from None
+        watching = self._loop.create_task(self._seat.ended())
+        watching.add_done_callback(self._lost)
+
+    async def ask(
+        self, message: Message, body: Sequence[bytes] = (), descriptors: Sequence[int] = ()
+    ) -> Received:
+        if descriptors:
+            raise NotImplementedError("Arrow tables stay on this machine.")
+        if not self.alive:
+            raise WorkerDiedError(ENDED)
+        archive = await self._seats.archives.for_message(message, self._seat.known, self._damaged)
+        self._damaged = ""
+        self._next = self._loop.create_future()
+        said = await self._seat.ask(message, body, archive)
+        said.add_done_callback(self._answered)
+        message, reply = await self._next
+        if isinstance(message, Death):
+            self.end = reply.decode()
+            self.kill()
+            raise WorkerDiedError(message.reason)
+        if isinstance(message, Need):
+            self._damaged = message.damaged
+        return message, reply
+
+    def is_quiet(self) -> bool:
+        return self.alive
+
+    @property
+    def held(self) -> int:
+        return 0
+
+    def kill(self, because: str = ENDED) -> None:
+        if not self.alive:
+            return
+        self.alive = False
+        self._seats.give_back(self._seat)
+        if not self._next.done():
+            self._next.set_exception(WorkerDiedError(because))
+            self._next.exception()  # nobody may be waiting, which is no error of its own
+
+    def _answered(self, said: "asyncio.Future[Any]") -> None:
+        if said.cancelled() or self._next.done():
+            if not said.cancelled():
+                said.exception()
+            return
+        if said.exception() is None:
+            self._next.set_result(said.result())
+        else:  # the actor's process, its node or the network between is gone
+            self._seat.is_lost = True
+            self._next.set_result((Death(LOST), b"died"))
+
+    def _lost(self, watching: "asyncio.Task[None]") -> None:
+        failed = not watching.cancelled() and watching.exception() is not None
+        self._seat.is_lost |= failed
+        if self.alive and self._next.done():
+            self.kill()
+            self._on_death()
