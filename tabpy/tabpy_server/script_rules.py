@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabpy.tabpy_server import package_files
+from tabpy.tabpy_server import own_python, package_files
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.settings import Settings
 
@@ -128,7 +128,7 @@ def rules_of_node(
     `closed`: what is the cluster's own. `models`: the folder of the archives. Raises StartError
     like `rules_of`.
     """
-    found = [*SYSTEM, *_python(), *_programs(()), str(package_files.PACKAGE), *read]
+    found = [*SYSTEM, *_python(), *_programs(()), str(own_python.PACKAGE), *read]
     if RESOLVER.is_symlink():
         found.append(str(RESOLVER.resolve().parent))
     outermost = tuple(_outermost({os.path.realpath(each) for each in write}))

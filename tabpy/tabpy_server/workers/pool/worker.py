@@ -60,11 +60,7 @@ class LocalWorker(Worker):
         """
         super().__init__(source)
         self._memory_mb = memory_mb
-        # What it may say when it's asked, and how large the body may be.
-        self._asked: Mapping[type[Message], int] = {
-            **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, Death), 0),
-            Reply: int(memory_mb * (1 << 20)),
-        }
+        self._asked = may_say(memory_mb)
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket_pair()
@@ -194,10 +190,7 @@ class LocalWorker(Worker):
             for message, body in self._reader.feed(data, limits):
                 self._take(message, body)
         except TooLargeError:
-            self._lost(
-                f"was stopped, as its result is larger than {self._memory_mb:.0f} MB "
-                "(TABPY_SCRIPT_MEMORY_MB),"
-            )
+            self._lost(too_large(self._memory_mb))
         except ProtocolError as error:
             self._lost(f"was stopped: {error}")
 
@@ -213,6 +206,20 @@ class LocalWorker(Worker):
         if self.alive:
             self.kill(because)
             self._on_death()
+
+
+def may_say(memory_mb: float) -> Mapping[type[Message], int]:
+    """Return what a worker may say when it's asked, and how large the body may be. `memory_mb`:
+    what a script may take."""
+    return {
+        **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, Death), 0),
+        Reply: int(memory_mb * (1 << 20)),
+    }
+
+
+def too_large(memory_mb: float) -> str:
+    """Return how a worker ended that says more."""
+    return f"was stopped, as its result is larger than {memory_mb:.0f} MB (TABPY_SCRIPT_MEMORY_MB),"
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

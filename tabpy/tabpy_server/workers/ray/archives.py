@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tabpy.tabpy_server.workers.protocol import (
     Load,
     Message,
     Query,
+    Reference,
 )
 from tabpy.tabpy_server.workers.ray.cluster import Cluster
 from tabpy.tabpy_server.workers.ray.seat import Archive
@@ -27,20 +29,33 @@ class Archives:
         self._cluster = cluster
         self._held: OrderedDict[str, Any] = OrderedDict()
 
-    async def for_message(self, message: Message, known: set[str], damaged: str) -> Archive | None:
-        """Return the archive that a message speaks of, unless the receiver has it. `known`: the
-        SHA-256 of those that it has; `damaged`: of one whose file there isn't whole."""
+    async def for_node(
+        self, message: Message, folder: str, known: set[str], damaged: str
+    ) -> tuple[Message, Archive | None]:
+        """Return a message with a node's path of the archive that it speaks of, and that archive
+        unless the node has it.
+
+        `folder`: where the node keeps archives. `known`: the SHA-256 of those that it has;
+        `damaged`: of one whose file there isn't whole.
+        """
+        there: Message
         match message:
-            case Answer(reference) | Job(Query(reference) | Load(reference)):
+            case Answer(reference):
+                there = Answer(_moved(reference, folder))
                 sha256, path = reference.sha256, reference.path
-            case Job(CheckArchive(path)) if path:
+            case Job(Query(reference) | Load(reference) as task):
+                there = replace(message, task=type(task)(_moved(reference, folder)))
+                sha256, path = reference.sha256, reference.path
+            case Job(CheckArchive(path) as task) if path:
                 sha256 = await asyncio.to_thread(_sha256, path)
+                there = replace(message, task=replace(task, path=f"{folder}/{sha256}"))
             case _:
-                return None
+                return message, None
         if sha256 in known and sha256 != damaged:
-            return None
+            return there, None
+        archive = Archive(sha256, [await self._put(sha256, path)], sha256 == damaged)
         known.add(sha256)
-        return Archive(sha256, [await self._put(sha256, path)], anew=sha256 == damaged)
+        return there, archive
 
     async def _put(self, sha256: str, path: str) -> Any:
         if sha256 not in self._held:
@@ -53,6 +68,10 @@ class Archives:
     def forget(self) -> None:
         """Forget all: the cluster that had them is gone."""
         self._held.clear()
+
+
+def _moved(reference: Reference, folder: str) -> Reference:
+    return replace(reference, path=f"{folder}/{reference.sha256}")
 
 
 def _put(path: str) -> Any:

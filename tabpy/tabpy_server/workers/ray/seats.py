@@ -7,11 +7,11 @@ from typing import Any
 
 from tabpy.tabpy_server.workers.pool.hired import Worker
 from tabpy.tabpy_server.workers.pool.shelves import Source
-from tabpy.tabpy_server.workers.protocol import Message
+from tabpy.tabpy_server.workers.protocol import Message, encode
 from tabpy.tabpy_server.workers.ray.archives import Archives
 from tabpy.tabpy_server.workers.ray.cluster import Cluster
 from tabpy.tabpy_server.workers.ray.plan import Plan
-from tabpy.tabpy_server.workers.ray.seat import CONCURRENCY, Archive, Seat
+from tabpy.tabpy_server.workers.ray.seat import CONCURRENCY, CONTROL, END, Archive, Place, Seat
 from tabpy.tabpy_server.workers.ray.worker import RayWorker
 
 logger = logging.getLogger(__name__)
@@ -22,33 +22,39 @@ LARGE = 1 << 20  # bytes of a body that take the event loop too long to pass on
 
 
 class ActorSeat:
-    """One actor: `known` are the SHA-256 of archives that its node has."""
+    """One actor: `folder` is where its node keeps archives, `known` the SHA-256 of those there."""
 
     def __init__(self, plan: Plan, cluster: Cluster) -> None:
         self._plan = plan
         self._cluster = cluster
         self._actor: Any = None
         self.known: set[str] = set()
+        self.folder = ""
         self.is_lost = False
 
     async def hire(self) -> None:
         """Have a fresh worker there. Raises what Ray raises."""
         if self._actor is None:
             self._actor = await self._cluster.call(self._make)
-        await self._actor.hire.remote()
+        place = Place(*await self._actor.hire.remote())
+        if not self.folder:
+            self._log(place)
+        self.folder = place.archives
 
     async def ask(
         self, message: Message, body: Sequence[bytes], archive: Archive | None
     ) -> "asyncio.Future[Any]":
         """Pass on a message; the future has what comes back."""
-        if sum(map(len, body)) < LARGE:
-            return self._submit(message, body, archive).as_future()  # type: ignore[no-any-return]
-        said = await asyncio.to_thread(self._submit, message, body, archive)
+        head = encode(message, size := sum(map(len, body)))
+        if size < LARGE:
+            said = self._submit(head, body, archive)
+        else:
+            said = await asyncio.to_thread(self._submit, head, body, archive)
         return said.as_future()  # type: ignore[no-any-return]
 
     async def ended(self) -> None:
         """Wait until the worker has ended. Raises what Ray raises if the actor has."""
-        await self._actor.wait_for_end.options(concurrency_group="end").remote()
+        await self._actor.wait_for_end.options(concurrency_group=END).remote()
 
     async def let_go(self) -> bool:
         """End the worker; say whether the actor is fit for another."""
@@ -56,7 +62,7 @@ class ActorSeat:
             return False
         try:
             async with asyncio.timeout(LET_GO_SECONDS):
-                await self._actor.let_go.options(concurrency_group="control").remote()
+                await self._actor.let_go.options(concurrency_group=CONTROL).remote()
         except Exception:  # noqa: BLE001 - it hangs, or is gone
             return False
         return True
@@ -83,8 +89,13 @@ class ActorSeat:
         )(Seat)
         return made.remote(self._plan)
 
-    def _submit(self, message: Message, body: Sequence[bytes], archive: Archive | None) -> Any:
-        return self._actor.ask.remote(message, b"".join(body), archive)
+    def _submit(self, head: bytes, body: Sequence[bytes], archive: Archive | None) -> Any:
+        return self._actor.ask.remote(head, b"".join(body), archive)
+
+    def _log(self, place: Place) -> None:
+        level = logging.WARNING if self._plan.confine and place.missing else logging.INFO
+        what = "; ".join((place.confined, *place.missing))
+        logger.log(level, "A new actor of the Ray cluster confines scripts: %s", what)
 
 
 class Seats:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.workers.pool.hired import ENDED, Received, Worker
-from tabpy.tabpy_server.workers.protocol import Death, Message, Need
+from tabpy.tabpy_server.workers.protocol import HEADER, Death, Message, Need, decode
 
 if TYPE_CHECKING:
     from tabpy.tabpy_server.workers.ray.seats import Seats
@@ -44,10 +44,13 @@ class RayWorker(Worker):
             raise NotImplementedError("Arrow tables stay on this machine.")
         if not self.alive:
             raise WorkerDiedError(ENDED)
-        archive = await self._seats.archives.for_message(message, self._seat.known, self._damaged)
+        seat = self._seat
+        message, archive = await self._seats.archives.for_node(
+            message, seat.folder, seat.known, self._damaged
+        )
         self._damaged = ""
         self._next = self._loop.create_future()
-        said = await self._seat.ask(message, body, archive)
+        said = await seat.ask(message, body, archive)
         said.add_done_callback(self._answered)
         message, reply = await self._next
         if isinstance(message, Death):
@@ -80,7 +83,9 @@ class RayWorker(Worker):
                 said.exception()
             return
         if said.exception() is None:
-            self._next.set_result(said.result())
+            head, reply = said.result()
+            message = decode(head[:1], head[HEADER.size :])
+            self._next.set_result((message, reply))
         else:  # the actor's process, its node or the network between is gone
             self._seat.is_lost = True
             self._next.set_result((Death(LOST), b"died"))
