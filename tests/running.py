@@ -122,7 +122,11 @@ class Server:
         self.psutil = psutil.Process(self.process.pid)
 
     def wait_until_ready(self) -> "Server":
-        until(self._answers, "the server answers")
+        until(
+            self._answers,
+            "the server answers",
+            4 * PATIENCE if ELSEWHERE in os.environ else PATIENCE,
+        )
         return self
 
     def _answers(self) -> bool:

@@ -6,13 +6,10 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from tabpy.tabpy_server.process_usage import Usage
+from tabpy.tabpy_server.workers.pool.source import Source
 from tabpy.tabpy_server.workers.protocol import Message
-
-if TYPE_CHECKING:
-    from tabpy.tabpy_server.workers.pool.shelves import Source
 
 ENDED = "ended"
 
@@ -22,7 +19,7 @@ Received = tuple[Message, bytes]
 class Worker(ABC):
     """A script worker, and what its pool notes of it; runs one job at a time."""
 
-    def __init__(self, source: "Source | None") -> None:
+    def __init__(self, source: Source | None) -> None:
         """`source`: the shelf that it comes from; it is that owner's and nobody else's, whatever it
         says."""
         self.alive = True

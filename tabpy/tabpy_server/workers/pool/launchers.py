@@ -10,16 +10,14 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from tabpy.tabpy_server import own_python
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.pool.hired import Worker
+from tabpy.tabpy_server.workers.pool.source import Source
 from tabpy.tabpy_server.workers.pool.worker import LocalWorker
 from tabpy.tabpy_server.workers.protocol import FORK, REQUEST_LIMIT
-
-if TYPE_CHECKING:
-    from tabpy.tabpy_server.workers.pool.shelves import Source
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ class Launcher(Protocol):
         """Return the same for a worker from a shelf; "": that isn't there."""
 
     def hire(
-        self, on_death: Callable[[], None], memory_mb: float, source: "Source | None" = None
+        self, on_death: Callable[[], None], memory_mb: float, source: Source | None = None
     ) -> Worker:
         """Start one. Raises OSError.
 
@@ -59,7 +57,7 @@ class SocketLauncher(ABC):
         that it comes from, if that is there. Raises OSError."""
 
     def hire(
-        self, on_death: Callable[[], None], memory_mb: float, source: "Source | None" = None
+        self, on_death: Callable[[], None], memory_mb: float, source: Source | None = None
     ) -> Worker:
         return LocalWorker(self.launch, on_death, memory_mb, source)
 

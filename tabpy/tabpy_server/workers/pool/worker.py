@@ -9,13 +9,13 @@ import contextlib
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.process_memory import resident
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.hired import ENDED, Received, Worker
+from tabpy.tabpy_server.workers.pool.source import Source
 from tabpy.tabpy_server.workers.protocol import (
     Crash,
     Death,
@@ -28,9 +28,6 @@ from tabpy.tabpy_server.workers.protocol import (
     Reply,
     TooLargeError,
 )
-
-if TYPE_CHECKING:
-    from tabpy.tabpy_server.workers.pool.shelves import Source
 
 Launch = Callable[[socket.socket, str], Callable[[], None]]  # see `launchers.SocketLauncher`
 
@@ -50,7 +47,7 @@ class LocalWorker(Worker):
         launch: Launch,
         on_death: Callable[[], None],
         memory_mb: float,
-        source: "Source | None" = None,
+        source: Source | None = None,
     ) -> None:
         """Start one. Raises OSError.
 

@@ -77,16 +77,15 @@ class Cluster:
         for node in self._nodes.keys() - alive.keys():
             logger.warning("A node of the Ray cluster is gone: %s", node)
             del self._nodes[node]
-        for node, name in alive.items():
-            if node not in self._nodes:
-                self._nodes[node] = self._probe(node, name)
+        asked = {each: probe.ask(each) for each in alive if each not in self._nodes}
+        for node, answer in asked.items():
+            self._nodes[node] = self._judge(node, alive[node], probe.answer(answer))
         if not any(not problem for problem in self._nodes.values()):
             problems = "; ".join(sorted({each for each in self._nodes.values() if each}))
             return f"No node of the Ray cluster can run scripts: {problems or 'there is none'}."
         return ""
 
-    def _probe(self, node: str, name: str) -> str:
-        found = probe.ask(node)
+    def _judge(self, node: str, name: str, found: probe.Found) -> str:
         for each in probe.differences(probe.have(), found):
             logger.warning("Ray node %s (%s): %s", name, node[:8], each)
         problem = probe.problem(found, self._version)

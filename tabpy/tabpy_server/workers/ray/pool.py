@@ -18,9 +18,10 @@ from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 from tabpy.tabpy_server.workers.pool.watch import Kernel
 from tabpy.tabpy_server.workers.protocol import Collect, Task
 from tabpy.tabpy_server.workers.ray.cluster import Cluster
+from tabpy.tabpy_server.workers.ray.launcher import RayLauncher
 from tabpy.tabpy_server.workers.ray.seats import Seats
 
-START_SECONDS = 20.0  # that a web process waits for its first workers before it answers
+START_SECONDS = 60.0  # that a web process waits for its first workers before it answers
 
 
 class NoKernel(Kernel):
@@ -44,11 +45,12 @@ class RayPool(Pool):
         counters: Counters,
         limits: Limits,
     ) -> None:
-        super().__init__(seats, functions, counters, limits, NoKernel())
+        super().__init__(RayLauncher(seats), functions, counters, limits, NoKernel())
         self._cluster = cluster
         self._seats = seats
         self._keeping: asyncio.Task[None] | None = None
         self._here: Pool | None = None
+        self._workers.starter.is_held_up = True
 
     def collect_here(self, launcher: Launcher, functions: Functions, limits: Limits) -> None:
         """Have workers of this machine read the checkout's modules: no node has those files."""
@@ -96,8 +98,7 @@ class RayPool(Pool):
 
     def _cluster_changed(self) -> None:
         """Try at once what couldn't be done before."""
+        self._workers.starter.is_held_up = bool(self._cluster.problem)
         if self._cluster.problem:
             self._seats.forget()
-        else:
-            self._workers.starter.hurry()
         self._reconcile()

@@ -38,8 +38,8 @@ def have() -> Found:
     return Found(platform.python_version(), server, packages)
 
 
-def ask(node: str) -> Found:
-    """Return what a node has, by its id. Blocks; raises what Ray raises."""
+def ask(node: str) -> Any:
+    """Ask a node, by its id, what it has, for `answer`."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -48,8 +48,14 @@ def ask(node: str) -> Found:
 
     by_value = ray.remote(_plain(look))
     there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-    reference = by_value.options(num_cpus=0, scheduling_strategy=there, max_retries=0).remote()
-    return Found(*ray.get(reference, timeout=ANSWER_SECONDS))
+    return by_value.options(num_cpus=0, scheduling_strategy=there, max_retries=0).remote()
+
+
+def answer(asked: Any) -> Found:
+    """Return what `ask` has asked for. Blocks; raises what Ray raises."""
+    import ray
+
+    return Found(*ray.get(asked, timeout=ANSWER_SECONDS))
 
 
 def _plain(function: Any) -> Any:

@@ -2,17 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tabpy.tabpy_server.workers.pool.hired import Worker
-from tabpy.tabpy_server.workers.pool.shelves import Source
 from tabpy.tabpy_server.workers.protocol import Message, encode
 from tabpy.tabpy_server.workers.ray.archives import Archives
 from tabpy.tabpy_server.workers.ray.cluster import Cluster
 from tabpy.tabpy_server.workers.ray.plan import Plan
 from tabpy.tabpy_server.workers.ray.seat import CONCURRENCY, CONTROL, END, Archive, Place, Seat
-from tabpy.tabpy_server.workers.ray.worker import RayWorker
 
 logger = logging.getLogger(__name__)
 
@@ -101,19 +98,29 @@ class ActorSeat:
 class Seats:
     """Makes actors when they are needed, and lets them go when they aren't."""
 
-    origin = ""  # there are no shelves: see `launchers.Launcher`
-
     def __init__(self, cluster: Cluster, plan: Plan) -> None:
         self._cluster = cluster
         self._plan = plan
         self.archives = Archives(cluster)
         self._free: list[ActorSeat] = []
+        self._coming = self._waiting = 0  # seats that will be free; workers that wait for those
+        self._change = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self) -> ActorSeat:
-        """Return a seat without a worker. Raises OSError if there is no cluster."""
+    def check(self) -> None:
+        """Raise OSError if no seat can be had."""
         if self._cluster.problem:
             raise OSError(self._cluster.problem)
+
+    async def take(self) -> ActorSeat:
+        """Return a seat without a worker: one that is free, or soon will be, or a new one."""
+        while not self._free and self._coming > self._waiting:
+            self._waiting += 1
+            self._change.clear()
+            try:
+                await self._change.wait()
+            finally:
+                self._waiting -= 1
         return self._free.pop() if self._free else ActorSeat(self._plan, self._cluster)
 
     def give_back(self, seat: ActorSeat) -> None:
@@ -132,23 +139,16 @@ class Seats:
         return f"could not be started on the Ray cluster: {type(error).__name__}: {error}"[:500]
 
     async def _end(self, seat: ActorSeat) -> None:
-        if await seat.let_go():
+        self._coming += 1
+        try:
+            is_fit = await seat.let_go()
+        finally:
+            self._coming -= 1
+            self._change.set()
+        if is_fit:
             self._free.append(seat)
             await asyncio.sleep(FREE_SECONDS)
             if seat not in self._free:
                 return
             self._free.remove(seat)
         await self._cluster.call(seat.kill)
-
-    # What a launcher has
-
-    def hire(
-        self, on_death: Callable[[], None], memory_mb: float, source: Source | None = None
-    ) -> Worker:
-        return RayWorker(self, on_death)
-
-    def shelf_origin(self, _: str) -> str:
-        return ""
-
-    def ask_for_shelf(self, request: bytes) -> None:
-        """Do nothing: models are loaded by each worker."""

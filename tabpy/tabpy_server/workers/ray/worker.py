@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.workers.pool.hired import ENDED, Received, Worker
 from tabpy.tabpy_server.workers.protocol import HEADER, Death, Message, Need, decode
-
-if TYPE_CHECKING:
-    from tabpy.tabpy_server.workers.ray.seats import Seats
+from tabpy.tabpy_server.workers.ray.seats import ActorSeat, Seats
 
 LOST = "was lost with its node of the Ray cluster"
 
@@ -17,19 +15,21 @@ LOST = "was lost with its node of the Ray cluster"
 class RayWorker(Worker):
     """A worker below an actor's seat, which goes back when the worker ends."""
 
-    def __init__(self, seats: "Seats", on_death: Callable[[], None]) -> None:
-        """Start one. Raises OSError if there's no cluster."""
+    def __init__(self, seats: Seats, on_death: Callable[[], None]) -> None:
         super().__init__(None)
         self._seats = seats
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
-        self._seat = seats.take()
+        self._seat: ActorSeat | None = None
         self._damaged = ""
         self._next: asyncio.Future[Received] = self._loop.create_future()
         self._next.cancel()  # nothing has been asked
 
     async def ready(self) -> None:
         try:
+            self._seat = await self._seats.take()
+            if not self.alive:  # killed meanwhile
+                raise WorkerDiedError(ENDED)
             await self._seat.hire()
         except Exception as error:  # noqa: BLE001 - Ray wraps whatever the actor raised in its own
             self.kill()
@@ -45,6 +45,7 @@ class RayWorker(Worker):
         if not self.alive:
             raise WorkerDiedError(ENDED)
         seat = self._seat
+        assert seat is not None
         message, archive = await self._seats.archives.for_node(
             message, seat.folder, seat.known, self._damaged
         )
@@ -72,7 +73,8 @@ class RayWorker(Worker):
         if not self.alive:
             return
         self.alive = False
-        self._seats.give_back(self._seat)
+        if self._seat is not None:
+            self._seats.give_back(self._seat)
         if not self._next.done():
             self._next.set_exception(WorkerDiedError(because))
             self._next.exception()  # nobody may be waiting, which is no error of its own
@@ -87,12 +89,16 @@ class RayWorker(Worker):
             message = decode(head[:1], head[HEADER.size :])
             self._next.set_result((message, reply))
         else:  # the actor's process, its node or the network between is gone
-            self._seat.is_lost = True
+            self._mark_lost()
             self._next.set_result((Death(LOST), b"died"))
 
     def _lost(self, watching: "asyncio.Task[None]") -> None:
-        failed = not watching.cancelled() and watching.exception() is not None
-        self._seat.is_lost |= failed
+        if not watching.cancelled() and watching.exception() is not None:
+            self._mark_lost()
         if self.alive and self._next.done():
             self.kill()
             self._on_death()
+
+    def _mark_lost(self) -> None:
+        if self._seat is not None:
+            self._seat.is_lost = True
