@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import confinement, crowd, endpoints, figures, flight, peer
+from benchmarks import confinement, crowd, endpoints, figures, flight, peer, ray_cluster
 from benchmarks.report import Row, as_json, table
 from benchmarks.servers import Kind, exit_on_sigterm
 
@@ -27,6 +27,7 @@ FIGURES = {
     "confinement": confinement.confinement,
     "crowd": crowd.crowd,
     "flight": flight.flight,
+    "ray": ray_cluster.ray_cluster,
 }
 
 

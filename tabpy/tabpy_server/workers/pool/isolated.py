@@ -10,6 +10,7 @@ from tabpy.tabpy_server.workers.pool.executor import Executor
 from tabpy.tabpy_server.workers.pool.hired import Worker
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
+from tabpy.tabpy_server.workers.pool.starter import START_TIMEOUT
 from tabpy.tabpy_server.workers.protocol import Failure, Task
 
 
@@ -45,8 +46,10 @@ class IsolatedWorkers:
         self.there.add(worker)
         self._on_begin()
         try:
-            async with asyncio.timeout(job.timeout):
+            async with asyncio.timeout(START_TIMEOUT):  # no part of the task's time
                 await worker.ready()
+            started = time.monotonic()
+            async with asyncio.timeout(job.timeout):
                 outcome = await self._executor.run(worker, task, job)
             yield _body(outcome)
         except TimeoutError:
