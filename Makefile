@@ -19,7 +19,7 @@ CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*
 LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp|tables)\.py|processes/(gunicorn_|flight_)|/flight/
 PORTABLE := --follow-imports silent --exclude '$(LINUX)' tabpy
 
-.PHONY: run test coverage lint audit fuzz storm bench replay clean usable
+.PHONY: run test coverage lint audit fuzz storm ray bench replay clean usable
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
@@ -51,6 +51,10 @@ audit: $(VENV)/installed-audit
 # For hours, if you like: other examples in each run, and very many.
 fuzz: $(VENV)/installed-dev
 	HYPOTHESIS_PROFILE=long $(PYTEST) -k fuzz
+
+# The tests of scripts and functions with a Ray cluster of their own.
+ray: $(VENV)/installed-dev
+	$(BIN)/python -m tests.ray
 
 # Kills random processes of a server under load: `make storm STORM="--rounds 50 --postgres"`.
 storm: $(VENV)/installed-dev

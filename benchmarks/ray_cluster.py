@@ -21,12 +21,12 @@ def ray_cluster(ours: Kind, _: Kind) -> list[Row]:
     """Ours only: one call at a time, on the cluster, where the other figures have ours, and on this
     machine's workers, where they have TabPy's."""
     with ExitStack() as stack:
-        servers: list[Server | None] = [None, None]
+        servers: tuple[Server | None, Server | None] = (None, None)
         if importlib.util.find_spec("ray") is not None:
             cluster = stack.enter_context(running_cluster())
             settings = {"WEB_CONCURRENCY": "1", "TABPY_WORKERS": "2"}
             elsewhere = stack.enter_context(running(ours, {**settings, **cluster.settings}))
-            servers = [elsewhere, stack.enter_context(running(ours, settings))]
+            servers = elsewhere, stack.enter_context(running(ours, settings))
         sides = alternate(*servers, ROUNDS, lambda server: _calls(server, servers[1]))
     return [
         row("one call after the other, p50, Ray; local", "ms", sides, "p50"),

@@ -119,9 +119,10 @@ def running_cluster() -> Iterator[RayCluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def processes_above(pid: int) -> list[psutil.Process]:
-    """The parents of a worker, the nearest first: fork server, actor, and so on."""
-    return psutil.Process(pid).parents()
+def actor_of(pid: int) -> psutil.Process:
+    """The process of the actor below which a worker runs."""
+    above = psutil.Process(pid).parents()
+    return next(each for each in above if each.cmdline()[0].startswith("ray::"))
 
 
 def stop_process(process: psutil.Process) -> None:

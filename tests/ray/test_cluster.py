@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.deploying import deploy, redeploy
-from tests.ray.cluster import RayCluster, processes_above, running_cluster, stop_process
+from tests.ray.cluster import RayCluster, actor_of, running_cluster, stop_process
 from tests.running import Server, until
 
 pytest.importorskip("ray", reason="Ray isn't installed: it has no wheels for this Python")
@@ -118,7 +118,7 @@ def test_a_script_that_hangs_is_replaced_within_three_seconds(
 def test_an_actor_that_hangs_is_killed(cluster: RayCluster, tmp_path: Path) -> None:
     server = begin(cluster, tmp_path, TABPY_WORKERS="1", TABPY_EVALUATE_TIMEOUT="4")
     try:
-        actor = processes_above(server.evaluate(WHO).json)[1]
+        actor = actor_of(server.evaluate(WHO).json)
         stop_process(actor)
         assert server.evaluate("return 1").status == 408
         until(lambda: not actor.is_running(), "it is gone", PATIENCE)

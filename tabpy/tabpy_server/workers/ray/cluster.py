@@ -7,6 +7,7 @@ they run on one thread. Calling an actor doesn't.
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 LOOK_SECONDS = 2.0  # between looks at whether the cluster answers
+CONNECT_SECONDS = 5.0  # for the head node to take a connection
 ANSWER_SECONDS = 10.0  # after which it doesn't
 NOT_YET = "The server is connecting to the Ray cluster."
 
@@ -60,12 +62,14 @@ class Cluster:
         import ray
 
         if not ray.is_initialized():
+            host, _, port = self._address.rpartition(":")
+            # Ray itself would try for a long time, and not say what is wrong.
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
             ray.init(
                 address=self._address,
                 namespace="tabpy",
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                include_dashboard=None,
             )
         return self._ask()
 

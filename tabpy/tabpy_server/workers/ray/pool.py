@@ -101,4 +101,5 @@ class RayPool(Pool):
         self._workers.starter.is_held_up = bool(self._cluster.problem)
         if self._cluster.problem:
             self._seats.forget()
+            self._complete.set()  # whoever waits for the first workers waits for nothing
         self._reconcile()
