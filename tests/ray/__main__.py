@@ -48,12 +48,15 @@ def main() -> int:
                 SIGN: str(sign),
             },
         )
-        until(lambda: sign.exists() or tests.poll() is not None, "half is done", seconds=3600)
-        if tests.poll() is None:
-            _kill_one(cluster)
-            sign.unlink()
-            return tests.wait()
-        return tests.returncode or 1
+        try:
+            until(lambda: sign.exists() or tests.poll() is not None, "half is done", seconds=3600)
+            if tests.poll() is None:
+                _kill_one(cluster)
+                sign.unlink()
+                return tests.wait()
+            return tests.returncode or 1
+        finally:
+            tests.kill()
 
 
 def _kill_one(cluster: RayCluster) -> None:

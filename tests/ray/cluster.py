@@ -98,7 +98,7 @@ class RayCluster:
             capture_output=True,
             check=True,
         )
-        return int(counted.stdout)
+        return int(counted.stdout.split()[0])  # Ray may say something more
 
     def stop(self) -> None:
         for node in [*self.nodes]:
