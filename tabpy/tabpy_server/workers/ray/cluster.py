@@ -1,14 +1,14 @@
 """The web process: its connection to the Ray cluster, which may not be there, or go and come back.
 
 Connecting blocks, for seconds where nobody answers, and so do other calls that go to the head node:
-they run on one thread. Calling an actor doesn't.
+they run on threads. Calling an actor doesn't.
 """
 
 import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+THREADS = 8  # some of them may hang
 LOOK_SECONDS = 2.0  # between looks at whether the cluster answers
 CONNECT_SECONDS = 5.0  # for the head node to take a connection
 ANSWER_SECONDS = 10.0  # after which it doesn't
@@ -30,13 +31,13 @@ class Cluster:
     def __init__(self, address: str, server_version: str) -> None:
         self._address = address
         self._version = server_version
-        self._thread = ThreadPoolExecutor(1, "ray")
+        self._threads = ThreadPoolExecutor(THREADS, "ray")
         self._nodes: dict[str, str] = {}  # what is wrong with each that is known, "" for nothing
         self.problem = NOT_YET
 
     async def call(self, function: Callable[..., Result], *args: Any) -> Result:
-        """Run what may block, after all that came before it."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        """Run what may block."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     async def keep(self, on_change: Callable[[], None]) -> None:
         """Stay connected; never ends. `on_change` is called when the problem is another one."""
@@ -51,14 +52,17 @@ class Cluster:
 
     async def _look(self) -> str:
         try:
-            async with asyncio.timeout(None if self.problem else ANSWER_SECONDS):
-                return await self.call(self._connect if self.problem else self._ask)
+            if self.problem:
+                await self.call(self._connect)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                alive = await self.call(_alive)
+            return await self.call(self._meet, alive)
         except TimeoutError:
             return "The Ray cluster doesn't answer: is its head node there?"
         except Exception as error:  # noqa: BLE001 - Ray raises of everything
             return _in_words(error, self._address)
 
-    def _connect(self) -> str:
+    def _connect(self) -> None:
         import ray
 
         if not ray.is_initialized():
@@ -71,22 +75,22 @@ class Cluster:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        return self._ask()
 
-    def _ask(self) -> str:
-        """Look at the nodes that are there; those that are new are asked what they have."""
-        import ray
-
-        alive = {each["NodeID"]: each["NodeName"] for each in ray.nodes() if each["Alive"]}
+    def _meet(self, alive: Mapping[str, str]) -> str:
+        """Ask the nodes that are new what they have; return why none of all can run scripts, ""
+        if one can. `alive`: their names by their ids."""
         for node in self._nodes.keys() - alive.keys():
             logger.warning("A node of the Ray cluster is gone: %s", node)
             del self._nodes[node]
         asked = {each: probe.ask(each) for each in alive if each not in self._nodes}
         for node, answer in asked.items():
-            self._nodes[node] = self._judge(node, alive[node], probe.answer(answer))
-        if not any(not problem for problem in self._nodes.values()):
+            try:
+                self._nodes[node] = self._judge(node, alive[node], probe.answer(answer))
+            except Exception as error:  # noqa: BLE001 - it has just died, or hangs: ask again
+                logger.warning("Ray node %s doesn't say what it has: %s", alive[node], error)
+        if all(self._nodes.values()):
             problems = "; ".join(sorted({each for each in self._nodes.values() if each}))
-            return f"No node of the Ray cluster can run scripts: {problems or 'there is none'}."
+            return f"No node of the Ray cluster can run scripts: {problems or 'none answers'}."
         return ""
 
     def _judge(self, node: str, name: str, found: probe.Found) -> str:
@@ -98,6 +102,12 @@ class Cluster:
             return f"{name}: {problem}"
         logger.info("Ray node %s (%s): Python %s", name, node[:8], found.python)
         return ""
+
+
+def _alive() -> dict[str, str]:
+    import ray
+
+    return {each["NodeID"]: each["NodeName"] for each in ray.nodes() if each["Alive"]}
 
 
 def _in_words(error: Exception, address: str) -> str:

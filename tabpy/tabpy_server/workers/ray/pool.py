@@ -5,6 +5,7 @@ and how what is said gets there, is Ray's to decide.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -54,7 +55,8 @@ class RayPool(Pool):
 
     def collect_here(self, launcher: Launcher, functions: Functions, limits: Limits) -> None:
         """Have workers of this machine read the checkout's modules: no node has those files."""
-        self._here = Pool(launcher, functions, Counters(), limits)
+        none_else = dataclasses.replace(limits, size=0, least=0)
+        self._here = Pool(launcher, functions, Counters(), none_else)
 
     async def start(self) -> None:
         """Connect, and wait for the first workers, but not for ever."""
@@ -69,6 +71,8 @@ class RayPool(Pool):
 
     def close(self) -> None:
         super().close()
+        if self._here is not None:
+            self._here.close()
         if self._keeping is not None:
             self._keeping.cancel()
 

@@ -133,7 +133,8 @@ class Seat:
             if worker is None or not worker.alive:
                 continue
             watched = [cast("Worker", worker)]  # as far as `Watch` looks
-            for _, end, because in self._watch.look(*(watched, [])[:: 1 if self._is_busy else -1]):
+            busy, idle = (watched, []) if self._is_busy else ([], watched)
+            for _, end, because in self._watch.look(busy, idle):
                 worker.end = end
                 worker.kill(because)
             if not self._is_busy and not worker.is_quiet() and worker is self._worker:

@@ -130,8 +130,7 @@ class Seats:
         task.add_done_callback(self._tasks.discard)
 
     def forget(self) -> None:
-        """Forget what was there: the cluster doesn't answer, and another may."""
-        self._free.clear()
+        """Forget what the object store has: the cluster doesn't answer, and another may."""
         self.archives.forget()
 
     def why_none(self, error: BaseException) -> str:

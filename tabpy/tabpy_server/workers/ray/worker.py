@@ -29,6 +29,7 @@ class RayWorker(Worker):
         try:
             self._seat = await self._seats.take()
             if not self.alive:  # killed meanwhile
+                self._seats.give_back(self._seat)
                 raise WorkerDiedError(ENDED)
             await self._seat.hire()
         except Exception as error:  # noqa: BLE001 - Ray wraps whatever the actor raised in its own
@@ -80,11 +81,10 @@ class RayWorker(Worker):
             self._next.exception()  # nobody may be waiting, which is no error of its own
 
     def _answered(self, said: "asyncio.Future[Any]") -> None:
-        if said.cancelled() or self._next.done():
-            if not said.cancelled():
-                said.exception()
+        failed = said.cancelled() or said.exception() is not None
+        if self._next.done():  # it was killed, and nobody waits any more
             return
-        if said.exception() is None:
+        if not failed:
             head, reply = said.result()
             message = decode(head[:1], head[HEADER.size :])
             self._next.set_result((message, reply))
