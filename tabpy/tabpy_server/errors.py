@@ -222,6 +222,13 @@ class DrainingError(TabPyError):
     message, info = "The server is restarting.", "Try again in a few seconds."
 
 
+class NoWorkersError(TabPyError):
+    """No worker is there, and several tries to start one have failed."""
+
+    message = "Script workers can't be started, so no script runs."
+    info = "The server's log says why."
+
+
 class InternalError(TabPyError):
     """Our own code failed; the server's log has the traceback, under the request's id."""
 

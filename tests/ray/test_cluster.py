@@ -83,6 +83,9 @@ def test_an_archive_that_is_damaged_on_a_node_is_sent_again(server: Server) -> N
     for file in folder.iterdir():
         file.write_bytes(b"damaged")
     assert server.query("times", 2).json["response"] == 6
+    for file in folder.iterdir():
+        file.write_bytes(b"damaged")
+    assert redeploy(server, "times", times).status == 200
 
 
 def test_workers_follow_the_queue(server: Server) -> None:

@@ -18,7 +18,7 @@ from tabpy.tabpy_server.access import password_file, password_hashes
 from tabpy.tabpy_server.access.line import MOST_WAITING
 from tabpy.tabpy_server.access.throttle import FREE, PAUSE
 from tabpy.tabpy_server.rights import EVALUATE
-from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.routes import make_routes
 from tests.deploying import deploy
 from tests.running import ALONE, PASSWORD, USER, Server, basic, until
 from tests.web.harness import make_context
@@ -26,7 +26,7 @@ from tests.web.harness import make_context
 Start = Callable[..., Server]
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-OPEN = {"/healthz"}
+OPEN = {"/healthz", "/readyz"}
 # TabPy's own: user paolo, password P@ssw0rd.
 PAOLO_PBKDF2 = (
     "0862ce7721ef341b5b53eb969ede03578d19c311011ee2a310a65c2d607c2fcd"
@@ -36,9 +36,8 @@ PAOLO_PBKDF2 = (
 
 def routes() -> list[str]:
     """A path for every route that the application has, and for none of them."""
-    rules = make_application(make_context()).wildcard_router.rules
-    patterns = [rule.matcher.regex.pattern for rule in rules]  # type: ignore[attr-defined]
-    return ["/nosuch", *(re.sub(r"\(.*\)", "x", each.removesuffix("$")) for each in patterns)]
+    patterns = [each.pattern for each in make_routes(make_context())]
+    return ["/nosuch", *(re.sub(r"\(.*\)", "x", each) for each in patterns)]
 
 
 def sign_in(server: Server, name: str, password: str) -> int:
@@ -63,6 +62,7 @@ def test_every_route_is_closed_but_the_ones_that_are_meant_to_be_open(
 
 def test_what_is_open_tells_nothing(server: Server) -> None:
     assert server.request("GET", "/healthz", user=None).json == {"status": "alive"}
+    assert server.request("GET", "/readyz", user=None).json == {"status": "ready"}
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.http1.server import Server
 from tabpy.tabpy_server.web.proxy import TrustedProxies
-from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.routes import make_entrance
 from tabpy.tabpy_server.web.server_info import Service
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tests.running import PASSWORD, PATIENCE, USER, Reply, basic
@@ -174,6 +174,10 @@ class Connection:
             body = await self._reader.readexactly(int(headers.get("Content-Length", 0)))
         return Reply(int(first.split()[1]), headers, body)
 
+    async def first(self) -> bytes:
+        """Read the reply's head."""
+        return await self._reader.readuntil(b"\r\n\r\n")
+
     async def rest(self) -> bytes:
         """Read whatever still comes until the server closes the connection."""
         return await self._reader.read()
@@ -205,9 +209,9 @@ class Web:
     async def _start(self) -> None:
         [listener] = bind_sockets(0, "127.0.0.1")
         self.port = listener.getsockname()[1]
-        application = make_application(self.context)
-        application.add_handlers(".*", self._routes)
-        self._server = Server(application, self.connections, self.context.certificate)
+        entrance = make_entrance(self.context)
+        entrance.application.add_handlers(".*", self._routes)
+        self._server = Server(entrance, self.connections, self.context.certificate)
         self._stop_accepting = add_accept_handler(listener, self._take)
         self._listener = listener
 

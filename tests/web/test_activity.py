@@ -61,6 +61,7 @@ def test_a_failure_has_class_line_and_function_and_no_data(serve: Serve) -> None
         ("GET", "/", False),
         ("GET", "/activity", False),
         ("GET", "/healthz", False),
+        ("GET", "/readyz", False),
         ("GET", "/endpoints/f", False),
         ("HEAD", "/endpoints/f", False),
         ("OPTIONS", "/evaluate", False),

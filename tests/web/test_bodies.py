@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import pytest
 
-from tabpy.tabpy_server.web.handlers.base import DISCARD_FACTOR
+from tabpy.tabpy_server.web.body import HeldBody
+from tabpy.tabpy_server.web.visit import DISCARD_FACTOR
 from tests.running import Reply
 from tests.web.harness import SIGNED_IN, Connection, EchoHandler, FakeGate, Web, request_text
 
@@ -180,13 +181,20 @@ def test_a_refusal_comes_before_any_method(small: Web, method: str, route: str) 
 # --- without credentials ---
 
 
-class KeepingHandler(EchoHandler):
+class NotedBody(HeldBody):
     """Says what it was given to keep."""
 
     kept: ClassVar[list[bytes]] = []
 
-    def keep(self, chunk: bytes) -> None:
-        self.kept.append(chunk)
+    def keep(self, piece: bytes) -> None:
+        self.kept.append(piece)
+
+
+class KeepingHandler(EchoHandler):
+    """Has such a body."""
+
+    def initialize(self) -> None:
+        self.visit.body = NotedBody(self.context.bodies.share())
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
@@ -194,12 +202,12 @@ def test_of_what_needs_no_credentials_no_body_is_kept(
     serve: Serve, headers: dict[str, str]
 ) -> None:
     web = serve(routes={"/keep": KeepingHandler})
-    KeepingHandler.kept = []
+    NotedBody.kept = []
     reply = web.request("OPTIONS", "/keep", b"x" * 10_000, headers, authorization=None)
     assert (reply.status, reply.json) == (200, {})
-    assert KeepingHandler.kept == []
+    assert NotedBody.kept == []
     web.request("POST", "/keep", b"x")
-    assert KeepingHandler.kept == [b"x"]
+    assert NotedBody.kept == [b"x"]
 
 
 def test_what_needs_no_credentials_has_the_same_limit(small: Web) -> None:

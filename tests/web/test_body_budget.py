@@ -110,13 +110,12 @@ class BrokenHandler(EchoHandler):
 
 
 class PackedHandler(EchoHandler):
-    """Says how much has been unpacked so far."""
+    """Can be looked at."""
 
     last: ClassVar["PackedHandler"]
 
-    def keep(self, chunk: bytes) -> None:
+    def initialize(self) -> None:
         PackedHandler.last = self
-        super().keep(chunk)
 
 
 @pytest.fixture
@@ -234,7 +233,7 @@ def test_what_is_unpacked_after_its_client_has_gone_is_not_held(web: Web) -> Non
             connection.cut()
             await web.until(lambda: asyncio.all_tasks() <= before)
             assert held(web) == 0
-            assert PackedHandler.last.body == []
+            assert PackedHandler.last.whole_body() == []
 
     web.run(exchange())
 

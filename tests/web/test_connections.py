@@ -29,7 +29,7 @@ class LargeHandler(EchoHandler):
     route = "/large"
 
     def get(self) -> None:
-        self.write_json_bytes(b" " * LARGE)
+        self.finish(b" " * LARGE)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What becomes of an error in a handler: one form of reply, whatever it was."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -10,7 +11,8 @@ from tornado.web import HTTPError
 from tabpy.tabpy_server import errors
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
-from tests.web.harness import SIGNED_IN, Web, request_text
+from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
+from tests.web.harness import SIGNED_IN, FakePool, Web, request_text
 
 Serve = Callable[..., Web]
 Failures = Callable[[], list[str]]
@@ -19,23 +21,17 @@ INTERNAL = "It is in the server's log, under this request's X-Request-Id."
 
 
 class FailingHandler(BaseHandler):
-    """Raises what the test says, in the middle of its reply if it is told so."""
+    """Raises what the test says."""
 
     route = "/fail"
     error: BaseException
-    has_begun = False
 
     async def post(self) -> None:
-        if self.has_begun:
-            self.set_header("Content-Type", "application/json")
-            self.write(b" ")
-            await self.flush()
         raise self.error
 
 
 @pytest.fixture
 def failing(serve: Serve) -> Web:
-    FailingHandler.has_begun = False
     return serve(routes={"/fail": FailingHandler})
 
 
@@ -82,19 +78,33 @@ def test_an_accident_is_logged_and_not_told(failing: Web, caplog: pytest.LogCapt
     ],
 )
 def test_of_a_reply_that_has_begun_only_the_body_can_say_it(
-    failing: Web, error: Exception, body: bytes
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, error: Exception, body: bytes
 ) -> None:
-    FailingHandler.error, FailingHandler.has_begun = error, True
+    monkeypatch.setattr("tabpy.tabpy_server.web.handlers.job.BLANK_EVERY", 0.0)
+
+    class SlowPool(FakePool):
+        async def run(self, job: Job, timing: Timing) -> Outcome:
+            await begun.wait()
+            raise error
+
+    web = serve({"long_scripts": True}, pool=SlowPool())
     headers = {"Host": "x", "Authorization": SIGNED_IN, "Connection": "close"}
+    said, begun = bytearray(), asyncio.Event()
 
-    async def exchange() -> bytes:
-        async with failing.connection() as connection:
-            await connection.send(request_text("POST", "/fail", headers))
-            return await connection.rest()
+    async def exchange() -> None:
+        async with web.connection() as connection:
+            await connection.send(request_text("POST", "/evaluate", headers))
+            said.extend(await connection.first())
+            begun.set()
+            said.extend(await connection.rest())
 
-    head, _, rest = failing.run(exchange()).partition(b"\r\n\r\n")
+    web.run(exchange())
+    head, _, rest = bytes(said).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert rest == b"1\r\n \r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    blanks, size, end = rest.partition(b"%x\r\n" % len(body))
+    assert blanks == b"1\r\n \r\n" * blanks.count(b" ")
+    assert size
+    assert end == body + b"\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize(

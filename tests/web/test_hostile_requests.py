@@ -42,6 +42,7 @@ REQUESTS = [
     ("GET", "/"),
     ("GET", "/info"),
     ("GET", "/healthz"),
+    ("GET", "/readyz"),
     ("GET", "/static/page.js"),
     ("POST", "/evaluate"),
     ("POST", "/query/x"),

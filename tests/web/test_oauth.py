@@ -10,7 +10,7 @@ import pytest
 from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.errors import KeysUnavailableError, TabPyError, WrongTokenError
 from tabpy.tabpy_server.rights import ALL, QUERY, Rights
-from tabpy.tabpy_server.web.handlers.reply import OAUTH_RESOURCE
+from tabpy.tabpy_server.web.error_reply import OAUTH_RESOURCE
 from tabpy.tabpy_server.web.server_info import Service
 from tests.web.harness import SIGNED_IN, Web
 

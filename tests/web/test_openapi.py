@@ -70,7 +70,7 @@ def test_it_needs_credentials_like_the_rest(web: Web) -> None:
     }
     for path, methods in described["paths"].items():
         for method in methods.keys() - {"parameters"}:
-            is_open = method == "options" or path == "/healthz"
+            is_open = method == "options" or path in ("/healthz", "/readyz")
             assert ("401" in methods[method]["responses"]) is not is_open
             assert methods[method].get("security") == ([] if is_open else None)
 

@@ -24,10 +24,12 @@ class ReplyHandler(BaseHandler):
     route = "/reply"
 
     def post(self) -> None:
-        self.write_json_bytes(b"".join(self.whole_body()))
+        self.set_header("Content-Type", "application/json")
+        self.finish(b"".join(self.whole_body()))
 
     def get(self) -> None:
-        self.write_json_bytes(LARGE)
+        self.set_header("Content-Type", "application/json")
+        self.finish(LARGE)
 
 
 class PageHandler(BaseHandler):

@@ -8,9 +8,11 @@ import pytest
 
 from tabpy.tabpy_server.package_files import OUR_PAGE
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.handlers.job import JobHandler
 from tabpy.tabpy_server.web.handlers.service import UnknownHandler
+from tabpy.tabpy_server.web.openapi import Handler
 from tabpy.tabpy_server.web.page import files
-from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.routes import make_routes
 from tabpy.tabpy_server.web.server_info import Service
 from tests.web.harness import FakeGate, Web, make_context
 
@@ -26,13 +28,11 @@ def own_pages(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def routes(settings: dict[str, object]) -> list[tuple[str, type[BaseHandler]]]:
+def routes(settings: dict[str, object]) -> list[tuple[str, Handler]]:
     """A path for every route, with its handler, and one for none of them."""
-    application = make_application(make_context(settings, service=Service(prefix=PREFIX)))
-    found: list[tuple[str, type[BaseHandler]]] = [("/nosuch", UnknownHandler)]
-    for rule in application.wildcard_router.rules:
-        pattern = rule.matcher.regex.pattern  # type: ignore[attr-defined]
-        found.append((re.sub(r"\(.*\)", "x", pattern.removesuffix("$")), rule.target))
+    found: list[tuple[str, Handler]] = [("/nosuch", UnknownHandler)]
+    for pattern, handler, _ in make_routes(make_context(settings)):
+        found.append((PREFIX + re.sub(r"\(.*\)", "x", pattern), handler))
     return found
 
 
@@ -60,12 +60,13 @@ def test_every_route_is_closed_unless_it_says_otherwise(
         assert web.request("OPTIONS", path, authorization=authorization).json == {}
 
 
-def test_only_the_sign_of_life_is_open() -> None:
-    assert [path for path, handler in routes({}) if handler.open_to_all] == [f"{PREFIX}/healthz"]
+def test_only_the_signs_of_life_are_open() -> None:
+    opened = [path for path, handler in routes({}) if handler.open_to_all]
+    assert opened == [f"{PREFIX}/healthz", f"{PREFIX}/readyz"]
 
 
 def test_every_route_is_one_of_ours() -> None:
-    assert all(issubclass(handler, BaseHandler) for _, handler in routes({}))
+    assert all(issubclass(handler, (BaseHandler, JobHandler)) for _, handler in routes({}))
 
 
 def test_all_routes_lie_under_the_prefix(serve: Serve) -> None:

@@ -6,8 +6,8 @@ Everything is bounded, however much happens.
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from tabpy.tabpy_server.activity.durations import length_of
 
@@ -19,8 +19,7 @@ OTHERS = "others"
 TEXT_LIMIT = 120  # characters of a user, a route, an id
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One that is over. `at`: when, in seconds since 1970. `error`: as in the log, with the line
     and the function where a script failed; None: it didn't fail."""
 
@@ -119,8 +118,8 @@ class History:
         }
         return {
             "minutes": [*self._written.items()],
-            "latest": [vars(each) for each in self.latest],
-            "refused": [vars(each) for each in self.refused],
+            "latest": [each._asdict() for each in self.latest],
+            "refused": [each._asdict() for each in self.refused],
             "sample": vars(self.sample),
             "sampled_at": self.sampled_at,
         }
@@ -141,8 +140,7 @@ def _cut(request: Request) -> Request:
     texts = (request.id, request.user, request.method, request.route, request.error)
     if all(each is None or len(each) <= TEXT_LIMIT for each in texts):
         return request  # as nearly all are: to make another costs more than all else here
-    return replace(
-        request,
+    return request._replace(
         id=request.id[:TEXT_LIMIT],
         user=request.user and request.user[:TEXT_LIMIT],
         method=request.method[:TEXT_LIMIT],

@@ -95,7 +95,7 @@ def _latest(
     if is_seen is None:
         seen += _last(REFUSED, (each for history in histories for each in history.refused))
     return [
-        {**vars(each), "line": each.line or None, "function": each.function or None}
+        {**each._asdict(), "line": each.line or None, "function": each.function or None}
         for each in _last(len(seen), seen)
     ]
 

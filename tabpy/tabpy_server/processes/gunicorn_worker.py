@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gunicorn.workers.base import Worker
 
+from tabpy.tabpy_server.processes import event_loop
 from tabpy.tabpy_server.processes.stop_flag import FINISH, STOP_AT_ONCE
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class WebWorker(Worker):
     def run(self) -> None:
         # What was imported before the fork stays for good: the collector need not look at it.
         gc.freeze()
-        asyncio.run(self._run())
+        event_loop.run(self._run())
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -31,7 +31,7 @@ from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.context import Context
 from tabpy.tabpy_server.web.http1.server import Server
 from tabpy.tabpy_server.web.proxy import TrustedProxies
-from tabpy.tabpy_server.web.routes import make_application
+from tabpy.tabpy_server.web.routes import make_entrance
 from tabpy.tabpy_server.web.shortages import keep_watch
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
 
@@ -87,7 +87,7 @@ class WebProcess:
             body_seconds=BODY_TIMEOUT,
         )
         self._stop_at_once = asyncio.Event()
-        self._server = Server(make_application(self._context), self._connections, state.certificate)
+        self._server = Server(make_entrance(self._context), self._connections, state.certificate)
 
     def stop_at_once(self) -> None:
         """Stop without waiting for scripts that run."""

@@ -39,6 +39,8 @@ class RefusedRequestError(Exception):
         self.answer = answer
 
 
+CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log only
+
 # What a client is told of. Whatever else is raised is an accident: it is logged, and answered 500.
 TOLD = (TabPyError, RefusedRequestError)
 Told = TabPyError | RefusedRequestError
@@ -61,6 +63,7 @@ STATUSES: Mapping[type[TabPyError], int] = {
     errors.WorkerDiedError: 500,
     errors.ClusterUnavailableError: 503,
     errors.DrainingError: 503,
+    errors.NoWorkersError: 503,
     errors.InternalError: 500,
     errors.UnknownTableError: 400,
     errors.TablesFullError: 503,
@@ -85,6 +88,7 @@ HEADERS: Mapping[type[TabPyError], Callable[..., Mapping[str, str]]] = {
     errors.QueueFullError: lambda _: {"Retry-After": "5"},
     errors.DrainingError: lambda _: {"Retry-After": "2"},
     errors.ClusterUnavailableError: lambda _: {"Retry-After": "5"},
+    errors.NoWorkersError: lambda _: {"Retry-After": "5"},
     errors.TablesFullError: lambda _: {"Retry-After": "60"},
     errors.FlightUnavailableError: lambda _: {"Retry-After": "5"},
     errors.StoreUnavailableError: lambda _: {"Retry-After": "5"},
@@ -128,6 +132,7 @@ def answer_to(error: Told) -> Answer:
 # Errors that somebody who runs the server has to mend; the others are their sender's or author's.
 OURS = (
     errors.InternalError,
+    errors.NoWorkersError,
     errors.StoreUnavailableError,
     errors.MetricsUnavailableError,
     errors.KeysUnavailableError,

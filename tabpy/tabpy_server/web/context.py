@@ -1,6 +1,7 @@
 """What a web process's handlers share."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +24,12 @@ from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.tls.served import ServedCertificate
 from tabpy.tabpy_server.web import findings
 from tabpy.tabpy_server.web.body_budget import BodyBudget, body_budget
+from tabpy.tabpy_server.web.browser_rules import RULES
 from tabpy.tabpy_server.web.findings import Finding
 from tabpy.tabpy_server.web.in_flight import Traffic
 from tabpy.tabpy_server.web.own_names import OwnNames
 from tabpy.tabpy_server.web.proxy import TrustedProxies
+from tabpy.tabpy_server.web.reply_head import ReplyHead
 from tabpy.tabpy_server.web.server_info import Service
 from tabpy.tabpy_server.workers.pool.pool import Pool
 
@@ -72,6 +75,19 @@ class Context:
     def bodies(self) -> BodyBudget:
         """Return what the bodies under way may take."""
         return body_budget(self.settings.web_processes, self.max_request_size)
+
+    @cached_property
+    def reply_headers(self) -> Mapping[str, str]:
+        """Return the headers of every reply."""
+        headers = {"Cache-Control": "no-store", **RULES, **self.service.cors}
+        if self.settings.on_heroku or self.settings.speaks_https:
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+        return headers
+
+    @cached_property
+    def reply_head(self) -> ReplyHead:
+        """Return the same, as they are sent."""
+        return ReplyHead(self.reply_headers)
 
     @cached_property
     def own_names(self) -> OwnNames:

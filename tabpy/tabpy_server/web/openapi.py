@@ -13,10 +13,11 @@ from tornado.web import RequestHandler
 
 from tabpy import __version__
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
+from tabpy.tabpy_server.web.handlers.job import JobHandler
 from tabpy.tabpy_server.web.operation import Body, Operation, Reply, operation_of
 from tabpy.tabpy_server.web.schemas import ERROR, HTML, JSON, TEXT
 
-METHODS = [method.lower() for method in BaseHandler.SUPPORTED_METHODS]
+METHODS = [method.lower() for method in RequestHandler.SUPPORTED_METHODS]
 SCHEMES: Mapping[str, tuple[str, Mapping[str, str]]] = {  # by TabPy's words for them
     "basic-auth": ("basic", {"type": "http", "scheme": "basic"}),
     "oauth-jwt": ("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
@@ -43,11 +44,14 @@ MEANINGS: Mapping[int, str] = {
 }
 
 
+Handler = type[BaseHandler] | type[JobHandler]
+
+
 class Route(NamedTuple):
     """A pattern of paths, who answers them, and what that handler is given."""
 
     pattern: str
-    handler: type[BaseHandler]
+    handler: Handler
     arguments: dict[str, Any]
 
 
@@ -74,21 +78,24 @@ def document(
     }
 
 
-def operations(handler: type[BaseHandler]) -> Iterator[tuple[str, Operation]]:
+def operations(handler: Handler) -> Iterator[tuple[str, Operation]]:
     """Yield the methods that a handler has, in lower case, and what each does.
 
     Raises KeyError for one of which nothing is said.
     """
     for method in METHODS:
-        function = getattr(handler, method)
-        if function in (getattr(RequestHandler, method), BaseHandler.head):
+        function = getattr(handler, method, None)
+        if function in (None, getattr(RequestHandler, method)):
             continue
         found = operation_of(function)
+        if found is None and method == "head":  # does as GET does
+            get = operation_of(getattr(handler, "get", function))
+            if get is None:
+                continue
+            found = replace(get, replies=tuple(map(_without_body, get.replies)))
         if found is None:
             raise KeyError(f"{handler.__name__}.{method} doesn't say what it takes and answers.")
         yield method, found
-        if method == "get" and handler.head is BaseHandler.head:
-            yield "head", replace(found, replies=tuple(map(_without_body, found.replies)))
 
 
 def _without_body(reply: Reply) -> Reply:

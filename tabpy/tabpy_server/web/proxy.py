@@ -1,10 +1,16 @@
 """Who called, and how, when a proxy stands in between: Heroku's router or somebody's own."""
 
 import ipaddress
-
-from tornado.httputil import HTTPServerRequest
+from typing import Protocol
 
 from tabpy.tabpy_server.web.headers import RequestHeaders
+
+
+class Called(Protocol):
+    """A request, as far as a proxy knows better who has made it, and how."""
+
+    remote_ip: str
+    protocol: str
 
 
 class TrustedProxies:
@@ -24,7 +30,7 @@ class TrustedProxies:
         # An address is a network of one. Bits behind the prefix are ignored: 10.0.0.5/8.
         self._networks = [ipaddress.ip_network(name, strict=False) for name in self._names - {"*"}]
 
-    def apply(self, request: HTTPServerRequest, headers: RequestHeaders) -> str | None:
+    def apply(self, request: Called, headers: RequestHeaders) -> str | None:
         """Set the request's `remote_ip` and `protocol` to the original ones. Return the host and
         port that the proxy was called by; None if no proxy says so.
 

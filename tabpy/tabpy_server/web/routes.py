@@ -7,6 +7,8 @@ from tornado.web import Application, RequestHandler
 
 from tabpy.tabpy_server.package_files import TEMPLATES
 from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.web.entrance import Entrance
+from tabpy.tabpy_server.web.error_reply import OAUTH_RESOURCE
 from tabpy.tabpy_server.web.handlers.activity import ActivityHandler
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.handlers.description import DescriptionHandler
@@ -19,14 +21,19 @@ from tabpy.tabpy_server.web.handlers.endpoints import (
     VersionsHandler,
 )
 from tabpy.tabpy_server.web.handlers.evaluate import EvaluateHandler
+from tabpy.tabpy_server.web.handlers.job import JobHandler
 from tabpy.tabpy_server.web.handlers.limits import LimitsHandler
 from tabpy.tabpy_server.web.handlers.metrics import MetricsHandler
 from tabpy.tabpy_server.web.handlers.oauth_resource import OAuthResourceHandler
 from tabpy.tabpy_server.web.handlers.packages import ConstraintsHandler, PackagesHandler
 from tabpy.tabpy_server.web.handlers.query import QueryHandler
-from tabpy.tabpy_server.web.handlers.reply import OAUTH_RESOURCE
-from tabpy.tabpy_server.web.handlers.service import HealthHandler, InfoHandler, UnknownHandler
-from tabpy.tabpy_server.web.openapi import Route
+from tabpy.tabpy_server.web.handlers.service import (
+    HealthHandler,
+    InfoHandler,
+    ReadyHandler,
+    UnknownHandler,
+)
+from tabpy.tabpy_server.web.openapi import Handler, Route
 from tabpy.tabpy_server.web.page.file_handler import FileHandler, OwnFileHandler
 from tabpy.tabpy_server.web.page.jobs import PageEvaluateHandler, PageQueryHandler
 from tabpy.tabpy_server.web.page.reference import ReferenceView
@@ -37,7 +44,7 @@ DESCRIBING = (DescriptionHandler, ReferenceView)  # who is told of all routes
 
 def make_routes(context: Context) -> list[Route]:
     """Return every route of the server, without the service's prefix."""
-    routes: list[tuple[str, type[BaseHandler], dict[str, Any]]] = [
+    routes: list[tuple[str, Handler, dict[str, Any]]] = [
         ("/info", InfoHandler, {}),
         ("/evaluate", EvaluateHandler, {}),
         ("/query/([^/]+)", QueryHandler, {}),
@@ -53,6 +60,7 @@ def make_routes(context: Context) -> list[Route]:
         ("/metrics", MetricsHandler, {}),
         ("/activity", ActivityHandler, {}),
         ("/healthz", HealthHandler, {}),
+        ("/readyz", ReadyHandler, {}),
         ("/openapi.json", DescriptionHandler, {}),
     ]
     if context.settings.oauth_enabled:
@@ -70,22 +78,27 @@ def make_routes(context: Context) -> list[Route]:
     return [Route(*each) for each in routes]
 
 
-def make_application(context: Context) -> Application:
-    """Return the application of all routes, under the service's prefix if it has one."""
+def make_entrance(context: Context) -> Entrance:
+    """Return the entrance to all routes, under the service's prefix if it has one."""
     prefix = re.escape(context.service.prefix)
     routes = make_routes(context)
-    described: dict[str, Any] = {"routes": routes}
-    return Application(
-        [
-            (prefix + path, handler, described if handler in DESCRIBING else arguments)
-            for path, handler, arguments in routes
-        ],
+    jobs: list[tuple[str, type[JobHandler]]] = []
+    others: list[tuple[str, type[BaseHandler], dict[str, Any]]] = []
+    for path, handler, arguments in routes:
+        if issubclass(handler, JobHandler):
+            jobs.append((prefix + path, handler))
+        else:
+            given = {"routes": routes} if handler in DESCRIBING else arguments
+            others.append((prefix + path, handler, given))
+    application = Application(
+        others,
         context=context,
         default_handler_class=UnknownHandler,
         log_function=_log,
         template_path=str(TEMPLATES),
         compiled_template_cache=True,
     )
+    return Entrance(context, jobs, application)
 
 
 def _log(handler: RequestHandler) -> None:

@@ -61,6 +61,7 @@ FAILED_FUNCTION = record({"type": {"const": "QueryFailed"}, "uri": TEXT, "error"
 ERROR = record({"message": TEXT, "info": {"anyOf": [TEXT, FAILED_FUNCTION]}}, {**PRINTED, **TRACE})
 NOTHING = record({})
 ALIVE = record({"status": {"const": "alive"}})
+READY = record({"status": {"const": "ready"}})
 
 SCOPES: Schema = {"type": "array", "items": TEXT}
 OAUTH_METHOD = record(

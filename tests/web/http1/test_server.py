@@ -11,7 +11,7 @@ import pytest
 from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.http1.server import Server
 from tests.web.http1.shapes import request
-from tests.web.http1.wires import Application, Handler
+from tests.web.http1.wires import Entrance, Handler
 
 LARGE = 50_000_000  # bytes: far more than the kernel takes for a client that doesn't read
 GET = request(first="GET /a HTTP/1.1")
@@ -21,9 +21,9 @@ class Serving:
     """A server, and a client of it."""
 
     def __init__(self, kind: type[Handler] = Handler) -> None:
-        self.application = Application(kind)
+        self.entrance = Entrance(kind)
         self.connections = Connections(9)
-        self.server = Server(self.application, self.connections)
+        self.server = Server(self.entrance, self.connections)
 
     def connect(self, address: object = ("203.0.113.7", 1)) -> socket.socket:
         """Return the client's end of a connection."""
@@ -38,8 +38,8 @@ class Serving:
         """A client that has asked, and who works on it."""
         with self.connect() as client:
             client.sendall(GET)
-            await until(lambda: bool(self.application.handlers))
-            yield client, self.application.handlers[-1]
+            await until(lambda: bool(self.entrance.handlers))
+            yield client, self.entrance.handlers[-1]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -149,8 +149,8 @@ def test_who_calls_by_a_socket_file_has_no_address() -> None:
         with theirs:
             serving.server.take(ours, "")
             theirs.sendall(GET)
-            await until(lambda: bool(serving.application.handlers))
-            assert serving.application.handlers[0].exchange.context.remote_ip == "0.0.0.0"
+            await until(lambda: bool(serving.entrance.handlers))
+            assert serving.entrance.handlers[0].exchange.context.remote_ip == "0.0.0.0"
             await serving.server.close()
 
     asyncio.run(take())

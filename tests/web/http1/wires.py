@@ -1,4 +1,4 @@
-"""A connection without a network: a transport that takes what it is told to, and an application
+"""A connection without a network: a transport that takes what it is told to, and an entrance
 whose handlers do what a test says."""
 
 import asyncio
@@ -6,10 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from tornado.httputil import (
-    HTTPConnection,
     HTTPHeaders,
     HTTPMessageDelegate,
-    HTTPServerConnectionDelegate,
     RequestStartLine,
     ResponseStartLine,
 )
@@ -144,36 +142,36 @@ class Slow(Handler):
         await self.go_on.wait()
 
 
-class Application(HTTPServerConnectionDelegate):
+class Entrance:
     """Notes each request's handler."""
 
     def __init__(self, kind: type[Handler] = Handler) -> None:
         self.handlers: list[Handler] = []
         self._kind = kind
 
-    def start_request(self, _: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        assert isinstance(request_conn, Exchange)
-        self.handlers.append(self._kind(request_conn))
-        return self.handlers[-1]
+    def begin(self, _: object, exchange: Exchange) -> tuple[Handler, Awaitable[None] | None]:
+        handler = self._kind(exchange)
+        self.handlers.append(handler)
+        return handler, handler.headers_received(exchange.head.start_line, exchange.head.headers)
 
 
 class Client:
     """The client of one connection, in a test that runs on the loop."""
 
     def __init__(self, kind: type[Handler] = Handler) -> None:
-        self.application = Application(kind)
+        self.entrance = Entrance(kind)
         self.connections = Connections(9, lambda: 0.0)
         self.transport = Transport()
         buffer = memoryview(bytearray(1 << 16))
         self.connection = Connection(
-            self.application, self.connections, buffer, Caller("203.0.113.7", "http")
+            self.entrance, self.connections, buffer, Caller("203.0.113.7", "http")
         )
         self.transport.connection = self.connection
         self.connection.connection_made(self.transport)
 
     @property
     def handlers(self) -> list[Handler]:
-        return self.application.handlers
+        return self.entrance.handlers
 
     async def send(self, data: bytes) -> None:
         """Have the connection take `data` as far as it does, and give it turns."""

@@ -12,7 +12,7 @@ import pytest
 from tabpy.tabpy_server.errors import TabPyError, WorkerDiedError
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool import executor
-from tabpy.tabpy_server.workers.pool.worker import READ_SIZE, LocalWorker
+from tabpy.tabpy_server.workers.pool.worker import BUFFER, LocalWorker
 from tabpy.tabpy_server.workers.protocol import Crash, Evaluate, Failure, Need, Reply
 from tests.workers.pool.fakes import Bench, FakeWorker, with_bench
 
@@ -84,15 +84,15 @@ def outcome_of(pieces: Callable[[], Iterator[bytes]]) -> tuple[BaseException | N
 @pytest.mark.parametrize(
     ("begin", "kept"),
     [
-        (header(b"R", 2, 1 << 60) + b"{}", READ_SIZE),  # E7
-        (header(b"R", 2, ALLOWED + 1) + b"{}", READ_SIZE),
-        (header(b"F", 100 * MIB, 0), READ_SIZE),  # E10
-        (header(b"R", protocol.META_LIMIT + 1, 0), READ_SIZE),  # E11
-        (header(b"N", 2, 1) + b"{}", READ_SIZE),
-        (header(b"C", 2, 1 << 40) + b"{}", READ_SIZE),
-        (header(b"?", 2, 0) + b"{}", READ_SIZE),
-        (b"", READ_SIZE),
-        (header(b"F", protocol.META_LIMIT, 0), protocol.META_LIMIT + 2 * READ_SIZE),
+        (header(b"R", 2, 1 << 60) + b"{}", len(BUFFER)),  # E7
+        (header(b"R", 2, ALLOWED + 1) + b"{}", len(BUFFER)),
+        (header(b"F", 100 * MIB, 0), len(BUFFER)),  # E10
+        (header(b"R", protocol.META_LIMIT + 1, 0), len(BUFFER)),  # E11
+        (header(b"N", 2, 1) + b"{}", len(BUFFER)),
+        (header(b"C", 2, 1 << 40) + b"{}", len(BUFFER)),
+        (header(b"?", 2, 0) + b"{}", len(BUFFER)),
+        (b"", len(BUFFER)),
+        (header(b"F", protocol.META_LIMIT, 0), protocol.META_LIMIT + 2 * len(BUFFER)),
     ],
 )
 def test_what_never_ends_is_not_kept(begin: bytes, kept: int) -> None:
@@ -180,7 +180,7 @@ def check_questions(need: Need, limit: int) -> None:
 def test_a_flood_of_questions_is_one_that_nobody_asked_for() -> None:
     error, most = outcome_of(lambda: repeated(b"", 100 * frame(Need("nosuch"))))
     assert isinstance(error, WorkerDiedError)
-    assert most <= READ_SIZE
+    assert most <= len(BUFFER)
 
 
 def test_two_replies_at_once_are_one_too_many() -> None:  # C20
@@ -216,7 +216,7 @@ def test_nothing_is_kept_of_what_an_idle_worker_says() -> None:
         pieces = repeated(header(b"R", 2, ALLOWED) + b"{}")
         await asyncio.wait_for(attack(bench, worker, pieces, watched), 5)
         await bench.until(worker.let_go.is_set)
-        assert watched.most <= READ_SIZE
+        assert watched.most <= len(BUFFER)
 
     with_bench(1, test)
 

@@ -195,6 +195,24 @@ def test_starting_is_tried_again_after_a_pause_until_it_works(
     with_bench(1, test)
 
 
+def test_that_no_worker_can_be_started_is_said_after_several_tries_and_until_one_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(starter, "FIRST_PAUSE", 0.001)
+
+    async def test(bench: Bench) -> None:
+        bench.launcher.refuses = True
+        bench.launcher.started[0].die()
+        await bench.until(lambda: bench.pool._workers.starter.failed)
+        assert not bench.pool.cannot_start, "one try says nothing"
+        await bench.until(lambda: bench.pool.cannot_start)
+        bench.launcher.refuses = False
+        await bench.until(lambda: not bench.pool.cannot_start)
+        assert (await bench.run(b"again")).body == b"again"
+
+    with_bench(1, test)
+
+
 def test_a_pause_ends_by_itself() -> None:
     async def test(bench: Bench) -> None:
         bench.launcher.refuses = True

@@ -1,163 +1,110 @@
-"""What every route has in common: who may enter, and how much may come in.
-
-Credentials and sizes are checked in `prepare`, before a byte of the body is kept. A route is
-closed unless its handler says `open_to_all`.
-"""
+"""What tornado's handlers have in common: each is the `Visit` of a request, and answers it."""
 
 import asyncio
+import logging
+from asyncio import Future
 from collections.abc import Awaitable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from tornado.web import stream_request_body
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
-from tabpy.tabpy_server.web.answers import TOLD, Told
-from tabpy.tabpy_server.web.gunzip import Gunzip
-from tabpy.tabpy_server.web.handlers import refusals
-from tabpy.tabpy_server.web.handlers.record import RecordedHandler
+from tabpy.tabpy_server.access.gate import Person
+from tabpy.tabpy_server.json_codec import dumps
+from tabpy.tabpy_server.web import packing
+from tabpy.tabpy_server.web.answers import (
+    CLIENT_CLOSED,
+    TOLD,
+    Answer,
+    Reason,
+    answer_to,
+    answer_with,
+    why,
+)
+from tabpy.tabpy_server.web.body import HeldBody
+from tabpy.tabpy_server.web.context import Context
+from tabpy.tabpy_server.web.error_reply import error_reply
+from tabpy.tabpy_server.web.headers import RequestHeaders
 from tabpy.tabpy_server.web.http1.exchange import exchange_of
 from tabpy.tabpy_server.web.operation import Reply, operation
+from tabpy.tabpy_server.web.record import record
 from tabpy.tabpy_server.web.schemas import NOTHING
+from tabpy.tabpy_server.web.visit import Visit
 
-DISCARD_FACTOR = 4  # times the limit: so much of a refused body is read, to be able to say why
-CLIENT_CLOSED = 499  # nginx's number for a client that didn't wait; for the log only
+logger = logging.getLogger("tabpy.request")
 
 
 @stream_request_body
-class BaseHandler(RecordedHandler):
-    """A request, and its `body` in pieces."""
+class BaseHandler(RequestHandler):
+    """A request, what is known of it (`visit`), and its reply: JSON as most are, packed if it is
+    large. What a route says of its requests: see `visit.Rules`."""
 
+    route = "other"
     open_to_all = False
-    needed_rights: ClassVar[
-        Mapping[str, str]
-    ] = {}  # by method; the others need no more than a sign-in
+    runs_job = False
+    needed_rights: ClassVar[Mapping[str, str]] = {}
 
-    def initialize(self) -> None:
-        super().initialize()
-        self.body: list[bytes] = []
-        self.body_limit = self.context.max_request_size
-        self.is_body_in_memory = True
-        self._refusal: Told | None = None
-        self._under_way = False
-        self._exchange = exchange_of(self.request.connection)
-        self._share = self.context.bodies.share()
-        self._gunzip = Gunzip() if self.request_headers.encoding == "gzip" else None
+    def __init__(
+        self, application: Application, request: HTTPServerRequest, **arguments: Any
+    ) -> None:
+        # Before tornado asks for the default headers, which it does before it calls `initialize`.
+        self.context: Context = application.settings["context"]
+        self.visit = Visit(self.context, self, exchange_of(request.connection))
+        super().__init__(application, request, **arguments)
+
+    @property
+    def request_headers(self) -> RequestHeaders:
+        return self.visit.headers
+
+    @property
+    def person(self) -> Person:
+        """Return who sends the request."""
+        return self.visit.person
+
+    @property
+    def user(self) -> str | None:
+        """Return their name; None on an open server."""
+        return self.visit.user
 
     # On the way in
 
     def prepare(self) -> Awaitable[None] | None:
-        self.context.traffic.enter()
-        self._under_way = True
-        self._host_at_proxy = self.context.proxies.apply(self.request, self.request_headers)
-        try:
-            refusals.plain_http(self.request, self.request_headers, self.context)
-            if self.open_to_all or self.request.method == "OPTIONS":  # preflights: no credentials
-                return None
-            person = self.context.gate.remembered(self.request_headers.authorization)
-            if person is None:
-                return self._admit()
-            self.person = person
-            self._check_request()
-        except TOLD as error:
-            self._refuse(error)
-        return None
-
-    async def _admit(self) -> None:
-        try:
-            self.person = await self.context.gate.admit(
-                self.request_headers.authorization, self.request.remote_ip or ""
-            )
-            self._check_request()
-        except TOLD as error:
-            self._refuse(error)
-
-    def _check_request(self) -> None:
-        refusals.other_names(self.request, self.context)
-        hosts = [*filter(None, (self.request.host, self._host_at_proxy))]
-        refusals.other_sites(self.request, self.request_headers, self.context, hosts)
-        method = "GET" if self.request.method == "HEAD" else self.request.method or ""
-        refusals.missing_right(method, self.needed_rights, self.person)
-        refusals.gzip_where_it_is_off(self.request_headers, self.context)
-        refusals.too_large(self.request_headers.declared_size, self.body_limit)
-        if self.is_body_in_memory:
-            self._share.grow(self.request_headers.declared_size)
-        self.is_admitted = True
-        if self._exchange is not None:
-            self._exchange.admit()
-
-    def _refuse(self, error: Told) -> None:
-        """Answer at once if no body comes, or one too large to wait for its end."""
-        sent = self.request_headers
-        far_too_large = sent.declared_size > DISCARD_FACTOR * self.body_limit
-        if not sent.has_body or sent.asks_first or far_too_large:
-            raise error
-        self._refuse_after_body(error)
-
-    def _refuse_after_body(self, error: Told) -> None:
-        """Read and drop the rest of the body, then answer `error` in place of the method.
-
-        Answering at once would cut the connection while the client still sends, and show it a
-        broken pipe. tornado calls nothing of ours between the body's end and the method, which it
-        looks up by its name then: that has to lead to the answer.
-        """
-        self._refusal = error
-        self._drop_body()
-        if self._exchange is not None:
-            self._exchange.refuse()
-        setattr(self, (self.request.method or "").lower(), self._answer_refusal)
-
-    async def _answer_refusal(self, *_: str) -> None:
-        assert self._refusal is not None
-        raise self._refusal
+        return self._then_divert(self.visit.enter())
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        if self._gunzip is not None and self.is_admitted and self._refusal is None:
-            return self._take_compressed(chunk)
-        self._take(chunk)
+        try:
+            return self._then_divert(self.visit.receive(chunk))
+        except TOLD as error:
+            if not self._finished:
+                self._answer(answer_to(error), error)
+            return None
+
+    def _then_divert(self, work: Awaitable[None] | None) -> Awaitable[None] | None:
+        """Have a refused request answered when it has come, once `work` is done."""
+        if work is not None:
+            return self._divert_after(work)
+        self._divert()
         return None
 
-    async def _take_compressed(self, chunk: bytes) -> None:
-        assert self._gunzip is not None
-        try:
-            for piece in self._gunzip.feed(chunk):
-                self._take(piece)
-                if self._refusal is not None:
-                    return
-                await asyncio.sleep(0)  # a small chunk can hold very much: others get a turn
-        except TOLD as error:
-            self._refuse_after_body(error)
+    async def _divert_after(self, work: Awaitable[None]) -> None:
+        await work
+        self._divert()
 
-    def _take(self, piece: bytes) -> None:
-        if not self._under_way:
-            return  # the client has gone while its body was unpacked
-        self.body_size += len(piece)
-        if self._refusal is not None:
-            self._discard()
-            return
-        try:  # again: the declared size may be missing, or that of the compressed body
-            if self.is_admitted and self.body_size == len(piece):
-                refusals.packed(self.request_headers, self.context, piece)
-            refusals.too_large(self.body_size, self.body_limit)
-            if self.is_admitted:  # what nobody had to sign in for has no use for a body
-                self.keep(piece)
-        except TOLD as error:
-            self._refuse_after_body(error)
+    def _divert(self) -> None:
+        """tornado calls nothing of ours between the body's end and the method, which it looks up by
+        its name then: that has to lead to the answer."""
+        if self.visit.refusal is not None:
+            setattr(self, self.visit.method.lower(), self._answer_refusal)
 
-    def _discard(self) -> None:
-        """Drop a piece of a refused body, and cut the connection if it has no end."""
-        if self.body_size > DISCARD_FACTOR * self.body_limit and not self._finished:
-            assert self._refusal is not None
-            self._answer(self.answer_of(self._refusal), self._refusal)
-
-    def keep(self, chunk: bytes) -> None:
-        """Keep the body's next piece. An error raised here refuses the request."""
-        self._share.grow(self.body_size)  # nobody has said how large it is, or unpacked will be
-        self.body.append(chunk)
+    async def _answer_refusal(self, *_: str) -> None:
+        assert self.visit.refusal is not None
+        raise self.visit.refusal
 
     def whole_body(self) -> list[bytes]:
         """Return the body's pieces. Raises InvalidInputError if it was cut off."""
-        if self._gunzip is not None:
-            self._gunzip.finish()
-        return self.body
+        self.visit.end_body()
+        assert isinstance(self.visit.body, HeldBody)
+        return self.visit.body.pieces
 
     def head(self, *parts: str) -> Awaitable[None] | None:
         """Do as GET does; tornado leaves the body out."""
@@ -167,32 +114,91 @@ class BaseHandler(RecordedHandler):
     def options(self, *_: str) -> None:
         self.write_json({})
 
+    # The reply
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        for name, text in self.context.reply_headers.items():
+            self.set_header(name, text)
+        self.set_header("X-Request-Id", self.visit.id)
+
+    def write_json(self, value: Any, status: int = 200) -> None:
+        encoded = dumps(value)
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(encoded)
+
+    def finish(self, chunk: "str | bytes | dict[str, Any] | None" = None) -> "Future[None]":
+        """End the reply; a stopping server closes the connection with it. A large one is packed
+        first, if the client likes."""
+        if self.context.traffic.draining and not self._headers_written:
+            self.set_header("Connection", "close")
+        if chunk is not None:
+            self.write(chunk)
+        if self._headers_written:
+            return super().finish()
+        size = self.visit.reply_size = sum(map(len, self._write_buffer))
+        if size < packing.LEAST:
+            return super().finish()
+        self.set_header("Vary", "Accept-Encoding")
+        if not packing.is_wanted(self.visit):
+            return super().finish()
+        self._auto_finish = False  # which would be before it is packed
+        return asyncio.ensure_future(self._finish_packed())
+
+    async def _finish_packed(self) -> None:
+        body = b"".join(self._write_buffer)
+        self._write_buffer = [await asyncio.to_thread(packing.gzip, body)]
+        self.set_header("Content-Encoding", "gzip")
+        await super().finish()
+
+    def compute_etag(self) -> str | None:
+        return None  # tornado would hash each reply, on the event loop
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer what was raised; of what isn't meant for clients they only learn the status."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, TOLD):
+            self._answer(answer_to(error), error)
+        else:
+            self._answer(answer_with(status_code, self.visit.method, self.visit.path), error)
+
+    def _answer(self, answer: Answer, error: BaseException | None) -> None:
+        self.visit.reason = self.why(error, answer.status)
+        super().send_error(answer.status, answer=answer)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        answer: Answer = kwargs["answer"]
+        reply = error_reply(self.visit, answer, answer.info, {})
+        for name, text in reply.headers.items():
+            self.set_header(name, text)
+        self.finish(reply.body)
+
+    def why(self, error: BaseException | None, status: int) -> Reason:
+        """Return why a request failed that raised `error`, or was refused."""
+        return why(error, status)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log accidents; errors that clients are told are none."""
+        if not isinstance(value, (*TOLD, HTTPError)):
+            fields = {"request_id": self.visit.id}
+            logger.error("failure", exc_info=(typ, value, tb), extra={"fields": fields})
+
     # At its end
-
-    def on_finish(self) -> None:
-        self._leave()
-
-    def on_connection_close(self) -> None:
-        super().on_connection_close()  # or the handler would wait for the rest of the body
-        self._record(CLIENT_CLOSED)
-        self._leave()
-
-    def _leave(self) -> None:
-        """Count the request out, once: one whose client has gone may still finish."""
-        if self._under_way:
-            self._under_way = False
-            self._drop_body()
-            self.context.traffic.leave()
-            self.context.traffic.passed(self.body_size + self.reply_size)
-
-    def _drop_body(self) -> None:
-        self.body.clear()  # tornado's objects refer to each other in circles, and so live on
-        self._share.end()
 
     def log(self) -> None:
         """Note this request; tornado calls this when the answer is complete."""
-        self._record(self.get_status())
+        size = self.visit.reply_size or int(self._headers.get("Content-Length", 0))
+        self._record(self.get_status(), size)
 
-    def _record(self, status: int) -> None:
-        if self._under_way:
-            self.record(status)
+    def on_finish(self) -> None:
+        self.visit.leave()
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()  # or the handler would wait for the rest of the body
+        self._record(CLIENT_CLOSED, 0)
+        self.visit.leave()
+
+    def _record(self, status: int, size: int) -> None:
+        if self.visit.is_under_way:
+            record(self.visit, status, size)

@@ -11,7 +11,7 @@ from tabpy.tabpy_server.web.schemas import DOCUMENT
 class DescriptionHandler(BaseHandler):
     route = "/openapi.json"
 
-    def initialize(self, routes: Sequence[openapi.Route]) -> None:  # type: ignore[override]
+    def initialize(self, routes: Sequence[openapi.Route]) -> None:
         super().initialize()
         self._routes = routes
 

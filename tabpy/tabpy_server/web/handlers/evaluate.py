@@ -28,7 +28,7 @@ class EvaluateHandler(JobHandler):
     def _tables(self) -> OwnTables | None:
         """Return the Arrow tables that the script may be for."""
         tables = self.context.tables
-        return tables.of(self.user or "") if tables is not None else None
+        return tables.of(self.visit.user or "") if tables is not None else None
 
     @operation(
         "Run a script",
@@ -46,6 +46,6 @@ class EvaluateHandler(JobHandler):
         if tables is not None and (path := await tables.exchange()) is not None:
             result = dumps({"outputDataPath": path})
         if self.is_debug():
-            self.write_with_printed(b'{"response":' + result + b"}", reply.printed)
+            await self.reply_with_printed(b'{"response":' + result + b"}", reply.printed)
         else:
-            self.write_json_bytes(result)
+            await self.reply(result)

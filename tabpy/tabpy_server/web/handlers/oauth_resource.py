@@ -4,8 +4,8 @@ https://www.rfc-editor.org/rfc/rfc9728
 """
 
 from tabpy.tabpy_server.access import oauth
+from tabpy.tabpy_server.web.error_reply import OAUTH_RESOURCE
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
-from tabpy.tabpy_server.web.handlers.reply import OAUTH_RESOURCE
 from tabpy.tabpy_server.web.operation import Reply, operation
 from tabpy.tabpy_server.web.schemas import OAUTH_METADATA
 
@@ -22,7 +22,7 @@ class OAuthResourceHandler(BaseHandler):
         scopes = [*settings.oauth_required_scopes, *oauth.scopes(settings).values()]
         self.write_json(
             {
-                "resource": self.own_url,
+                "resource": self.visit.own_url,
                 "resource_name": self.context.service.name,
                 "authorization_servers": [settings.oauth_issuer],
                 "scopes_supported": list(dict.fromkeys(scopes)),

@@ -27,12 +27,11 @@ CALL = operation(
 )
 
 
-class QueryHandler(JobHandler):
-    route = "/query/{name}"
-    needed_rights: ClassVar[Mapping[str, str]] = {"GET": QUERY, "POST": QUERY}
+class CallHandler(JobHandler):
+    """Calls a function."""
 
-    @CALL
-    async def post(self, name: str) -> None:
+    async def call(self, name: str) -> None:
+        """Answer with what it returns for the arguments in the body."""
         try:
             reply, result = await self.run_job(self.context.settings.query_timeout, name)
         except FAILED as error:
@@ -43,27 +42,43 @@ class QueryHandler(JobHandler):
         self._count(name)
         self.context.checkup.saw(name, loads=True)
         if self.is_debug():
-            self.write_with_printed(result, reply.printed)
+            await self.reply_with_printed(result, reply.printed)
             return
         tag = f'"{reply.etag}"'
-        self.set_header("Etag", tag)
-        if self.request_headers.etag_matches(tag) and not self._headers_written:
-            self.set_status(304)
-            self.finish()
-            return
-        self.write_json_bytes(result)
+        header = f"Etag: {tag}\r\n"
+        if self.visit.headers.etag_matches(tag) and not self.exchange.has_begun:
+            self.reply_unchanged(header)
+        else:
+            await self.reply(result, header)
 
     def _count(self, name: str, *, failed: bool = False) -> None:
-        self.context.function_figures.add(name, self.timing.run_ms / 1000, failed=failed)
+        self.context.function_figures.add(name, self.visit.timing.run_ms / 1000, failed=failed)
 
     def info_of(self, answer: Answer) -> object:
         """Return an object for a function that failed, as TabPy does, whose clients read `error`.
         `type` and `uri` are TabPy's words."""
         if answer.status != 500:
             return answer.info
-        return {"type": "QueryFailed", "uri": self.path_args[0], "error": answer.info}
+        return {
+            "type": "QueryFailed",
+            "uri": self._unquoted(self.arguments[0]),
+            "error": answer.info,
+        }
+
+
+class QueryHandler(CallHandler):
+    route = "/query/{name}"
+    needed_rights: ClassVar[Mapping[str, str]] = {"GET": QUERY, "POST": QUERY}
+
+    @CALL
+    async def post(self, name: str) -> None:
+        await self.call(name)
 
     @CALL
     async def get(self, name: str) -> None:
         """Take a body, like POST: that is how TabPy has it."""
-        await self.post(name)
+        await self.call(name)
+
+    async def head(self, name: str) -> None:
+        """Do as GET does; the reply's body is left out."""
+        await self.call(name)

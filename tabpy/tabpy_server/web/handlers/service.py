@@ -1,10 +1,11 @@
-"""GET /info and GET /healthz: what the server is, and that it lives."""
+"""GET /info, /healthz and /readyz: what the server is, that it lives, and whether scripts run."""
 
 from tornado.web import HTTPError
 
+from tabpy.tabpy_server.errors import DrainingError, NoWorkersError
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.operation import Reply, operation
-from tabpy.tabpy_server.web.schemas import ALIVE, INFO
+from tabpy.tabpy_server.web.schemas import ALIVE, INFO, READY
 
 
 class InfoHandler(BaseHandler):
@@ -25,6 +26,26 @@ class HealthHandler(BaseHandler):
     @operation("Say that it is alive", Reply(200, "It is", ALIVE))
     def get(self) -> None:
         self.write_json({"status": "alive"})
+
+
+class ReadyHandler(BaseHandler):
+    """For the same, to send requests elsewhere for a while.
+
+    Neither a store that doesn't answer nor workers that are all busy count: they would take every
+    server out at once, which then serves nobody.
+    """
+
+    route = "/readyz"
+
+    open_to_all = True
+
+    @operation("Say whether a script would run now", Reply(200, "It would", READY), errors=(503,))
+    def get(self) -> None:
+        if self.context.traffic.draining:
+            raise DrainingError
+        if self.context.pool.cannot_start:
+            raise NoWorkersError
+        self.write_json({"status": "ready"})
 
 
 class UnknownHandler(BaseHandler):

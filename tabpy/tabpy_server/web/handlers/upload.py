@@ -1,5 +1,6 @@
 """Routes that take a JSON body or an upload."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tabpy.tabpy_server.errors import InvalidInputError
@@ -7,7 +8,7 @@ from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.functions.store.reasons import telling_full_disk
 from tabpy.tabpy_server.json_codec import loads
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
-from tabpy.tabpy_server.web.multipart import METADATA_LIMIT, Upload, malformed_upload_error
+from tabpy.tabpy_server.web.multipart import METADATA_LIMIT, Parts, Upload, malformed_upload_error
 
 
 class Sent(NamedTuple):
@@ -23,54 +24,65 @@ class Sent(NamedTuple):
         return None if self.is_upload else self.metadata.get("src_path") or None
 
 
+class UploadBody:
+    """Writes a multipart body to `folder` as it comes."""
+
+    def __init__(self, content_type: str, folder: Path) -> None:
+        self._content_type, self._folder = content_type, folder
+        self._upload: Upload | None = None
+
+    def expect(self, size: int) -> None:
+        """Do nothing: it takes no memory."""
+
+    def keep(self, piece: bytes) -> None:
+        if self._upload is None:
+            self._upload = Upload(self._content_type, self._folder)
+        with telling_full_disk():
+            self._upload.feed(piece)
+
+    def finish(self) -> Parts:
+        """Return what has come. Raises InvalidInputError, and DiskFullError."""
+        if self._upload is None:
+            raise malformed_upload_error("it is empty")
+        with telling_full_disk():
+            return self._upload.finish()
+
+    def drop(self) -> None:
+        # A whole one is being deployed, whoever still waits for that.
+        if self._upload is not None and not self._upload.complete:
+            self._upload.discard()
+
+    def discard(self) -> None:
+        """Remove what has been written."""
+        if self._upload is not None:
+            self._upload.discard()
+
+
 class UploadHandler(BaseHandler):
     """A multipart body goes to disk as it comes, up to a limit of its own; others to memory, and
     are no larger than an upload's metadata."""
 
     def initialize(self) -> None:
-        super().initialize()
-        self._upload: Upload | None = None
-        self._content_type = self.request.headers.get("Content-Type", "")
-        is_multipart = self._content_type.lower().startswith("multipart/form-data")
+        visit, content_type = self.visit, self.visit.headers.content_type
+        self._upload: UploadBody | None = None
         # A preflight brings no credentials, and so nothing of it goes to disk.
-        self._is_upload = is_multipart and self.request.method != "OPTIONS"
-        self.is_body_in_memory = not self._is_upload
-        if self._is_upload:
-            self.body_limit = self.context.max_upload_size
-        else:
-            self.body_limit = min(self.body_limit, METADATA_LIMIT)
-
-    def keep(self, chunk: bytes) -> None:
-        if not self._is_upload:
-            super().keep(chunk)
-            return
-        if self._upload is None:
+        if content_type.lower().startswith("multipart/form-data") and visit.method != "OPTIONS":
             folder = self.context.settings.state_path / "incoming"
-            self._upload = Upload(self._content_type, folder)
-        with telling_full_disk():
-            self._upload.feed(chunk)
+            visit.body = self._upload = UploadBody(content_type, folder)
+            visit.body_limit = self.context.max_upload_size
+        else:
+            visit.body_limit = min(visit.body_limit, METADATA_LIMIT)
 
     def sent(self) -> Sent:
         """Return the whole body. Raises InvalidInputError, and DiskFullError."""
-        body = self.whole_body()
-        if not self._is_upload:
-            return Sent(_json_object(b"".join(body)), None, is_upload=False)
         if self._upload is None:
-            raise malformed_upload_error("it is empty")
-        with telling_full_disk():
-            parts = self._upload.finish()  # "cut off" says more than what is missing then
+            return Sent(_json_object(b"".join(self.whole_body())), None, is_upload=False)
+        self.visit.end_body()
+        parts = self._upload.finish()
         return Sent(_json_object(parts.metadata), parts.archive, is_upload=True)
 
     def on_finish(self) -> None:
         super().on_finish()
-        self._discard()
-
-    def on_connection_close(self) -> None:
-        super().on_connection_close()
-        if self._upload is not None and not self._upload.complete:
-            self._discard()  # a whole one is being deployed, whoever still waits for that
-
-    def _discard(self) -> None:
         if self._upload is not None:
             self._upload.discard()
 

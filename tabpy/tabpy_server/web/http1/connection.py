@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 
-from tornado.httputil import HTTPInputError, HTTPServerConnectionDelegate
+from tornado.httputil import HTTPInputError
 
 from tabpy.tabpy_server.tls.session import Session
 from tabpy.tabpy_server.web.connections import Connections
-from tabpy.tabpy_server.web.http1.exchange import Exchange
+from tabpy.tabpy_server.web.http1.exchange import Entrance, Exchange
 from tabpy.tabpy_server.web.http1.head import Head, HeadersTooLargeError
 from tabpy.tabpy_server.web.http1.parser import End, Event, Parser, SpeaksTLSError
 from tabpy.tabpy_server.web.http1.wire import Caller, Wire
@@ -24,11 +24,11 @@ EVENTS_A_TURN = 16  # so that many short requests or pieces at once leave others
 
 
 class Connection(Wire):
-    """Reads requests for an application, and sends the replies in the same order."""
+    """Reads requests for an entrance, and sends the replies in the same order."""
 
     def __init__(
         self,
-        application: HTTPServerConnectionDelegate,
+        entrance: Entrance,
         connections: Connections,
         buffer: memoryview,
         caller: Caller,
@@ -36,7 +36,7 @@ class Connection(Wire):
     ) -> None:
         """See `Wire` for the others."""
         super().__init__(connections, buffer, caller, session)
-        self._application = application
+        self._entrance = entrance
         self._parser = Parser()
         self._exchange: Exchange | None = None
         self._is_waiting = False  # for a handler, a reply or a turn: until then nothing is read
@@ -107,9 +107,7 @@ class Connection(Wire):
     def _begin(self, head: Head) -> None:
         self.begin_request()
         exchange = self._exchange = Exchange(self, head)
-        delegate = self._application.start_request(self, exchange)
-        work = delegate.headers_received(head.start_line, head.headers)
-        exchange.delegate = delegate
+        exchange.delegate, work = self._entrance.begin(self, exchange)
         self._wait_for(work)
 
     def _ask_for_body(self) -> None:

@@ -1,7 +1,7 @@
 """One request and its reply, as tornado's handlers see them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from tornado.httputil import (
@@ -37,6 +37,16 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
+class Entrance(Protocol):
+    """Where requests go: to who answers them, each told of its head at once."""
+
+    def begin(
+        self, connection: object, exchange: "Exchange"
+    ) -> tuple[HTTPMessageDelegate, Awaitable[None] | None]:
+        """Return who takes the request of `exchange`, and what that one has to do before it takes
+        the body."""
+
+
 class Exchange(HTTPConnection):
     """Frames the reply to `head`, and hands it to the connection it came on."""
 
@@ -48,8 +58,8 @@ class Exchange(HTTPConnection):
         self.is_read = False  # the body's end has come
         self.has_begun = False  # to be answered
         self.is_answered = False
+        self.head = head
         self._line = line
-        self._head = head
         self._left: int | None = None  # bytes of the reply's body, if that was said
         self._in_chunks = False
         self._on_close: Callable[[], None] | None = None
@@ -79,13 +89,29 @@ class Exchange(HTTPConnection):
         """Send the reply's head, and `chunk` of its body. Raises ValueError for a header of two
         lines."""
         assert isinstance(start_line, ResponseStartLine)
-        self._frame(start_line.code, headers)
+        declared = headers.get("Content-Length")
+        is_last = headers.get("Connection", "").lower() == "close"
+        framing = self._frame(start_line.code, None if declared is None else int(declared), is_last)
+        for name, value in framing.items():
+            headers[name] = value
         lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
         lines += [f"{name}: {value}" for name, value in headers.get_all()]
         text = "\r\n".join(lines)
         if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
             raise ValueError("a header of the reply has an end of line in it")
         return self._send(f"{text}\r\n\r\n".encode("latin-1"), *self._framed(chunk or b""))
+
+    def answer(self, status: str, lines: str, body: bytes, *, is_last: bool = False) -> None:
+        """Send a whole reply, and end it. `status`: the code and its name. `lines`: the headers,
+        each with its end and none with another. `is_last`: the connection ends with it.
+
+        Where a reply has no body, as to HEAD, that of `body` isn't sent.
+        """
+        for name, value in self._frame(int(status[:3]), len(body), is_last).items():
+            lines += f"{name}: {value}\r\n"
+        head = f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1")
+        self._send(head, *self._framed(body if self._left else b""))
+        self.finish()
 
     def write(self, chunk: bytes) -> "asyncio.Future[None]":
         """Send more of the body."""
@@ -117,29 +143,29 @@ class Exchange(HTTPConnection):
     def _is_open(self) -> bool:
         return not self.is_answered and not self._line.is_ending
 
-    def _frame(self, code: int, headers: HTTPHeaders) -> None:
-        """Decide how the client learns where the reply ends, and whether it may go on after it."""
+    def _frame(self, code: int, declared: int | None, is_last: bool) -> dict[str, str]:
+        """Decide how the client learns where the reply ends, and whether it may go on after it.
+        Return the headers that say so, but for the length that was `declared`."""
         self.has_begun = True
-        start = self._head.start_line
-        has_body = start.method != "HEAD" and code >= 200 and code not in (204, 304)
-        declared = headers.get("Content-Length")
-        if not has_body:
+        head = self.head
+        framing: dict[str, str] = {}
+        if head.method == "HEAD" or code < 200 or code in (204, 304):
             self._left = 0
         elif declared is not None:
-            self._left = int(declared)
-        elif start.version == "HTTP/1.1":
+            self._left = declared
+        elif head.version == "HTTP/1.1":
             self._in_chunks = True
-            headers["Transfer-Encoding"] = "chunked"
+            framing["Transfer-Encoding"] = "chunked"
         else:
-            self.keeps_alive = False  # its end is the connection's
+            is_last = True  # its end is the connection's
         # A reply before the end of the body ends the connection: the rest isn't read.
-        is_early = not self.is_read and self._head.length != 0
-        if is_early or headers.get("Connection", "").lower() == "close":
+        if is_last or (not self.is_read and head.length != 0):
             self.keeps_alive = False
         if not self.keeps_alive:
-            headers["Connection"] = "close"
-        elif start.version == "HTTP/1.0":
-            headers["Connection"] = "Keep-Alive"
+            framing["Connection"] = "close"
+        elif head.version == "HTTP/1.0":
+            framing["Connection"] = "Keep-Alive"
+        return framing
 
     def _framed(self, chunk: bytes) -> tuple[bytes, ...]:
         if self._left is not None:
@@ -160,6 +186,7 @@ class Exchange(HTTPConnection):
         return failed
 
 
-def exchange_of(connection: HTTPConnection | None) -> Exchange | None:
+def exchange_of(connection: HTTPConnection | None) -> Exchange:
     """Return a request's connection as what it is on our server."""
-    return connection if isinstance(connection, Exchange) else None
+    assert isinstance(connection, Exchange)
+    return connection

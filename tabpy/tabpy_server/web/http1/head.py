@@ -35,15 +35,31 @@ class HeadersTooLargeError(HTTPInputError):
 
 @dataclass(slots=True)
 class Head:
-    """`length`: of the body, in bytes; None for one in chunks. `keeps_alive`: whether the client
-    may send another request on the same connection. `asks_first`: whether it waits for a word
-    before it sends the body."""
+    """`fields`: the headers, by their names in lower case; lines of one name are joined by ",".
+    `length`: of the body, in bytes; None for one in chunks. `keeps_alive`: whether the client may
+    send another request on the same connection. `asks_first`: whether it waits for a word before it
+    sends the body."""
 
-    start_line: RequestStartLine
-    headers: HTTPHeaders
+    method: str
+    target: str
+    version: str
+    fields: dict[str, str]
     length: int | None
     keeps_alive: bool
     asks_first: bool
+
+    @property
+    def start_line(self) -> RequestStartLine:
+        """Return the first line, as tornado has it."""
+        return RequestStartLine(self.method, self.target, self.version)
+
+    @property
+    def headers(self) -> HTTPHeaders:
+        """Return the headers, as tornado has them."""
+        headers = HTTPHeaders()
+        for name, value in self.fields.items():
+            headers[name] = value  # quicker than `add`, which looks for what isn't there
+        return headers
 
 
 def parse(data: bytes) -> Head:
@@ -52,36 +68,37 @@ def parse(data: bytes) -> Head:
     if found is None:
         raise HTTPInputError("no request line and headers")
     method, target, version, lines = found.groups()
-    headers = _headers(lines)
-    if not is_readable_host(headers.get("Host", "")):
+    fields = _fields(lines)
+    if not is_readable_host(fields.get("host", "")):
         raise HTTPInputError("a Host header that can't be read")
     is_new = version == "HTTP/1.1"
     return Head(
-        RequestStartLine(method, target, version),
-        headers,
-        _length(headers, is_new),
-        _keeps_alive(headers, is_new),
-        is_new and headers.get("Expect", "").lower() == "100-continue",
+        method,
+        target,
+        version,
+        fields,
+        _length(fields, is_new),
+        _keeps_alive(fields, is_new),
+        is_new and fields.get("expect", "").lower() == "100-continue",
     )
 
 
-def _headers(lines: str) -> HTTPHeaders:
+def _fields(lines: str) -> dict[str, str]:
     if lines.count("\n") > MOST_HEADERS:
         raise HeadersTooLargeError(f"more than {MOST_HEADERS} headers")
-    fields = HEADER.findall(lines)
-    headers = HTTPHeaders()
-    for name, value in fields:  # quicker than `add`, which looks for what isn't there
-        headers[name] = value.rstrip(BLANKS)
-    if len(headers) < len(fields):  # some come twice
-        headers = HTTPHeaders()
-        for name, value in fields:
-            headers.add(name, value.rstrip(BLANKS))
-    return headers
+    found = HEADER.findall(lines)
+    fields = {name.lower(): value.rstrip(BLANKS) for name, value in found}
+    if len(fields) == len(found):
+        return fields
+    lists: dict[str, list[str]] = {}  # some come twice
+    for name, value in found:
+        lists.setdefault(name.lower(), []).append(value.rstrip(BLANKS))
+    return {name: ",".join(values) for name, values in lists.items()}
 
 
-def _length(headers: HTTPHeaders, is_new: bool) -> int | None:
-    declared = headers.get("Content-Length")
-    encoding = headers.get("Transfer-Encoding")
+def _length(fields: dict[str, str], is_new: bool) -> int | None:
+    declared = fields.get("content-length")
+    encoding = fields.get("transfer-encoding")
     if encoding is not None:
         if declared is not None or not is_new or encoding.lower() != "chunked":
             raise HTTPInputError("a Transfer-Encoding that isn't chunked alone")
@@ -93,12 +110,12 @@ def _length(headers: HTTPHeaders, is_new: bool) -> int | None:
     if not NUMBER.fullmatch(first) or any(each != first for each in others):
         raise HTTPInputError("a Content-Length that is no number")
     if others:
-        headers["Content-Length"] = first
-    return RequestHeaders(headers).declared_size
+        fields["content-length"] = first
+    return RequestHeaders(fields).declared_size
 
 
-def _keeps_alive(headers: HTTPHeaders, is_new: bool) -> bool:
-    options = headers.get("Connection")
+def _keeps_alive(fields: dict[str, str], is_new: bool) -> bool:
+    options = fields.get("connection")
     if options is None:
         return is_new
     said = {each.strip(BLANKS) for each in options.lower().split(",")}

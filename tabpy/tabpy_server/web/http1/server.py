@@ -4,11 +4,10 @@ import asyncio
 import socket
 from typing import Any
 
-from tornado.httputil import HTTPServerConnectionDelegate
-
 from tabpy.tabpy_server.tls.served import ServedCertificate
 from tabpy.tabpy_server.web.connections import Connections
 from tabpy.tabpy_server.web.http1.connection import Connection
+from tabpy.tabpy_server.web.http1.exchange import Entrance
 from tabpy.tabpy_server.web.http1.wire import Caller
 
 BUFFER = 1 << 18  # bytes; a million numbers are 20 MB: 64 KiB would be 300 turns of the loop
@@ -16,16 +15,16 @@ WITHOUT_ADDRESS = "0.0.0.0"  # noqa: S104 - of those who call by a socket file #
 
 
 class Server:
-    """Serves an application over HTTP/1.1; to be made on the event loop."""
+    """Serves what lies behind an entrance over HTTP/1.1; to be made on the event loop."""
 
     def __init__(
         self,
-        application: HTTPServerConnectionDelegate,
+        entrance: Entrance,
         connections: Connections,
         certificate: ServedCertificate | None = None,
     ) -> None:
         """With a `certificate` it speaks https."""
-        self._application = application
+        self._entrance = entrance
         self._connections = connections
         self._buffer = memoryview(bytearray(BUFFER))
         self._certificate = certificate
@@ -38,7 +37,7 @@ class Server:
             address[0] if is_named else WITHOUT_ADDRESS, "https" if self._certificate else "http"
         )
         session = self._certificate.session() if self._certificate else None
-        connection = Connection(self._application, self._connections, self._buffer, caller, session)
+        connection = Connection(self._entrance, self._connections, self._buffer, caller, session)
         self._open[connection] = asyncio.ensure_future(_connect(connection, accepted))
         connection.lost.add_done_callback(lambda _: self._open.pop(connection))
 

@@ -5,6 +5,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from tabpy.tabpy_server.tls.session import HandshakeError, Session
 from tabpy.tabpy_server.web.connections import Connections, Watched
@@ -56,7 +57,7 @@ class Wire(Watched, asyncio.BufferedProtocol):
     # What asyncio says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's doesn't say that it is one
         self._transport = transport
         self._outgoing = Outgoing(transport, self._encrypt)
         if self.is_closed:  # meanwhile

@@ -19,7 +19,7 @@ class ConnectView(ViewHandler):
     async def values(self, *parts: str) -> dict[str, Any]:
         host, port = self.host_and_port
         gate = self.context.gate
-        check = ["tabpy-check", self.own_url, *(["-u", self.user] if self.user else [])]
+        check = ["tabpy-check", self.visit.own_url, *(["-u", self.user] if self.user else [])]
         return {
             "ssl": self.is_https,
             "port": port,

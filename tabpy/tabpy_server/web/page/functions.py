@@ -38,7 +38,7 @@ class FunctionsView(ViewHandler):
         rows = await asyncio.to_thread(
             lambda: [_row(self.context, each) for _, each in sorted(endpoints.items())]
         )
-        return {"rows": rows, "url": self.own_url}
+        return {"rows": rows, "url": self.visit.own_url}
 
 
 def in_short(text: str) -> str:

@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from tornado.web import RequestHandler
-
 from tabpy.tabpy_server.rights import QUERY
 from tabpy.tabpy_server.web.answers import Answer, Told
 from tabpy.tabpy_server.web.handlers.evaluate import EvaluateHandler
 from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
-from tabpy.tabpy_server.web.handlers.query import QueryHandler
+from tabpy.tabpy_server.web.handlers.query import CallHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
 from tabpy.tabpy_server.web.schemas import ANY, ARGUMENTS, JSON, RESPONSE, SCRIPT
 
@@ -49,10 +47,9 @@ class PageEvaluateHandler(PageJobHandler, EvaluateHandler):
         await EvaluateHandler.post(self)
 
 
-class PageQueryHandler(PageJobHandler, QueryHandler):
+class PageQueryHandler(PageJobHandler, CallHandler):
     route = "/page/query/{name}"
     needed_rights: ClassVar[Mapping[str, str]] = {"POST": QUERY}
-    get = RequestHandler.get  # type: ignore[assignment] # there is none
 
     @operation(
         "Call a function from the page: as /query, and 500 when its time is over",
@@ -65,4 +62,4 @@ class PageQueryHandler(PageJobHandler, QueryHandler):
         errors=(404,),
     )
     async def post(self, name: str) -> None:
-        await QueryHandler.post(self, name)
+        await self.call(name)

@@ -20,5 +20,5 @@ class PackagesView(ViewHandler):
             "python_version": platform.python_version(),
             "packages": sorted(installed().items(), key=lambda each: each[0].lower()),
             "platform": kind_of_platform(),
-            "url": self.own_url,
+            "url": self.visit.own_url,
         }

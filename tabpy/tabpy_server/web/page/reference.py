@@ -19,7 +19,7 @@ class ReferenceView(ViewHandler):
     entry = navigation.REFERENCE
     template = "reference.html"
 
-    def initialize(self, routes: Sequence[openapi.Route]) -> None:  # type: ignore[override]
+    def initialize(self, routes: Sequence[openapi.Route]) -> None:
         BaseHandler.initialize(self)
         self._routes = routes
 
@@ -41,7 +41,7 @@ class ReferenceView(ViewHandler):
         responses: Mapping[str, Any] = described["components"]["responses"]
         return {
             "operations": operations,
-            "url": self.own_url,
+            "url": self.visit.own_url,
             "meaning": lambda status, reply: (
                 reply.get("description") or responses[status]["description"]
             ),

@@ -58,13 +58,13 @@ class ViewHandler(BaseHandler):
     @property
     def host_and_port(self) -> tuple[str, int]:
         """Return the name and the port by which the browser calls the server."""
-        host, port = host_and_port(self.request.host)
+        host, port = host_and_port(self.visit.host)
         return host, port or (443 if self.is_https else 80)
 
     @property
     def is_https(self) -> bool:
         """Tell whether the browser reaches the server by https."""
-        return self.request.protocol == "https"
+        return self.visit.protocol == "https"
 
     def _layout(self) -> dict[str, Any]:
         context = self.context
@@ -79,7 +79,7 @@ class ViewHandler(BaseHandler):
             "entries": navigation.entries_for(
                 self.person.rights, evaluates=context.settings.evaluate_enable
             ),
-            "root": self.way_to_root,
-            "file": lambda name: self.way_to_root + files.address(name),
+            "root": self.visit.way_to_root,
+            "file": lambda name: self.visit.way_to_root + files.address(name),
             "module": self.module,
         }

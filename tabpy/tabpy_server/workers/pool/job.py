@@ -7,7 +7,7 @@ from tabpy.tabpy_server.workers.pool.tables import Tables
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Job:
     """One request's work: a script, or a deployed `function`, with its data in `body`.
 
@@ -28,7 +28,7 @@ class Job:
     tables: Tables | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Outcome:
     """What a worker answered; the body of a `Reply` is JSON, that of a `Failure` is empty."""
 
@@ -36,7 +36,7 @@ class Outcome:
     body: bytes
 
 
-@dataclass
+@dataclass(slots=True)
 class Timing:
     """Milliseconds a job waited for a worker, and ran on it: 0 if it never got one."""
 

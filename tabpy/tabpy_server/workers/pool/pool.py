@@ -247,7 +247,8 @@ class Pool:
         if end is None and not self._closed and self._renewals.start([worker]) is not None:
             return  # it comes back when it has loaded what it has to
         self._workers.give_back(worker, end)
-        self._reconcile()
+        if self._queue or self._renewals or not self._workers.is_settled:
+            self._reconcile()
 
     # Loading new versions
 

@@ -48,6 +48,13 @@ class Roster:
         return len(self.idle) + len(self.busy) >= self.size
 
     @property
+    def is_settled(self) -> bool:
+        """Say whether those are there that should be, and no others start."""
+        if self.starter.starting or len(self.idle) + len(self.busy) != self.size:
+            return False
+        return not any(map(self.outdated, (*self.idle, *self.busy)))
+
+    @property
     def free(self) -> int:
         """Return how many more jobs may run, whoever's they are."""
         return max(0, self.size - len(self.busy))

@@ -31,7 +31,9 @@ from tabpy.tabpy_server.workers.protocol import (
 
 Launch = Callable[[socket.socket, str], Callable[[], None]]  # see `launchers.SocketLauncher`
 
-READ_SIZE = 1 << 20  # bytes
+# Where what comes is put: all workers share it, since it is taken at once, and room made anew for
+# each message would cost more than the message.
+BUFFER = memoryview(bytearray(1 << 18))
 JOIN_BELOW = 1 << 18  # bytes: one copy is cheaper than one more call
 
 UNASKED: Mapping[type[Message], int] = {
@@ -174,17 +176,17 @@ class LocalWorker(Worker):
 
     def _readable(self) -> None:
         try:
-            data = self._socket.recv(READ_SIZE)
+            size = self._socket.recv_into(BUFFER)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             self._lost()
             return
         try:
             limits = UNASKED if self._next.done() else self._asked
-            for message, body in self._reader.feed(data, limits):
+            for message, body in self._reader.feed(BUFFER[:size], limits):
                 self._take(message, body)
         except TooLargeError:
             self._lost(too_large(self._memory_mb))

@@ -14,7 +14,7 @@ from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
 from tabpy.tabpy_server.workers.pool.hired import ENDED, Received
 from tabpy.tabpy_server.workers.pool.launchers import ForkLauncher
-from tabpy.tabpy_server.workers.pool.worker import READ_SIZE, may_say, socket_pair, too_large
+from tabpy.tabpy_server.workers.pool.worker import may_say, socket_pair, too_large
 from tabpy.tabpy_server.workers.protocol import (
     Death,
     Hello,
@@ -22,6 +22,8 @@ from tabpy.tabpy_server.workers.protocol import (
     ProtocolError,
     TooLargeError,
 )
+
+READ_SIZE = 1 << 18  # bytes
 
 
 class NodeWorker:

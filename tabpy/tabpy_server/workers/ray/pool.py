@@ -58,6 +58,11 @@ class RayPool(Pool):
         none_else = dataclasses.replace(limits, size=0, least=0)
         self._here = Pool(launcher, functions, Counters(), none_else)
 
+    @property
+    def cannot_start(self) -> bool:
+        is_lost = bool(self._cluster.problem) and not self._workers.there
+        return is_lost or super().cannot_start
+
     async def start(self) -> None:
         """Connect, and wait for the first workers, but not for ever."""
         self._keeping = asyncio.get_running_loop().create_task(

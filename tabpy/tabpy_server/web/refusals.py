@@ -1,9 +1,8 @@
 """Why a request is refused before its handler sees it: each function raises, or does nothing."""
 
 import re
-from collections.abc import Collection, Mapping
-
-from tornado.httputil import HTTPServerRequest
+from collections.abc import Mapping
+from typing import Protocol
 
 from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.web.answers import Answer, RefusedRequestError
@@ -17,7 +16,16 @@ SAME_SITE = "same-origin"
 OTHER_SITES = ("cross-site", "same-site")  # a page of a sister domain is a stranger's as well
 
 
-def plain_http(request: HTTPServerRequest, headers: RequestHeaders, context: Context) -> None:
+class Asked(Protocol):
+    """What is asked for: `target` is the path and the query, `host` may have a port."""
+
+    method: str
+    target: str
+    host: str
+    protocol: str
+
+
+def plain_http(request: Asked, headers: RequestHeaders, context: Context) -> None:
     """Refuse what came over plain http: Heroku's router passes it on, and with it passwords that
     anybody on the way reads.
 
@@ -28,19 +36,20 @@ def plain_http(request: HTTPServerRequest, headers: RequestHeaders, context: Con
         return
     message = "This server speaks https only."
     if request.method in ("GET", "HEAD"):
-        there = f"https://{request.host}{request.uri}"
+        there = f"https://{request.host}{request.target}"
         raise RefusedRequestError(Answer(301, message, there, {"Location": there}))
     raise RefusedRequestError(Answer(403, message, "Use https:// and port 443 (Require SSL: yes)."))
 
 
 def other_sites(
-    request: HTTPServerRequest,
+    request: Asked,
     headers: RequestHeaders,
     context: Context,
-    hosts: Collection[str],
+    host_at_proxy: str | None,
 ) -> None:
     """Refuse what another site's page asks for: browsers send a signed-in person's credentials
-    along, and no page may run Python in that person's name. `hosts`: what this site is called.
+    along, and no page may run Python in that person's name. `host_at_proxy`: what a proxy in front
+    is called.
 
     No page can set Sec-Fetch-Site, so a browser that says same-origin there is believed: a proxy in
     between may have another Host than the browser.
@@ -49,6 +58,9 @@ def other_sites(
     itself where the page is. A link to the page, in somebody's wiki, is no other page's request.
     """
     origin = headers.origin
+    if origin is None and headers.fetch_site is None:
+        return  # no browser asks
+    hosts = [*filter(None, (request.host, host_at_proxy))]
     is_link = origin is None and request.method == "GET" and headers.opens_page
     is_elsewhere = headers.fetch_site in OTHER_SITES and not is_link
     is_here = origin is None or headers.fetch_site == SAME_SITE or site_of(origin) in hosts
@@ -71,7 +83,7 @@ def other_sites(
     raise RefusedRequestError(Answer(403, "Requests from other web sites are not allowed.", info))
 
 
-def other_names(request: HTTPServerRequest, context: Context) -> None:
+def other_names(request: Asked, context: Context) -> None:
     """Refuse what comes to an open server by a name that somebody else may have given it."""
     if context.gate.required or context.own_names.include(request.host):
         return
