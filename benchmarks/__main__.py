@@ -10,7 +10,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import confinement, crowd, endpoints, figures, flight, peer, ray_cluster
+from benchmarks import (
+    confinement,
+    crowd,
+    endpoints,
+    figures,
+    flight,
+    memory,
+    peer,
+    ray_cluster,
+    start,
+)
 from benchmarks.report import Row, as_json, table
 from benchmarks.servers import Kind, exit_on_sigterm
 
@@ -19,8 +29,9 @@ FIGURES = {
     "info": figures.info,
     "million": figures.million,
     "busy": figures.busy,
-    "memory": figures.memory,
-    "start": figures.start,
+    "memory": memory.memory,
+    "start": start.start,
+    "client": start.client_import,
     "deploy": endpoints.deploy,
     "query": endpoints.query,
     "evaluate-query": endpoints.evaluate_query,

@@ -10,12 +10,11 @@ import time
 from benchmarks.connection import WrongReply, answers, request
 from benchmarks.load import Stream, run
 from benchmarks.measure import (
-    CONNECTIONS,
     FIRST,
     evaluate,
     first_right,
     hammer,
-    memory_of,
+    info_is_right,
     once,
     pair,
     percentiles,
@@ -118,41 +117,5 @@ def busy(ours: Kind, peer: Kind) -> list[Row]:
     ]
 
 
-def memory(ours: Kind, peer: Kind) -> list[Row]:
-    right = answers(lambda reply: reply == [1.0, 3.0])
-    payload = {"script": PANDAS_SCRIPT, "data": {"_arg1": [1.0, 2.0]}}
-
-    def measure(kind: Kind) -> Sample:
-        with running(kind) as server:
-            first_right(server)
-            rendered = evaluate(server, payload)
-            # Together and spread, so that they reach all workers.
-            stream = Stream(rendered, right, CONNECTIONS, prime=rendered)
-            run(server.address, [stream], 1.0)
-            time.sleep(1.0)
-            processes = server.tree()
-            used = memory_of(processes)
-        return {"pss": used, "processes": float(len(processes))}
-
-    sides = alternate(ours, peer, 3, measure)
-    return [
-        row("memory idle, whole tree (PSS)", "MB", sides, "pss", Goal(at_most=300)),
-        row("... processes", "", sides, "processes"),
-    ]
-
-
-def start(ours: Kind, peer: Kind) -> list[Row]:
-    def measure(kind: Kind) -> Sample:
-        with running(kind) as server:
-            return {"seconds": first_right(server)}
-
-    alternate(ours, peer, 1, measure)  # fills the page cache and the byte code caches
-    sides = alternate(ours, peer, 7, measure)
-    return [row("start to first right /evaluate", "s", sides, "seconds", Goal(times=1))]
-
-
 def _info(server: Server) -> bytes:
     return request("GET", "/info", server.authorization)
-
-
-info_is_right = answers(lambda reply: isinstance(reply, dict) and "v1" in reply["versions"])

@@ -18,6 +18,7 @@ ROUND = 2.0
 
 FIRST = {"script": "return [x + 1 for x in _arg1]", "data": {"_arg1": [1]}}
 first_is_right = answers(lambda reply: reply == [2])
+info_is_right = answers(lambda reply: isinstance(reply, dict) and "v1" in reply["versions"])
 
 
 @contextmanager

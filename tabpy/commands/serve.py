@@ -4,6 +4,7 @@ Next to nothing is imported here: up to the first line of `main`, Python answers
 traceback.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -21,9 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hindrance := server_packages.hindrance():
         print(f"tabpy: {hindrance}", file=sys.stderr)
         return 2
-    from tabpy.commands import start
+    gc.disable()  # of what is imported nothing goes: the processes look for garbage when they serve
+    try:
+        from tabpy.commands import start
 
-    return start.main(argv)
+        return start.main(argv)
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

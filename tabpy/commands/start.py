@@ -14,6 +14,7 @@ from tabpy.commands.console import write_anything
 from tabpy.commands.interrupt import leave_at_ctrl_c
 from tabpy.tabpy_server import loaded_settings, log_format
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.process_memory import share_arenas
 from tabpy.tabpy_server.processes import state_path
 from tabpy.tabpy_server.processes.listener import bind
 from tabpy.tabpy_server.script_rules import OFF, REQUIRED, InForce, ScriptRules, rules_of
@@ -87,6 +88,7 @@ def start(chosen: Settings, rules: ScriptRules, *, may_generate: bool, may_open:
     without one. `rules`: what scripts may touch. Raises StartError; neither that nor Ctrl-C leaves
     a process behind.
     """
+    share_arenas()
     state_path.check(chosen)
     state_path.make_folders(chosen)
     listener = bind(chosen.address, chosen.port)

@@ -7,7 +7,6 @@ import configparser
 import functools
 import json
 import logging
-import logging.config
 import re
 import sys
 import time
@@ -70,8 +69,10 @@ def set_up(config_file: Path, level: str) -> None:
     parser = configparser.RawConfigParser(strict=False)
     parser.read(config_file, encoding="utf-8-sig")
     if parser.has_section("loggers"):
+        from logging.config import fileConfig  # late: few config files need it, or its servers
+
         try:
-            logging.config.fileConfig(parser, disable_existing_loggers=False)
+            fileConfig(parser, disable_existing_loggers=False)
         except Exception as error:  # noqa: BLE001 - it evaluates the file's text, so: anything
             raise StartError(
                 f"The logging sections of {config_file} can't be used: "

@@ -19,6 +19,7 @@ CPU_LIMIT = "cpu.max"  # microseconds in each period (or `max`), and the period'
 CPU_QUOTA, CPU_PERIOD = "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"  # version 1's; -1: no limit
 
 SERVER_MB = 160  # arbiter, template with pandas, and two web processes
+SMALL_MB = 900  # below that, memory is more important than a quick start
 WORKER_MB = 88  # a worker with some of somebody's data
 
 
@@ -30,6 +31,11 @@ def memory_mb() -> float:
     if sys.platform != "win32" and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min((limit for limit in limits if limit), default=float("inf")) / (1 << 20)
+
+
+def is_small() -> bool:
+    """Say whether there is so little memory that a start may take longer to save some."""
+    return memory_mb() < SMALL_MB
 
 
 def memory_used() -> int:

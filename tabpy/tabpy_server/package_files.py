@@ -2,10 +2,9 @@
 
 import re
 import sys
-from importlib.resources import files
 from pathlib import Path
 
-PACKAGE = Path(str(files("tabpy.tabpy_server")))
+PACKAGE = Path(__file__).parent
 DEFAULT_CONFIG = PACKAGE / "common" / "default.conf"
 OUR_PAGE = PACKAGE / "static"
 USERS = "tabpypwd.txt"  # a fork's, committed: hashes and all
@@ -25,7 +24,7 @@ def documents() -> Path | None:
 
 def checkout() -> Path | None:
     """Return the root of the checkout that this server runs from; None for an installed package."""
-    folder = Path(str(files("tabpy"))).parent
+    folder = PACKAGE.parents[1]
     return folder if is_checkout(folder) else None
 
 

@@ -194,7 +194,7 @@ class KeepingHandler(EchoHandler):
     """Has such a body."""
 
     def initialize(self) -> None:
-        self.visit.body = NotedBody(self.context.bodies.share())
+        self.visit.body = NotedBody(self.context.bodies.share(), 1.0)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])

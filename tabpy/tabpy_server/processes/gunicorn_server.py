@@ -6,6 +6,7 @@ time; the port opens when the fork server could fork a worker. When it dies, it'
 the requests to fork that came in between wait for it in the socket.
 """
 
+import gc
 import itertools
 import logging
 import signal
@@ -18,6 +19,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.processes.stop_flag import FINISH, STOP_AT_ONCE
@@ -79,6 +81,14 @@ class Server(BaseApplication):
 
     def run(self) -> None:
         """Serve until a signal ends it."""
+        if machine.is_small():
+            # Each web process would import it, with SQLAlchemy, soon after it has begun to answer:
+            # 20 MB. Here it takes that once, while the fork server imports what takes longer.
+            import tabpy.tabpy_server.functions.store.store  # noqa: F401
+        # What is there by now stays for good. A collector that looked at it would have each web
+        # process copy the pages that it shares with this one.
+        gc.freeze()
+        gc.enable()
         ForkServerArbiter(self).run()
 
 

@@ -1,6 +1,7 @@
 """The server without gunicorn, where there is no fork to rely on: one web process, no arbiter."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -41,6 +42,8 @@ def run(state: PreforkState, listener: socket.socket, environment: Mapping[str, 
         signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(stop_at_once))
         await web.serve([listener], stop)
 
+    gc.freeze()  # what has been imported stays for good
+    gc.enable()
     # Not the default loop of Windows: that one can't watch the workers' sockets.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(serve())

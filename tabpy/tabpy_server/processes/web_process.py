@@ -96,9 +96,10 @@ class WebProcess:
     async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
         """Answer requests until `stop`, then finish those that have begun."""
         context = self._context
-        await context.pool.start()
         loop = asyncio.get_running_loop()
         acceptors = [Acceptor(each, self._take, self._connections.make_room) for each in sockets]
+        watching = loop.create_task(self._connections.watch())
+        await self._wait_for_workers(stop)
         settings = context.settings
         fields = {"workers": settings.workers, "isolation": settings.script_isolation.value}
         logger.info("ready", extra={"fields": fields})
@@ -118,7 +119,6 @@ class WebProcess:
             prometheus.publish(context.counters, context.pool, context.catalog)
         )
         noting = loop.create_task(context.activity.keep(context.pool, settings.workers))
-        watching = loop.create_task(self._connections.watch())
         certifying = loop.create_task(keep_up_to_date(context.certificate))
         looking = loop.create_task(keep_watch(settings))
         fetching = loop.create_task(_keep_keys(context.gate))
@@ -133,6 +133,17 @@ class WebProcess:
         noting.cancel()
         publishing.cancel()
         await asyncio.wait((publishing,))  # so that what ended in the drain is counted, too
+
+    async def _wait_for_workers(self, stop: asyncio.Event) -> None:
+        """Wait until scripts can run, unless told to stop. Requests are answered meanwhile, jobs
+        wait; what a server does besides would only take their workers' time."""
+        loop = asyncio.get_running_loop()
+        either = (loop.create_task(self._context.pool.start()), loop.create_task(stop.wait()))
+        over, others = await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        for each in others:
+            each.cancel()
+        for each in over:
+            each.result()
 
     async def _drain(self) -> None:
         """Answer the requests that have begun, those that wait for a worker too: with their

@@ -1,5 +1,7 @@
 """Where the pieces of a request's body go."""
 
+import time
+from collections.abc import Awaitable
 from typing import Protocol
 
 from tabpy.tabpy_server.web.body_budget import BodyShare
@@ -8,33 +10,44 @@ from tabpy.tabpy_server.web.body_budget import BodyShare
 class Body(Protocol):
     """Takes the pieces of a request that is let in."""
 
-    def expect(self, size: int) -> None:
-        """Make ready for so many bytes. An error raised here refuses the request."""
-
-    def keep(self, piece: bytes) -> None:
-        """Keep the next piece. An error raised here refuses the request."""
+    def keep(self, piece: bytes) -> Awaitable[None] | None:
+        """Keep the next piece; wait for what is returned. An error raised here, or while waiting,
+        refuses the request."""
 
     def drop(self) -> None:
         """Forget all, and keep no more."""
 
 
 class HeldBody:
-    """Has them in memory, as far as there is room."""
+    """Has them in memory, as far as there is room; else they wait in line for it, unread. `waited`:
+    seconds in line so far."""
 
-    def __init__(self, share: BodyShare) -> None:
+    def __init__(self, share: BodyShare, patience: float) -> None:
+        """`patience`: seconds that it may wait in all."""
         self.pieces: list[bytes] = []
+        self.waited = 0.0
         self._share = share
+        self._patience = patience
         self._size = 0
+        self._is_dropped = False
 
-    def expect(self, size: int) -> None:
-        self._share.grow(size)
-
-    def keep(self, piece: bytes) -> None:
-        # Nobody may have said how large it is, or unpacked will be.
+    def keep(self, piece: bytes) -> Awaitable[None] | None:
         self._size += len(piece)
-        self._share.grow(self._size)
+        if not self._share.grow(self._size):
+            return self._keep_in_line(piece)
         self.pieces.append(piece)
+        return None
+
+    async def _keep_in_line(self, piece: bytes) -> None:
+        began = time.monotonic()
+        try:
+            await self._share.grow_in_line(self._size, self._patience - self.waited)
+        finally:
+            self.waited += time.monotonic() - began
+        if not self._is_dropped:
+            self.pieces.append(piece)
 
     def drop(self) -> None:
+        self._is_dropped = True
         self.pieces.clear()
         self._share.end()

@@ -26,6 +26,7 @@ from tabpy.tabpy_server.web import findings
 from tabpy.tabpy_server.web.body_budget import BodyBudget, body_budget
 from tabpy.tabpy_server.web.browser_rules import RULES
 from tabpy.tabpy_server.web.findings import Finding
+from tabpy.tabpy_server.web.heavy_jobs import HeavyJobs, heavy_jobs
 from tabpy.tabpy_server.web.in_flight import Traffic
 from tabpy.tabpy_server.web.own_names import OwnNames
 from tabpy.tabpy_server.web.proxy import TrustedProxies
@@ -74,7 +75,12 @@ class Context:
     @cached_property
     def bodies(self) -> BodyBudget:
         """Return what the bodies under way may take."""
-        return body_budget(self.settings.web_processes, self.max_request_size)
+        return body_budget(self.settings.web_processes)
+
+    @cached_property
+    def heavy_jobs(self) -> HeavyJobs:
+        """Return the turns that jobs with large bodies take."""
+        return heavy_jobs(self.settings)
 
     @cached_property
     def reply_headers(self) -> Mapping[str, str]:

@@ -56,7 +56,7 @@ class Visit:
         self.protocol = caller.protocol
         self.person = NOBODY
         self.is_admitted = False
-        self.body: Body = HeldBody(context.bodies.share())
+        self.body: Body = HeldBody(context.bodies.share(), context.settings.evaluate_timeout)
         self.body_limit = context.max_request_size
         self.body_size = 0
         self.reply_size = 0
@@ -130,9 +130,7 @@ class Visit:
         method = "GET" if self.method == "HEAD" else self.method
         refusals.missing_right(method, self.rules.needed_rights, self.person)
         refusals.gzip_where_it_is_off(headers, context)
-        size = headers.declared_size
-        refusals.too_large(size, self.body_limit)
-        self.body.expect(size)
+        refusals.too_large(headers.declared_size, self.body_limit)
         self.is_admitted = True
         self._exchange.admit()
 
@@ -155,34 +153,42 @@ class Visit:
         refused body has no end."""
         if self._gunzip is not None and self.is_admitted and self.refusal is None:
             return self._unpack(chunk)
-        self._take(chunk)
-        return None
+        return self._take(chunk)
 
     async def _unpack(self, chunk: bytes) -> None:
         assert self._gunzip is not None
         try:
             for piece in self._gunzip.feed(chunk):
-                self._take(piece)
+                if (work := self._take(piece)) is not None:
+                    await work
                 if self.refusal is not None:
                     return
                 await asyncio.sleep(0)  # a small chunk can hold very much: others get a turn
         except TOLD as error:
             self._refuse_after_body(error)
 
-    def _take(self, piece: bytes) -> None:
+    def _take(self, piece: bytes) -> Awaitable[None] | None:
         if not self.is_under_way:
-            return  # the client has gone while its body was unpacked
+            return None  # the client has gone while its body was unpacked
         self.body_size += len(piece)
         if self.refusal is not None:
             if self.body_size > DISCARD_FACTOR * self.body_limit:
                 raise self.refusal
-            return
+            return None
         try:  # again: the declared size may be missing, or that of the compressed body
             if self.is_admitted and self.body_size == len(piece):
                 refusals.packed(self.headers, self.context, piece)
             refusals.too_large(self.body_size, self.body_limit)
-            if self.is_admitted:  # what nobody had to sign in for has no use for a body
-                self.body.keep(piece)
+            # What nobody had to sign in for has no use for a body.
+            work = self.body.keep(piece) if self.is_admitted else None
+        except TOLD as error:
+            self._refuse_after_body(error)
+            return None
+        return None if work is None else self._keep(work)
+
+    async def _keep(self, work: Awaitable[None]) -> None:
+        try:
+            await work
         except TOLD as error:
             self._refuse_after_body(error)
 

@@ -18,6 +18,7 @@ from tabpy.tabpy_server.errors import (
 )
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool import starter
+from tabpy.tabpy_server.workers.pool.job import Job, Timing
 from tabpy.tabpy_server.workers.protocol import (
     Answer,
     Crash,
@@ -487,5 +488,18 @@ def test_when_a_pool_closes_whoever_runs_or_waits_is_told_to_come_again() -> Non
         with pytest.raises(DrainingError):
             await bench.run(b"late")
         assert len(bench.launcher.started) == 2
+
+    with_bench(1, test)
+
+
+def test_time_that_has_gone_by_before_a_job_came_counts() -> None:
+    async def test(bench: Bench) -> None:
+        timing = Timing()
+        job = Job([b"1"], 5.0, waited=2.0)
+        assert (await bench.pool.run(job, timing)).body == b"1"
+        assert timing.queued_ms >= 2000
+        with pytest.raises(JobTimeoutError, match=r"30\.0 s") as told:
+            await bench.pool.run(Job([b"hang"], 30.0, waited=29.99), Timing())
+        assert "It waited 30.0 s" in told.value.info
 
     with_bench(1, test)

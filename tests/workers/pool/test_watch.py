@@ -249,7 +249,8 @@ def test_a_small_one_goes_only_if_nothing_else_has_helped() -> None:
     with_bench(1, test)
 
 
-def test_an_idle_one_that_has_most_goes_and_nobody_loses_anything() -> None:
+@pytest.mark.parametrize("working_mb", [50, 90])
+def test_an_idle_one_goes_first_and_nobody_loses_anything(working_mb: int) -> None:
     async def test(bench: Bench) -> None:
         await bench.run(b"a script", owner="0")
         idle = next(each for each in bench.launcher.started if each.received)
@@ -257,7 +258,7 @@ def test_an_idle_one_that_has_most_goes_and_nobody_loses_anything() -> None:
         await bench.until(lambda: bench.pool.running == 1)
         worker = next(each for each in bench.launcher.started if each is not idle)
         await bench.until(lambda: worker.received)
-        bench.kernel.megabytes |= {idle.pid: 60, worker.pid: 50}
+        bench.kernel.megabytes |= {idle.pid: 60, worker.pid: working_mb}
         bench.kernel.short = True
         looks(bench, 1)
         assert bench.counters.ends == {"container": 1}
@@ -265,5 +266,23 @@ def test_an_idle_one_that_has_most_goes_and_nobody_loses_anything() -> None:
         bench.kernel.short = False
         worker.send(Reply(), b"done")
         assert (await running).body == b"done"
+
+    with_bench(2, test)
+
+
+def test_an_idle_one_that_would_give_back_nothing_stays() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.run(b"a script", owner="0")
+        idle = next(each for each in bench.launcher.started if each.received)
+        running = bench.begin(b"hang", owner="1")
+        await bench.until(lambda: bench.pool.running == 1)
+        worker = next(each for each in bench.launcher.started if each is not idle)
+        await bench.until(lambda: worker.received)
+        bench.kernel.megabytes |= {idle.pid: 7, worker.pid: 90}
+        bench.kernel.short = True
+        await bench.until(running.done)
+        with pytest.raises(WorkerDiedError, match="ran short"):
+            await running
+        assert not idle.let_go.is_set()
 
     with_bench(2, test)

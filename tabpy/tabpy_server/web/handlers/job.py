@@ -150,10 +150,14 @@ class JobHandler(HTTPMessageDelegate):
             owner=context.settings.script_isolation.owner(visit.user, visit.headers.tableau_user),
             headers=visit.headers.for_scripts,
             tables=tables,
+            waited=visit.body.waited,
         )
         blanks = start_task(self._send_blanks()) if context.settings.long_scripts else None
         try:
-            outcome = await context.pool.run(job, visit.timing)
+            if context.heavy_jobs.are(visit.body_size):
+                outcome = await self._run_in_turn(job)
+            else:
+                outcome = await context.pool.run(job, visit.timing)
         finally:
             context.counters.waits.append(visit.timing.queued_ms / 1000)
             if visit.timing.run_ms:
@@ -170,6 +174,11 @@ class JobHandler(HTTPMessageDelegate):
                 self._details = {"printed": message.printed, "trace": message.trace}
             raise message.error()
         return message, outcome.body
+
+    async def _run_in_turn(self, job: Job) -> Outcome:
+        async with self.context.heavy_jobs.turn(job.timeout - job.waited) as waited:
+            job.waited += waited
+            return await self.context.pool.run(job, self.visit.timing)
 
     def is_debug(self) -> bool:
         """Say whether the reply shall have what was printed. Raises InvalidInputError."""

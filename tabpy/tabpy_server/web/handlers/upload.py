@@ -31,9 +31,6 @@ class UploadBody:
         self._content_type, self._folder = content_type, folder
         self._upload: Upload | None = None
 
-    def expect(self, size: int) -> None:
-        """Do nothing: it takes no memory."""
-
     def keep(self, piece: bytes) -> None:
         if self._upload is None:
             self._upload = Upload(self._content_type, self._folder)

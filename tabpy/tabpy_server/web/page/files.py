@@ -12,9 +12,7 @@ from functools import cache
 from tabpy.tabpy_server.package_files import OUR_PAGE
 
 FOREVER = "private, max-age=31536000, immutable"  # a year, in seconds
-# Not the machine's own table, which may call a module something that no browser runs.
-TYPES = mimetypes.MimeTypes(filenames=())
-TYPES.add_type("text/javascript", ".js")  # RFC 9239; Python 3.11 knows the old name
+MODULE = "text/javascript"  # RFC 9239; Python 3.11 knows the old name
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,12 @@ class File:
 @cache
 def files() -> dict[str, File]:
     """Return all of them by name: they don't change while a server runs."""
+    # Not the machine's own table, which may call a module something that no browser runs. mimetypes
+    # reads it all the same, which takes longer than importing this: so it isn't made there.
+    types = mimetypes.MimeTypes(filenames=())
+    types.add_type(MODULE, ".js")
     return {
-        each.name: File(each.read_bytes(), TYPES.guess_type(each.name)[0] or "")
+        each.name: File(each.read_bytes(), types.guess_type(each.name)[0] or "")
         for each in sorted(OUR_PAGE.iterdir())
         if each.is_file()
     }

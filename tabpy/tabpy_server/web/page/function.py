@@ -17,7 +17,6 @@ from tabpy.tabpy_server.web.page.parameters import (
     result_of,
 )
 from tabpy.tabpy_server.web.page.view import ViewHandler
-from tabpy.tabpy_tools.calculation import calculation_of_schema
 
 
 class FunctionView(ViewHandler):
@@ -31,6 +30,10 @@ class FunctionView(ViewHandler):
         return self.path_args[0]
 
     async def values(self, *parts: str) -> dict[str, Any]:
+        from tabpy.tabpy_tools.calculation import (
+            calculation_of_schema,  # the client's: slow to import
+        )
+
         [name] = parts
         catalog, rights = self.context.catalog, self.person.rights
         endpoint = await catalog.endpoint(name)

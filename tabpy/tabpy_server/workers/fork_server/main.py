@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from tabpy.tabpy_server import machine
+from tabpy.tabpy_server.process_memory import share_arenas
 from tabpy.tabpy_server.workers.fork_server.confining import Confining
 from tabpy.tabpy_server.workers.fork_server.linux import (
     PR_SET_CHILD_SUBREAPER,
@@ -33,10 +34,6 @@ from tabpy.tabpy_server.workers.fork_server.server import Common, ForkServer, Or
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
 from tabpy.tabpy_server.workers.protocol import LEAVE, READY
 from tabpy.tabpy_server.workers.worker.preload import preload
-
-# A worker of a cold fork server that imports scipy and scikit-learn by itself takes 130 MB, and so
-# does the one that imports them for all: four such workers don't fit into 512 MB.
-ROOM_MB = 900
 
 
 class ColdForkServer(ForkServer):
@@ -87,6 +84,7 @@ def main() -> None:
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, LEAVE):
         # The web process is the one to drain; the fork server leaves when nobody is left to ask.
         signal.signal(ignored, signal.SIG_IGN)
+    share_arenas()
     prctl(PR_SET_DUMPABLE, 0)  # for the workers, too: no script reads another's memory
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -100,11 +98,15 @@ def main() -> None:
     # Before any fork: the pipe says "ready" when the last process that holds it has closed it.
     os.write(int(ready_fd), READY)
     os.close(int(ready_fd))
-    hurries = modules and machine.memory_mb() >= ROOM_MB
+    # A worker of a cold fork server that imports scipy and scikit-learn by itself takes 130 MB, and
+    # so does the one that imports them for all: four such workers don't fit into 512 MB.
+    hurries = modules and not machine.is_small()
     cold = fork_cold(common, requests, state) if hurries else None
+    gc.disable()  # next to nothing that is imported goes: looking for it takes a tenth of the time
     preload(modules)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, pages shared with the workers
+    gc.enable()
     RootForkServer(common, requests, state, float(shelves_mb), cold).run()
     if common.confining.folder:
         remove(Path(common.confining.folder))

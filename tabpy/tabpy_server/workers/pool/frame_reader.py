@@ -22,7 +22,7 @@ class FrameReader:
         return len(self._received)
 
     def feed(
-        self, data: bytes, body_limits: Mapping[type[Message], int]
+        self, data: bytes | memoryview, body_limits: Mapping[type[Message], int]
     ) -> Iterator[tuple[Message, bytes]]:
         """Return what `data` completes. `body_limits`: the messages that may come, and how many
         bytes the body of each may have.

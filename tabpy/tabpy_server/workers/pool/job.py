@@ -15,7 +15,8 @@ class Job:
     the job is handed to the pool: looking up the function and waiting for a worker are part of it.
     `want_printed`: the outcome tells what was printed, and a failure its traceback. `owner` is
     whose it is: see `isolation`. `request_id` is for the log. `headers` are those of the request
-    that a script may see. `tables`: the Arrow tables that it may name, if any.
+    that a script may see. `tables`: the Arrow tables that it may name, if any. `waited`: seconds of
+    its time that had gone by before it was handed in.
     """
 
     body: Sequence[bytes]
@@ -26,6 +27,7 @@ class Job:
     owner: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     tables: Tables | None = None
+    waited: float = 0.0
 
 
 @dataclass(slots=True)

@@ -137,7 +137,7 @@ class Pool:
         this process stops before it could run, InternalError, and what looking up the function
         raises. Cancelling kills the worker, and so does a time-out.
         """
-        started = time.monotonic()
+        started = time.monotonic() - job.waited
         deadline = started + job.timeout
         task = await self._task(job, deadline)
         queued = time.monotonic()
@@ -145,7 +145,7 @@ class Pool:
             worker = await self._lease(job, deadline)
         finally:
             leased = time.monotonic()
-            timing.queued_ms = (leased - queued) * 1000
+            timing.queued_ms = (leased - queued + job.waited) * 1000
         end: str | None = "client gone"
         worker.begin(job.owner if self._isolation.keeps_owners_apart else None)
         try:

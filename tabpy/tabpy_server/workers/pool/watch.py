@@ -8,8 +8,8 @@ behind. Looking twice a second, that is noticed within two seconds, and costs 0.
 each worker. What libraries still do when a job has just ended isn't held against it.
 
 When the container itself runs short of memory, the kernel would soon kill somebody, so the worker
-that takes most goes, with an error that says so. What grows faster than this can see, or isn't any
-worker's, is left to the kernel.
+that takes most goes, with an error that says so: an idle one, as long as one has grown. What grows
+faster than this can see, or isn't any worker's, is left to the kernel.
 """
 
 import logging
@@ -33,6 +33,7 @@ RELIEFS = 4  # workers killed in a row: if that doesn't help, no worker has the 
 # A worker that has taken so much of what it may goes at once, a smaller one only when memory has
 # been short for so many seconds: another web process may have a larger one.
 LARGE, PATIENCE = 0.25, 0.1
+WORTH_IT = 8 << 20  # bytes that an idle worker has grown by, and that ending it gives back
 
 
 class Kernel:
@@ -137,10 +138,16 @@ class Watch:
         for worker in idle:
             if worker.used and worker not in sizes and (usage := self._kernel.usage(worker.pid)):
                 sizes[worker] = usage.memory - worker.size_at_start
-        largest = max(sizes, key=lambda each: sizes[each] + each.held, default=None)
+        # One that is idle costs nobody a request, and the next begins without what it has grown by.
+        grown = {each for each in idle if sizes.get(each, 0) >= WORTH_IT}
+        largest = max(grown or sizes, key=lambda each: sizes[each] + each.held, default=None)
         if largest is None:
             return None
-        if sizes[largest] < LARGE * self._memory and now < self._short_since + PATIENCE:
+        if (
+            not grown
+            and sizes[largest] < LARGE * self._memory
+            and now < self._short_since + PATIENCE
+        ):
             return None
         self._relieved_at = now
         self._reliefs += 1
