@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS
 CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py
 
 # All but what runs on Linux alone: there mypy finds what another system doesn't have.
-LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp|tables)\.py|processes/(gunicorn_|flight_)|/flight/
+LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp|tables)\.py|processes/(gunicorn_|flight_)|/flight/|/ray/
 PORTABLE := --follow-imports silent --exclude '$(LINUX)' tabpy
 
 .PHONY: run test coverage lint audit fuzz storm ray bench replay clean usable
