@@ -5,18 +5,19 @@ BIN := $(VENV)/bin
 MINOR := 'import sys; print("%d.%d" % sys.version_info[:2])'
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# What `make test` and `make coverage` run, and in how many processes at a time.
+# What `make test` and `make coverage` run, and in how many processes at a time. In the order of
+# tests/conftest.py: xdist's own has files of many tests first, and those of few are the longest.
 TESTS ?=
 JOBS ?= 2
 # Options of `make storm`: --rounds N, --seed N, --postgres.
 STORM ?=
-PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # What runs in a notebook, on a Python that may be older than the server's.
-CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py
+CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py tabpy/commands/size.py tabpy/sizing.py
 
 # All but what runs on Linux alone: there mypy finds what another system doesn't have.
-LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp|tables)\.py|processes/(gunicorn_|flight_)|/flight/|/ray/
+LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp|tables|request_body)\.py|processes/(gunicorn_|flight_)|/flight/|/memfd|/ray/
 PORTABLE := --follow-imports silent --exclude '$(LINUX)' tabpy
 
 .PHONY: run test coverage lint audit fuzz storm ray bench replay clean usable

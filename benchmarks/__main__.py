@@ -16,6 +16,7 @@ from benchmarks import (
     endpoints,
     figures,
     flight,
+    large,
     memory,
     peer,
     ray_cluster,
@@ -28,6 +29,8 @@ FIGURES = {
     "small": figures.small,
     "info": figures.info,
     "million": figures.million,
+    "mixed": large.mixed,
+    "streaming": large.streaming,
     "busy": figures.busy,
     "memory": memory.memory,
     "start": start.start,
@@ -59,7 +62,7 @@ def main() -> int:
 
     exit_on_sigterm()
     peer_commands = peer.commands(options.peer)
-    machine = _machine()
+    measured_on = machine()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         ours = Kind.prepare("ours", Path(sys.executable).parent, Path(name))
@@ -69,12 +72,12 @@ def main() -> int:
             rows += FIGURES[figure](ours, theirs)
     print(table(rows))
     if options.json:
-        document = {"machine": machine, "figures": as_json(rows)}
+        document = {"machine": measured_on, "figures": as_json(rows)}
         options.json.write_text(json.dumps(document, indent=1) + "\n")
     return int(any(each.failed for each in rows))
 
 
-def _machine() -> dict[str, object]:
+def machine() -> dict[str, object]:
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "system": platform.platform(),

@@ -20,7 +20,7 @@ SUM = [11.5, 22.5]
 
 def deploy(ours: Kind, peer: Kind) -> list[Row]:
     def measure(server: Server) -> Sample:
-        return {"seconds": statistics.median(_deploy(server, peer.commands, DEPLOYS))}
+        return {"seconds": statistics.median(deployed(server, peer.commands, DEPLOYS))}
 
     with pair(ours, peer) as servers:
         sides = alternate(*servers, ROUNDS, measure)
@@ -33,7 +33,7 @@ def query(ours: Kind, peer: Kind) -> list[Row]:
     payload = {"data": {"x": COLUMNS["_arg1"], "y": COLUMNS["_arg2"]}}
 
     def measure(server: Server) -> Sample:
-        _deploy(server, peer.commands, 1)
+        deployed(server, peer.commands, 1)
         rendered = request("POST", f"/query/{NAME}", server.authorization, payload)
         return hammer(server, rendered, right)
 
@@ -51,7 +51,7 @@ def evaluate_query(ours: Kind, peer: Kind) -> list[Row]:
     script = f"return tabpy.query('{NAME}', _arg1, _arg2)['response']"
 
     def measure(server: Server) -> Sample:
-        _deploy(server, peer.commands, 1)
+        deployed(server, peer.commands, 1)
         return hammer(server, evaluate(server, {"script": script, "data": COLUMNS}), right)
 
     with pair(ours, peer) as servers:
@@ -62,7 +62,7 @@ def evaluate_query(ours: Kind, peer: Kind) -> list[Row]:
     ]
 
 
-def _deploy(server: Server, commands: Path, times: int) -> list[float]:
+def deployed(server: Server, commands: Path, times: int) -> list[float]:
     """Deploy so many times in a row; the seconds each took."""
     first_right(server)
     if once(server, request("GET", "/endpoints", server.authorization)).status == 404:

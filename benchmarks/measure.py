@@ -1,11 +1,13 @@
 """What several figures share: the pair of servers, requests, and one round of load."""
 
 import statistics
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psutil
 
+from benchmarks import cpu
 from benchmarks.connection import Check, Connection, Reply, WrongReply, answers, request
 from benchmarks.load import Stream, run
 from benchmarks.report import Sample, Unmeasured
@@ -45,13 +47,27 @@ def once(server: Server, rendered: bytes) -> Reply:
         connection.close()
 
 
-def hammer(server: Server, rendered: bytes, check: Check) -> Sample:
-    """One round of one request on all connections: rate in /s, p50 and p99 in milliseconds."""
-    first_right(server)
-    run(server.address, [Stream(rendered, check, CONNECTIONS)], WARM_UP)
-    stream = Stream(rendered, check, CONNECTIONS)
-    seconds = run(server.address, [stream], ROUND)
-    return {"rate": len(stream.latencies) / seconds} | percentiles(stream.latencies)
+def hammer(
+    server: Server,
+    rendered: bytes,
+    check: Check,
+    connections: int = CONNECTIONS,
+    duration: float = ROUND,
+) -> Sample:
+    """One round of one request on all connections: rate in /s, p50 and p99 in milliseconds, and
+    the microseconds of CPU a request that each kind of process took, and the generator itself."""
+    server.wait_until(rendered, check)
+    run(server.address, [Stream(rendered, check, connections)], WARM_UP)
+    stream = Stream(rendered, check, connections)
+    before = cpu.seconds_of(server.tree())
+    own = time.process_time()
+    seconds = run(server.address, [stream], duration)
+    own = time.process_time() - own
+    requests = len(stream.latencies)
+    taken = cpu.between(before, cpu.seconds_of(server.tree()))
+    taken["load generator"] = own
+    sample = {f"cpu {kind}": 1e6 * spent / requests for kind, spent in taken.items()}
+    return {"rate": requests / seconds} | percentiles(stream.latencies) | sample
 
 
 def percentiles(latencies: Sequence[float]) -> dict[str, float]:

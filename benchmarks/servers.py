@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,9 +120,11 @@ class Server:
 
 
 @contextmanager
-def running(kind: Kind, more: Mapping[str, str] | None = None) -> Iterator[Server]:
+def running(
+    kind: Kind, more: Mapping[str, str] | None = None, command: Sequence[str] = ()
+) -> Iterator[Server]:
     """A started server, perhaps not ready yet; gone with its whole tree at the end. `more`
-    settings than the usual."""
+    settings than the usual; `command` in place of `tabpy`, which gets the port as last argument."""
     with tempfile.TemporaryDirectory(prefix=f"bench-{kind.name}-") as name:
         folder = Path(name)
         (folder / "state").mkdir()
@@ -137,10 +139,11 @@ def running(kind: Kind, more: Mapping[str, str] | None = None) -> Iterator[Serve
         lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
         config.write_text("[TabPy]\n" + lines)
         log = folder / "server.log"
+        tabpy = [str(kind.commands / "tabpy"), "--config", str(config)]
         with log.open("wb") as output:
             started = time.perf_counter()
             process = subprocess.Popen(
-                [kind.commands / "tabpy", "--config", str(config)],
+                [*command, str(address[1])] if command else tabpy,
                 env=_environment(kind.commands, folder) | settings,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

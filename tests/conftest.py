@@ -26,6 +26,24 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
+# Files that take longest go first, then the folders with whole servers: at the end, when there is
+# nothing left to hand out, no process has long to go.
+LONGEST = ("system/test_crashes.py", "system/test_store.py", "browser/test_accessibility.py")
+LONG = ("system", "browser", "attacks", "compat", "elsewhere", "flight", "client", "portable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files stay whole, and in each the order of its tests."""
+    items.sort(key=lambda item: rank(item.path.relative_to(Path(__file__).parent)))
+
+
+def rank(file: Path) -> int:
+    if file.as_posix() in LONGEST:
+        return LONGEST.index(file.as_posix())
+    places = (*LONGEST, *LONG)
+    return places.index(file.parts[0]) if file.parts[0] in LONG else len(places)
+
+
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start a server that may fail to start; it's killed when the test ends."""

@@ -5,7 +5,12 @@ from tests.test_layers import ARROWS, MODULES
 SERVER_COMMANDS = {"tabpy.commands.serve", "tabpy.commands.user"}
 
 _OWN = ("tabpy.tabpy_tools", "tabpy.check", "tabpy.models")
-_COMMANDS = {"tabpy.commands.check", "tabpy.commands.deploy_models", "tabpy.commands.deploy"}
+_COMMANDS = {
+    "tabpy.commands.check",
+    "tabpy.commands.deploy_models",
+    "tabpy.commands.deploy",
+    "tabpy.commands.size",
+}
 
 
 def _closure(modules: set[str]) -> set[str]:

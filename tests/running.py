@@ -193,22 +193,13 @@ class Server:
     def template(self) -> psutil.Process:
         """The process that forks workers: a child of the arbiter that has been given modules."""
         found: psutil.Process = until(
-            lambda: next(
-                (
-                    each
-                    for each in self.psutil.children()
-                    if "fork_server" in " ".join(each.cmdline())
-                ),
-                None,
-            ),
+            lambda: next(filter(_is_fork_server, children(self.psutil)), None),
             "a template process is there",
         )
         return found
 
     def web_processes(self) -> list[psutil.Process]:
-        return [
-            each for each in self.psutil.children() if "fork_server" not in " ".join(each.cmdline())
-        ]
+        return [each for each in children(self.psutil) if not _is_fork_server(each)]
 
     def workers(self) -> list[psutil.Process]:
         found: list[psutil.Process] = self.template().children()
@@ -256,6 +247,27 @@ class Server:
                 continue
         self.process.wait(PATIENCE)
         until(lambda: all(map(is_dead, everybody)), "nothing is left of the server")
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    """What its main thread has forked; on Linux without a look at all processes there are."""
+    try:
+        pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    except OSError:
+        found: list[psutil.Process] = process.children()
+        return found
+    made = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            made.append(psutil.Process(int(pid)))
+    return made
+
+
+def _is_fork_server(process: psutil.Process) -> bool:
+    try:
+        return "fork_server" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def is_dead(process: psutil.Process) -> bool:

@@ -102,6 +102,7 @@ def _deploy(arguments: argparse.Namespace, run: _Run) -> None:
         name=arguments.name,
         description=arguments.description,
         is_public=arguments.public,
+        pure=arguments.pure,
         requirements=requirements,
         also_unmarked=arguments.all,
     )
@@ -145,6 +146,7 @@ def _deployer(client: Client, *, override: bool) -> Callable[[Job], Outcome]:
                 override,
                 mark.is_public,
                 requirements=mark.requirements,
+                pure=mark.pure,
             )
         except NameTakenError:
             raise ValueError(
@@ -172,6 +174,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="the endpoint's name, for one function")
     parser.add_argument("--description", metavar="TEXT", help="for one function")
     parser.add_argument("--public", action="store_true", help="show them in Tableau's list")
+    parser.add_argument(
+        "--pure", action="store_true", help="their results follow from their arguments alone"
+    )
     parser.add_argument(
         "--requirements",
         metavar="FILE",

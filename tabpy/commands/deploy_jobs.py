@@ -1,5 +1,6 @@
 """What tabpy-deploy is to do: the functions in the files that it is given."""
 
+import functools
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -81,6 +82,7 @@ def collect(  # noqa: PLR0913 - what the command may say
     name: str | None,
     description: str | None,
     is_public: bool,
+    pure: bool,
     requirements: tuple[str, ...],
     also_unmarked: bool,
 ) -> tuple[list[Job], list[Outcome]]:
@@ -108,17 +110,24 @@ def collect(  # noqa: PLR0913 - what the command may say
             )
     if (name is not None or description is not None) and (count := len(jobs) + len(broken)) > 1:
         raise UsageError(f"--name and --description are for one function; here are {count}")
-    return [
-        replace(job, mark=_told(job.mark, name, description, is_public, requirements))
-        for job in jobs
-    ], broken
+    told = functools.partial(
+        _told,
+        name=name,
+        description=description,
+        is_public=is_public,
+        pure=pure,
+        requirements=requirements,
+    )
+    return [replace(job, mark=told(job.mark)) for job in jobs], broken
 
 
-def _told(
+def _told(  # noqa: PLR0913 - what the command may say
     mark: EndpointMark,
+    *,
     name: str | None,
     description: str | None,
     is_public: bool,
+    pure: bool,
     requirements: tuple[str, ...],
 ) -> EndpointMark:
     """Return the mark with what the command says in place of, or beside, what it says itself."""
@@ -132,6 +141,7 @@ def _told(
         name=name if name is not None else mark.name,
         description=description if description is not None else mark.description,
         is_public=mark.is_public or is_public,
+        pure=mark.pure or pure,
         requirements=(*mark.requirements, *requirements),
     )
 

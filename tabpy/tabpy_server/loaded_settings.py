@@ -68,6 +68,7 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
         given[each.name] = _parsed(each, value, source)
     settings = _with_defaults(given, on_heroku=on_heroku, explicit=frozenset(explicit))
     _refuse_https_on_heroku(settings)
+    _refuse_numpy_where_it_is_not(settings)
     if settings.uses_ray:
         _refuse_ray_where_it_cannot_be(settings)
     if settings.arrow_enable:
@@ -141,6 +142,14 @@ def _refuse_https_on_heroku(settings: Settings) -> None:
         raise StartError(
             "TABPY_TRANSFER_PROTOCOL is 'https', but Heroku's router has the certificate, and "
             "speaks http to the server: set it to http."
+        )
+
+
+def _refuse_numpy_where_it_is_not(settings: Settings) -> None:
+    if settings.arguments == "numpy" and not _is_installed("numpy"):
+        raise StartError(
+            "TABPY_ARGUMENTS is 'numpy', but numpy isn't installed: pip install numpy, or set it "
+            "to list."
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tabpy.tabpy_server.errors import StartError
 
+NUMBERS = (int, float)  # half of what a request's line says
 PLAIN = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -40,7 +41,13 @@ def _moment(seconds: int) -> str:
 
 def _fields(record: logging.LogRecord) -> str:
     fields: dict[str, object] = getattr(record, "fields", {})
-    return " ".join([f"{key}={quote(value)}" for key, value in fields.items() if value is not None])
+    return " ".join(
+        [
+            f"{key}={value if type(value) in NUMBERS else quote(value)}"
+            for key, value in fields.items()
+            if value is not None
+        ]
+    )
 
 
 def _with_fields(record: logging.LogRecord) -> bool:
@@ -88,5 +95,7 @@ def set_up(config_file: Path, level: str) -> None:
         # https://docs.python.org/3/howto/logging.html#optimization
         logging._srcfile = None
         logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+        if sys.version_info >= (3, 12):
+            logging.logAsyncioTasks = False
     logging.captureWarnings(True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

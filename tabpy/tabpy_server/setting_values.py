@@ -97,6 +97,14 @@ def positive(value: str) -> float:
     return number
 
 
+def positive_or_none(value: str) -> float:
+    """Read a number above 0, or 0 for none."""
+    try:
+        return 0.0 if float(value) == 0 else positive(value)
+    except ValueError:
+        raise ValueError("a number above 0, or 0 for none") from None
+
+
 def count(value: str) -> int:
     """Read a small whole number."""
     if not value.isdecimal() or not 0 < int(value) < 1000:

@@ -132,6 +132,15 @@ class Settings:
         300.0,
         "seconds a call of a deployed function may take, and loading one",
     )
+    result_cache_mb: float = setting(
+        "TABPY_RESULT_CACHE_MB",
+        values.positive_or_none,
+        0.0,
+        "results of pure functions that a web process keeps; 0: none",
+    )
+    result_cache_seconds: float = setting(
+        "TABPY_RESULT_CACHE_SECONDS", values.positive, 300.0, "seconds that such a result is kept"
+    )
     gzip_enable: bool = setting("TABPY_GZIP_ENABLE", values.flag, True, "gzip in requests")
     arrow_enable: bool = setting("TABPY_ARROW_ENABLE", values.flag, False, "Arrow Flight for Prep")
     arrowflight_port: int = setting(
@@ -258,6 +267,12 @@ class Settings:
         values.isolation,
         Isolation.USER,
         "user, viewer, job or off: whose scripts may share a worker",
+    )
+    arguments: str = setting(
+        "TABPY_ARGUMENTS",
+        values.one_of("list", "numpy"),
+        "list",
+        "list or numpy: what scripts get their columns as",
     )
     long_scripts: bool = setting(
         "TABPY_LONG_SCRIPTS",

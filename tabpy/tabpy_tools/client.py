@@ -188,6 +188,7 @@ class Client:
         is_public: bool = False,
         *,
         requirements: Sequence[str] = (),
+        pure: bool = False,
     ) -> "Deployment":
         """Make `obj`, a function or anything callable, the endpoint `name`.
 
@@ -197,7 +198,9 @@ class Client:
         are recorded, and the server checks that it has them before it loads the function. A
         `description` of None means the docstring; `schema.generate_schema` makes a `schema`, else
         it is that of the function's type hints, unless somebody has written one before;
-        `is_public` shows the endpoint in Tableau's explorer of custom functions.
+        `is_public` shows the endpoint in Tableau's explorer of custom functions. `pure` says that
+        the result follows from the arguments alone and that running has no other effect: the same
+        calls that are under way together run once, and a server may keep results for a while.
 
         An existing endpoint gets a new version with `override`, and without it a RuntimeError.
         Once this returns, the function has been loaded and answers. Remarks of the server, such
@@ -220,6 +223,7 @@ class Client:
                 archive,
                 is_public=is_public,
                 requirements=required,
+                pure=pure,
             )
         for remark in deployment.remarks:
             warn(remark)
@@ -237,6 +241,7 @@ class Client:
         override: bool = False,
         is_public: bool = False,
         requirements: Sequence[str] = (),
+        pure: bool = False,
     ) -> "Deployment":
         """Make a fitted estimator the endpoint `name`: a function of columns, as Tableau has it.
 
@@ -260,6 +265,7 @@ class Client:
             override,
             is_public,
             requirements=requirements,
+            pure=pure,
         )
 
     def deploy_alias(
@@ -283,6 +289,7 @@ class Client:
         description: str | None = None,
         schema: dict[str, Any] | None = None,
         is_public: bool | None = None,
+        pure: bool | None = None,
     ) -> None:
         """Change what is given, not None, about an endpoint; the function and version stay."""
         check_endpoint_name(name)
@@ -291,6 +298,7 @@ class Client:
             ("description", description, str),
             ("schema", schema, dict),
             ("is_public", is_public, bool),
+            ("pure", pure, bool),
         ):
             if value is None:
                 continue

@@ -56,6 +56,7 @@ def send(  # noqa: PLR0913 - what there is to say of a function
     *,
     is_public: bool,
     requirements: Sequence[str],
+    pure: bool,
 ) -> Deployment:
     """Deploy an archive as the endpoint `name`, in place of the one that was found.
 
@@ -79,6 +80,7 @@ def send(  # noqa: PLR0913 - what there is to say of a function
         "target": None,
         "schema": schema,
         "is_public": is_public,
+        "pure": pure,
         "requirements": requirements,
         "python": archive.python,
         "packages": archive.packages,

@@ -18,6 +18,7 @@ class EndpointMark:
     schema: dict[str, Any] | None = None
     is_public: bool = False
     requirements: tuple[str, ...] = ()
+    pure: bool = False
 
 
 @overload
@@ -32,6 +33,7 @@ def endpoint(
     schema: dict[str, Any] | None = None,
     is_public: bool = False,
     requirements: Sequence[str] = (),
+    pure: bool = False,
 ) -> Callable[[_Function], _Function]: ...
 
 
@@ -44,6 +46,7 @@ def endpoint(  # noqa: PLR0913 - all but the first by name
     schema: dict[str, Any] | None = None,
     is_public: bool = False,
     requirements: Sequence[str] = (),
+    pure: bool = False,
 ) -> _Function | Callable[[_Function], _Function]:
     """Mark a function as an endpoint, with or without arguments, and return it unchanged.
 
@@ -56,7 +59,7 @@ def endpoint(  # noqa: PLR0913 - all but the first by name
     def mark(function: _Function) -> _Function:
         public_name = function.__name__ if name is None else name
         check_endpoint_name(public_name)
-        noted = EndpointMark(public_name, description, schema, is_public, required)
+        noted = EndpointMark(public_name, description, schema, is_public, required, pure)
         function.__tabpy_endpoint__ = noted  # type: ignore[attr-defined]
         return function
 

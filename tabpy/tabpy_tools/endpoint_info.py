@@ -14,8 +14,8 @@ class EndpointInfo(dict[str, Any]):
     """A dictionary whose entries are attributes too, as TabPy's client has given them.
 
     Keys as in `GET /endpoints` (`description`, `docstring`, `type`, `version`, `dependencies`,
-    `target`, `schema`, `is_public`, ...) and `name`; `creation_time` and `last_modified_time` are
-    naive datetimes in UTC.
+    `target`, `schema`, `is_public`, `pure`, ...) and `name`; `creation_time` and
+    `last_modified_time` are naive datetimes in UTC.
     """
 
     @classmethod
@@ -36,7 +36,7 @@ class EndpointInfo(dict[str, Any]):
         self[key] = value
 
     def _repr_html_(self) -> str:
-        shown = ("description", "target", "is_public", "dependencies", *_TIMES)
+        shown = ("description", "target", "is_public", "pure", "dependencies", *_TIMES)
         entries = {key.replace("_", " "): self.get(key) for key in shown}
         return card(f"{self.get('name')}, version {self.get('version')}", entries)
 

@@ -5,7 +5,7 @@ import inspect
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -53,9 +53,7 @@ class Installation:
 
     @cached_property
     def _distributions(self) -> Mapping[str, list[str]]:
-        if sys.version_info >= (3, 11):
-            return metadata.packages_distributions()
-        return _distributions_by_their_files()
+        return _distributions(_installed())
 
     def _is_local(self, name: str, file: object, folders: Sequence[str] | None) -> bool:
         top_level = name.partition(".")[0]
@@ -69,6 +67,25 @@ class Installation:
             _is_installed_at(metadata.distribution(owner), path)
             for owner in self._distributions.get(top_level, ())
         )
+
+
+def _installed() -> tuple[tuple[str, int], ...]:
+    """Return each folder that distributions are installed in, and when one was last added to it or
+    removed from it."""
+    folders = [Path(folder) for folder in dict.fromkeys(sys.path)]
+    return tuple(
+        (str(folder), folder.stat().st_mtime_ns)
+        for folder in folders
+        if any(folder.glob("*.dist-info")) or any(folder.glob("*.egg-info"))
+    )
+
+
+@lru_cache(maxsize=1)  # it takes a quarter of a second and more, and who deploys one deploys many
+def _distributions(_installed: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
+    """Return the distributions that have each top-level module."""
+    if sys.version_info >= (3, 11):
+        return metadata.packages_distributions()
+    return _distributions_by_their_files()
 
 
 def _distributions_by_their_files() -> dict[str, list[str]]:

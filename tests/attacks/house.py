@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from tests.running import Reply, Server, is_dead, until
+from tests.running import Reply, Server, children, is_dead, until
 
 ROOT = Path(__file__).parents[2]
 ALICE, BOB = "alice", "bob"  # who attacks, and who is attacked
@@ -131,7 +131,7 @@ class House(Server):
             "arbiter": self.process.pid,
             "web": sorted(each.pid for each in web),
             "template": template.pid,
-            "workers": [each.pid for each in _children(template.pid)],
+            "workers": [each.pid for each in children(template)],
             "uid": self.uid,
             "port": self.port,
             "app": str(self.app),
@@ -142,20 +142,8 @@ class House(Server):
             "database": str(self.database),
         }
 
-    # As `Server` has them, without looking at all processes there are: each attack asks
-
-    def template(self) -> psutil.Process:
-        found: psutil.Process = until(
-            lambda: next(filter(_is_fork_server, _children(self.process.pid)), None),
-            "a fork server is there",
-        )
-        return found
-
-    def web_processes(self) -> list[psutil.Process]:
-        return [each for each in _children(self.process.pid) if not _is_fork_server(each)]
-
     def workers(self) -> list[psutil.Process]:
-        return _children(self.template().pid)
+        return children(self.template())
 
     def as_user(self, user: str, script: str, *columns: Any, **options: Any) -> Reply:
         """What a script answers to one of the users."""
@@ -225,22 +213,6 @@ class House(Server):
 
     def _is_mine(self, process: psutil.Process) -> bool:
         return not is_root() or self.uid in _users_of(process)
-
-
-def _children(pid: int) -> list[psutil.Process]:
-    found = []
-    with suppress(OSError):
-        for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            with suppress(psutil.NoSuchProcess):
-                found.append(psutil.Process(int(each)))
-    return found
-
-
-def _is_fork_server(process: psutil.Process) -> bool:
-    try:
-        return "fork_server" in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
 
 
 def unused_user() -> int:

@@ -4,10 +4,12 @@ axe-core finds what a program can find: contrast, names, roles, order. The rest 
 that nothing is wider than the window, and how large the first view is.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -20,7 +22,7 @@ from tabpy.tabpy_tools.schema import generate_schema
 from tests.browser.first_view import sizes
 from tests.deploying import archive_of
 from tests.functions.building import put
-from tests.running import Server
+from tests.running import USER, Server
 
 Visit = Callable[..., Page]
 
@@ -28,17 +30,9 @@ AXE = find_spec("axe_playwright_python")
 HTML = "<b onclick=\"alert('x')\">bold</b> <script>throw 'run'</script> & more"
 COUNT = 1_000
 VIEWS = [entry.path for entry in navigation.ENTRIES]
-Look = dict[str, object]
-
-
-@pytest.fixture(
-    params=[(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")],
-    ids=lambda each: f"{each[0]} {each[1]}",
-)
-def look(request: pytest.FixtureRequest) -> Look:
-    """How wide the window is, and whether it is dark: options of a browser's context."""
-    width, scheme = request.param
-    return {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+WIDTHS = (360, 1440)
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
@@ -70,29 +64,39 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def check(page: Page, axe: str) -> None:
+    """A view as it is now, in windows of each width, by day and by night."""
     page.wait_for_load_state("load")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.evaluate(axe)
+    assert [width for width in WIDTHS if not fits(page, width)] == []
     # Of a thousand rows that are alike, axe would look at each for 40 ms.
     page.evaluate("document.querySelectorAll('li:nth-child(n+30)').forEach((row) => row.remove())")
+    looks = itertools.product(WIDTHS, SCHEMES)
+    assert {look: told for look in looks if (told := violations(page, *look))} == {}
+
+
+def fits(page: Page, width: int) -> bool:
+    page.set_viewport_size({"width": width, "height": 800})
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def violations(page: Page, width: int, scheme: Scheme) -> list[str]:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
     found = page.evaluate("axe.run().then((found) => found.violations)")
-    told = [
+    return [
         f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
         for each in found
     ]
-    assert told == []
 
 
 @pytest.mark.parametrize("path", VIEWS)
-def test_axe_finds_nothing_where_there_are_no_functions(
-    visit: Visit, axe: str, path: str, look: Look
-) -> None:
-    page = visit(path, **look)
+def test_axe_finds_nothing_where_there_are_no_functions(visit: Visit, axe: str, path: str) -> None:
+    page = visit(path)
     check(page, axe)
 
 
-def test_axe_finds_nothing_beside_a_result_and_an_error(visit: Visit, axe: str, look: Look) -> None:
-    page = visit("page/try", **look)
+def test_axe_finds_nothing_beside_a_result_and_an_error(visit: Visit, axe: str) -> None:
+    page = visit("page/try")
     for details in page.locator("details").all():
         details.evaluate("each => { each.open = true; }")
     for example in ("A trend", "A mistake"):
@@ -102,8 +106,8 @@ def test_axe_finds_nothing_beside_a_result_and_an_error(visit: Visit, axe: str, 
         check(page, axe)
 
 
-def test_axe_finds_nothing_while_a_script_runs(visit: Visit, axe: str, look: Look) -> None:
-    page = visit("page/try", **look)
+def test_axe_finds_nothing_while_a_script_runs(visit: Visit, axe: str) -> None:
+    page = visit("page/try")
     page.route("**/page/evaluate**", lambda _: None)  # never answered
     page.click("#run")
     expect(page.locator("#cancel")).to_be_visible()
@@ -111,27 +115,27 @@ def test_axe_finds_nothing_while_a_script_runs(visit: Visit, axe: str, look: Loo
 
 
 def test_axe_finds_nothing_among_charts_and_requests(
-    visit: Visit, server: Server, axe: str, look: Look
+    visit: Visit, server: Server, axe: str
 ) -> None:
     server.evaluate("return 1")
     server.evaluate("return 1 / 0")
-    page = visit("page/activity", **look)
+    page = visit("page/activity")
     expect(page.locator("#requests tbody tr").nth(1)).to_be_visible()
     check(page, axe)
 
 
 @pytest.mark.parametrize("path", ["", "page/functions", "page/functions/Function%201"])
 def test_axe_finds_nothing_among_a_thousand_described_in_html(
-    visit: Visit, busy: Server, axe: str, path: str, look: Look
+    visit: Visit, busy: Server, axe: str, path: str
 ) -> None:
-    page = visit(path, busy, **look)
+    page = visit(path, busy)
     for details in page.locator("details").all():
         details.locator("summary").click()
     check(page, axe)
 
 
-def test_axe_finds_nothing_on_a_page_of_an_error(visit: Visit, axe: str, look: Look) -> None:
-    page = visit("nosuch", **look)
+def test_axe_finds_nothing_on_a_page_of_an_error(visit: Visit, axe: str) -> None:
+    page = visit("nosuch")
     expect(page.locator("h1")).to_have_text("Not Found")
     check(page, axe)
 
@@ -161,7 +165,7 @@ def test_a_thousand_functions_can_be_searched(visit: Visit, busy: Server) -> Non
 def test_the_first_view_is_small(visit: Visit, busy: Server, path: str) -> None:
     """By a browser that has kept nothing. `python -m tests.browser.first_view` says how long it
     takes."""
-    page = visit(path, busy)
+    page = visit(path, busy, user=USER)
     page.wait_for_load_state("load")
     assert sum(sizes(page)) < 150_000
 

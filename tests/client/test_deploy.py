@@ -123,11 +123,19 @@ def test_a_new_endpoint_is_one_post_of_two_parts(server: FakeServer, client: Cli
         "target": None,
         "schema": schema,
         "is_public": True,
+        "pure": False,
         "requirements": ["numpy>=2"],
         "python": platform.python_version(),
         "packages": {},
     }
     assert answer_elsewhere(server.last, 1, 2) == 3
+
+
+def test_a_function_is_pure_if_that_is_said(server: FakeServer, client: Client) -> None:
+    client.deploy("my add", add, pure=True)
+    assert sent_metadata(server.last)["pure"] is True
+    client.deploy("my add", add, override=True)
+    assert sent_metadata(server.last)["pure"] is False
 
 
 def test_an_existing_endpoint_is_refused_before_anything_is_uploaded(

@@ -23,13 +23,14 @@ def test_with_arguments_it_notes_them() -> None:
         schema={"sample": 1},
         is_public=True,
         requirements=["numpy>=2"],
+        pure=True,
     )
     def double(x: int) -> int:
         return 2 * x
 
     assert double(2) == 4
     assert vars(double)["__tabpy_endpoint__"] == EndpointMark(
-        "Double it", "doubles", {"sample": 1}, True, ("numpy>=2",)
+        "Double it", "doubles", {"sample": 1}, True, ("numpy>=2",), True
     )
 
 

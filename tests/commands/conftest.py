@@ -1,19 +1,8 @@
 """Surroundings of the commands that deploy."""
 
-from collections.abc import Iterator
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def packages_read_once() -> Iterator[None]:
-    """The client looks through all of them for each function, a quarter of a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metadata, "packages_distributions", cache(metadata.packages_distributions))
-        yield
 
 
 @pytest.fixture

@@ -40,9 +40,6 @@ def locked(): return lock.locked()
 """
 
 
-pytestmark = pytest.mark.usefixtures("packages_read_once")
-
-
 @pytest.fixture(autouse=True)
 def folder(nobody: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with a file in `models/`; no server and no user anywhere."""
@@ -102,6 +99,20 @@ class TestDeploying:
             True,
         )
         assert only["requirements"] == ["scikit-learn>=1.6", "numpy"]
+
+    @pytest.mark.parametrize(
+        ("mark", "flags", "pure"),
+        [("", [], False), ("(pure=True)", [], True), ("", ["--pure"], True)],
+        ids=["nothing", "mark", "flag"],
+    )
+    def test_a_function_is_pure_if_its_mark_or_the_command_says_so(
+        self, fake: FakeServer, mark: str, flags: list[str], pure: bool
+    ) -> None:
+        head = "from tabpy.tabpy_tools.endpoint import endpoint\n\n"
+        write("f.py", f"{head}@endpoint{mark}\ndef f(x):\n    return x\n")
+        assert main(["f.py", *flags]) == 0
+        (only,) = sent(fake)
+        assert only["pure"] is pure
 
     def test_what_the_command_says_wins_over_the_mark_or_goes_beside_it(
         self, fake: FakeServer

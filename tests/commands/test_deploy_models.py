@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-pytestmark = pytest.mark.usefixtures("packages_read_once", "nobody")
+pytestmark = pytest.mark.usefixtures("nobody")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("memory of descriptors is Linux's", allow_module_level=True)
 
+from tabpy.tabpy_server import memfd
 from tabpy.tabpy_server.errors import (
     BadTableError,
     FlightUnavailableError,
@@ -20,11 +21,11 @@ from tabpy.tabpy_server.errors import (
     TablesFullError,
     UnknownTableError,
 )
-from tabpy.tabpy_server.flight import memory, tables
+from tabpy.tabpy_server.flight import tables
 from tabpy.tabpy_server.flight.desk import Desk
-from tabpy.tabpy_server.flight.memory import Memory
 from tabpy.tabpy_server.flight.store import Key, Limits, Store
 from tabpy.tabpy_server.flight.tables import FlightTables
+from tabpy.tabpy_server.memfd import Memory
 
 LIMITS = Limits(size=2000, count=10, seconds=60.0)
 
@@ -54,7 +55,7 @@ class House:
         asyncio.run(begin())
 
     def put(self, owner: str, path: bytes, data: bytes = b"table") -> None:
-        made = memory.empty()
+        made = memfd.empty("tabpy-table")
         os.write(made.descriptor, data)
         made.seal()
         with self.store.room(owner) as room:

@@ -46,11 +46,15 @@ class StoreOfOthers(Store):
     away = False
     while_reading: Callable[[], object] | None = None
 
-    def load(self) -> dict[str, Endpoint]:
-        self.loads += 1
+    def revision(self) -> int:
         if self.away:
             raise OperationalError("SELECT secret", None, Exception("host=secret"))
-        return super().load()
+        return super().revision()
+
+    def read(self, environment: str) -> tuple[int, dict[str, Endpoint], dict[str, str]]:
+        self.loads += 1
+        self.revision()
+        return super().read(environment)
 
     def read_archive(self, sha256: str, into: Path) -> None:
         if self.while_reading is not None:
@@ -133,6 +137,46 @@ def test_the_store_is_read_once_for_each_change(
     assert (store.loads, catalog.size) == (2, 1)
 
 
+def test_what_another_server_has_just_deployed_is_known_when_it_is_called(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its word is on the way, and a router may be faster."""
+
+    async def ask() -> None:
+        assert await catalog.endpoints() == {}
+        add_model(store, tmp_path, "f")
+        assert (await catalog.reference("f")).version == 1
+        loads = store.loads
+        add_model(store, tmp_path, "g")
+        with pytest.raises(UnknownFunctionError):  # who asks again and again asks the store once
+            await catalog.reference("g")
+        monkeypatch.setattr(cataloguing, "LOOK_INTERVAL", 0)
+        assert (await catalog.endpoint("g")).version == 1
+        for _ in range(2):
+            with pytest.raises(UnknownEndpointError):
+                await catalog.endpoint("h")
+        assert store.loads == loads + 1, "nothing has changed since"
+
+    asyncio.run(ask())
+
+
+def test_calls_know_each_of_many_changes(
+    catalog: Catalog, store: StoreOfOthers, token: ChangeToken, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+
+    async def serve() -> list[int]:
+        versions = [(await catalog.reference("f")).version]
+        for number in range(3):
+            store.replace("f", {}, put(store, tmp_path, str(number).encode()))
+            token.change()
+            found = await asyncio.gather(catalog.reference("f"), catalog.reference("f"))
+            versions += {each.version for each in found}
+        return versions
+
+    assert asyncio.run(serve()) == [1, 2, 3, 4]
+
+
 def test_a_change_from_here_is_known_to_everybody_here_at_once(
     catalog: Catalog, store: StoreOfOthers, tmp_path: Path
 ) -> None:
@@ -179,16 +223,82 @@ def test_a_store_that_is_away_costs_nothing_that_is_known(
     store.away = True
     assert reference(catalog, "f") == known
     token.change()
-    for _ in range(2):
-        with pytest.raises(StoreUnavailableError):
-            reference(catalog, "f")
+    for _ in range(3):
+        assert reference(catalog, "f") == known, "calls go on"
+    with pytest.raises(StoreUnavailableError):
+        asyncio.run(catalog.endpoints())
+    with pytest.raises(StoreUnavailableError):
+        reference(catalog, "g")  # it may be there by now
     store.away = False
-    assert reference(catalog, "f") == known
+    store.replace("f", {}, put(store, tmp_path, b"2"))
+    assert asyncio.run(catalog.endpoints())["f"].version == 2
+    assert reference(catalog, "f").version == 2
     assert [each.message for each in caplog.records] == [
         "The store of deployed functions can't be used: The database failed (Exception): look into "
         "its log.",
         "The store of deployed functions answers again.",
     ]
+
+
+def test_calls_that_go_on_with_what_is_known_hear_of_a_change_when_the_store_is_back(
+    catalog: Catalog,
+    store: StoreOfOthers,
+    token: ChangeToken,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cataloguing, "RETRY_AFTER", 0)
+    add_model(store, tmp_path, "f")
+
+    async def serve() -> list[int]:
+        versions = [(await catalog.reference("f")).version]
+        store.replace("f", {}, put(store, tmp_path, b"2"))
+        store.away = True
+        token.change()
+        versions.append((await catalog.reference("f")).version)
+        store.away = False
+        await catalog.reference("f")  # and has that looked up
+        assert catalog._reading is not None
+        await catalog._reading
+        return [*versions, (await catalog.reference("f")).version]
+
+    assert asyncio.run(serve()) == [1, 1, 2]
+
+
+def test_calls_wait_for_a_slow_store_once(
+    catalog: Catalog,
+    store: StoreOfOthers,
+    token: ChangeToken,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = threading.Event()
+    read = store.read
+
+    def late(environment: str) -> tuple[int, dict[str, Endpoint], dict[str, str]]:
+        answers.wait(10)
+        return read(environment)
+
+    add_model(store, tmp_path, "f")
+
+    async def serve() -> None:
+        known = await catalog.reference("f")
+        monkeypatch.setattr(store, "read", late)
+        token.change()
+        with monkeypatch.context() as hasty:
+            hasty.setattr(cataloguing, "PATIENCE", 0.01)
+            assert await catalog.reference("f") == known
+        loads = store.loads
+        async with asyncio.timeout(1):  # and not those five seconds
+            assert await catalog.reference("f") == known
+        assert store.loads == loads
+        answers.set()
+        await catalog.endpoints()
+
+    try:
+        asyncio.run(serve())
+    finally:
+        answers.set()
 
 
 def test_opening_is_tried_until_it_works(
@@ -221,6 +331,29 @@ def test_a_reference_has_what_a_worker_needs(
     expected = Reference("f", 1, sha256(), str(path), "3.11.7", len(DATA))
     assert (reference(catalog, "f"), reference(catalog, "a")) == (expected, expected)
     assert path.read_bytes() == DATA
+
+
+def test_it_knows_which_names_are_pure(
+    catalog: Catalog, store: StoreOfOthers, tmp_path: Path
+) -> None:
+    add_model(store, tmp_path, "f")
+    store.change("f", {}, pure=True)
+    add_alias(store, "alias of f", "f")
+    add_model(store, tmp_path, "g")
+    add_alias(store, "alias of g", "g")
+
+    async def test() -> None:
+        assert catalog.pure == frozenset()
+        since = await catalog.pure_since("f")
+        assert since == catalog.change_token
+        assert catalog.pure == {"f", "alias of f"}
+        assert await catalog.pure_since("alias of f") == since
+        assert [await catalog.pure_since(name) for name in ("g", "alias of g", "h")] == [None] * 3
+        await catalog.change(lambda store: store.change("f", {}, pure=False))
+        assert await catalog.pure_since("f") is None
+        assert catalog.pure == frozenset()
+
+    asyncio.run(test())
 
 
 def test_names_of_nothing(

@@ -65,6 +65,11 @@ def test_what_is_said_is_taken_and_what_is_null_is_not_said() -> None:
     )
 
 
+@pytest.mark.parametrize("pure", [True, False, None])
+def test_whether_it_is_pure_is_said_or_not(pure: bool | None) -> None:
+    assert parse_metadata({"name": "f", "pure": pure}) == DeployRequest("f", "model", {}, pure=pure)
+
+
 def test_the_name_in_the_path_counts() -> None:
     assert parse_metadata({"name": "other"}, "f").name == "f"
     assert parse_metadata({}, "f") == DeployRequest("f", "model", {})

@@ -199,10 +199,10 @@ def test_an_accident_with_one_function_costs_no_other_and_has_its_traceback(
 ) -> None:
     create = Store.create
 
-    def fail_for_one(store: Store, name: str, *rest: Any) -> Any:
+    def fail_for_one(store: Store, name: str, *rest: Any, **more: Any) -> Any:
         if name == "g":
             raise ZeroDivisionError
-        return create(store, name, *rest)
+        return create(store, name, *rest, **more)
 
     monkeypatch.setattr(Store, "create", fail_for_one)
     server.workers.functions = [marked(name) for name in ("f", "g", "h")]

@@ -128,20 +128,28 @@ for number in (1, 2):
     counters.ends["died"] += 1
     counters.store.append(("read", 0.25))
     confined = InForce(landlock=7, seccomp=True)
-    shared = prometheus.Shared(confined, tables=SimpleNamespace(pid=0, count=6, size=7))
+    shared = prometheus.Shared(
+        confined, tables=SimpleNamespace(pid=0, count=6, size=7), machine=sys.argv[2]
+    )
     text = asyncio.run(prometheus.text(counters, figures, figures, shared))
 print(text.decode())
 """
 
 
-def test_all_that_is_counted_can_be_asked_for(tmp_path: Path) -> None:
+def round_trip(folder: Path, machine: str = "") -> list[str]:
+    """The lines of what is counted twice."""
     done = subprocess.run(
-        [sys.executable, "-c", ROUND_TRIP, str(tmp_path / "metrics")],
+        [sys.executable, "-c", ROUND_TRIP, str(folder / "metrics"), machine],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
     )
+    return done.stdout.splitlines()
+
+
+def test_all_that_is_counted_can_be_asked_for(tmp_path: Path) -> None:
+    lines = round_trip(tmp_path)
     for line in (
         'tabpy_requests_total{method="POST",route="/evaluate",status="200"} 3.0',
         "tabpy_job_queued_seconds_sum 1.0",
@@ -159,8 +167,16 @@ def test_all_that_is_counted_can_be_asked_for(tmp_path: Path) -> None:
         "tabpy_tables 6.0",
         "tabpy_tables_bytes 7.0",
     ):
-        assert line in done.stdout.splitlines()
-    assert "tabpy_memory_limit_bytes " in done.stdout
+        assert line in lines
+    assert any(each.startswith("tabpy_memory_limit_bytes ") for each in lines)
+
+
+def test_where_others_may_answer_each_figure_says_whose_it_is(tmp_path: Path) -> None:
+    lines = round_trip(tmp_path, machine="web.1")
+    assert 'tabpy_functions{machine="web.1"} 5.0' in lines
+    assert 'tabpy_isolation{by="user",machine="web.1"} 1.0' in lines
+    figures = [each for each in lines if each and not each.startswith("#")]
+    assert [each for each in figures if 'machine="web.1"' not in each] == []
 
 
 def test_what_was_counted_last_is_published_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:

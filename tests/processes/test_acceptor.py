@@ -79,6 +79,18 @@ def test_after_it_is_closed_connections_are_refused(listener: socket.socket) -> 
     asyncio.run(run())
 
 
+def test_who_waits_when_it_is_closed_is_taken(listener: socket.socket) -> None:
+    async def run() -> None:
+        taken = Taken()
+        accepting = Acceptor(listener, taken)
+        clients = connect(listener, 3)
+        accepting.close()
+        assert len(taken) == 3
+        close(*clients, *taken.connections)
+
+    asyncio.run(run())
+
+
 def test_while_there_is_no_room_connections_wait(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -375,6 +375,20 @@ def test_the_checkouts_functions_are_deployed_once_for_each_text(
     assert versions == [(1, 20), (1, 20), (2, 30), (2, 30), (3, 20)]
 
 
+def test_servers_that_start_at_once_deploy_the_checkout_once(
+    launch: Start, shared: dict[str, str]
+) -> None:
+    (Path(shared["TABPY_MODELS_PATH"]) / "mine.py").write_text(module(2))
+    servers = [launch({**shared, "WEB_CONCURRENCY": "1", "TABPY_WORKERS": "1"}) for _ in range(3)]
+    for server in servers:
+        settled(server.wait_until_ready())
+    for server in servers:
+        assert server.query("from checkout", 10).json["response"] == 20
+        assert server.log_lines("Not deployed") == []
+    kept = servers[0].client().versions("from checkout")["versions"]
+    assert [each["version"] for each in kept] == [1]
+
+
 def test_the_checkouts_functions_are_there_again_on_an_empty_disk(
     start: Start, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from tornado.netutil import add_accept_handler, bind_sockets
 
@@ -27,6 +27,8 @@ from tabpy.tabpy_server.access.gate import Person
 from tabpy.tabpy_server.access.users import Users
 from tabpy.tabpy_server.activity.activity import Activity
 from tabpy.tabpy_server.activity.board import Board
+from tabpy.tabpy_server.functions.pure_calls import PureCalls
+from tabpy.tabpy_server.functions.result_cache import ResultCache
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.rights import ALL, Rights
 from tabpy.tabpy_server.script_rules import InForce
@@ -69,6 +71,8 @@ class FakeCatalog:
     """Has no function."""
 
     broken: Mapping[str, str] = MappingProxyType({})
+    pure: frozenset[str] = frozenset()
+    change_token = "a change"
     size = 0
     store_problem = ""
 
@@ -77,6 +81,9 @@ class FakeCatalog:
 
     async def endpoints(self) -> dict[str, Any]:
         return {}
+
+    async def pure_since(self, name: str) -> str | None:
+        return self.change_token if name in self.pure else None
 
     async def endpoint(self, name: str) -> NoReturn:
         raise errors.UnknownEndpointError(name)
@@ -124,7 +131,7 @@ def make_context(
 ) -> Context:
     """A context with some settings (by their names in `Settings`) and with fakes in place of
     `gate`, `catalog`, `pool`, `deployer` and `checkup`."""
-    made = {
+    made: dict[str, Any] = {
         "gate": FakeGate(),
         "confinement": InForce(landlock=6, seccomp=True),
         "catalog": FakeCatalog(),
@@ -133,13 +140,17 @@ def make_context(
         "checkup": FakeCheckup(),
         **fakes,
     }
+    read = Settings(**{"workers": 1, "model_memory_mb": 1.0, **(settings or {})})
+    counters = Counters()
+    results = ResultCache(int(read.result_cache_mb * (1 << 20)), read.result_cache_seconds)
     return Context(
-        settings=Settings(**{"workers": 1, "model_memory_mb": 1.0, **(settings or {})}),
+        settings=read,
         service=service or Service(),
         proxies=TrustedProxies(proxies),
-        counters=Counters(),
+        counters=counters,
+        pure_calls=PureCalls(made["catalog"], made["pool"], counters, results),
         activity=Activity(Board(1), 0),
-        **cast(Any, made),
+        **made,
     )
 
 

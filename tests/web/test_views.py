@@ -3,6 +3,7 @@
 import gzip
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -291,6 +292,12 @@ def test_functions_are_listed_with_what_is_known_of_them(serve: Serve) -> None:
     assert '<span class="badge">public</span>' in page
     assert '<dd>3, <span class="bad">1 failed</span></dd>' in page
     assert re.search(r"<dd>(1[7-9]|2[0-3]) ms</dd>", page)
+
+
+@pytest.mark.parametrize("pure", [True, False])
+def test_the_view_of_a_function_says_whether_it_is_pure(serve: Serve, pure: bool) -> None:
+    web = serve(catalog=Catalog(replace(function("Price"), pure=pure)))
+    assert ('id="pure"' in view(web, "page/functions/Price")) is pure
 
 
 def test_a_function_has_calculations_to_paste_and_calls_for_programs(serve: Serve) -> None:

@@ -22,8 +22,10 @@ from tabpy.tabpy_server.workers.protocol import (
     Failure,
     Hello,
     Job,
+    MemoryFollows,
     Message,
     Need,
+    NeedMemory,
     NeedTable,
     ProtocolError,
     Query,
@@ -48,6 +50,10 @@ MESSAGES: list[Message] = [
     Job(Evaluate(has_tables=True), "token"),
     NeedTable("a path\ud800"),
     TableFollows(),
+    Job(Evaluate(as_numpy=True), "token", in_memory=1 << 40),
+    NeedMemory(),
+    MemoryFollows(),
+    Reply(in_memory=7),
     Death("ended with exit code 3"),
 ]
 

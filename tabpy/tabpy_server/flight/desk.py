@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from tabpy.tabpy_server.errors import InternalError, TabPyError
 from tabpy.tabpy_server.flight import messages
-from tabpy.tabpy_server.flight.memory import Memory
 from tabpy.tabpy_server.flight.messages import Answer, Question
 from tabpy.tabpy_server.flight.store import Key, Store
+from tabpy.tabpy_server.memfd import Memory
 
 logger = logging.getLogger(__name__)
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from tabpy.tabpy_server import memfd
 from tabpy.tabpy_server.errors import BadTableError
-from tabpy.tabpy_server.flight import memory
-from tabpy.tabpy_server.flight.memory import Memory
+from tabpy.tabpy_server.memfd import Memory
 
 
 def write(schema: Any, batches: Iterator[Any], grow: Callable[[int], None]) -> tuple[Memory, int]:
     """Return a table of these batches, sealed, and its rows. `grow` is told the bytes that it
     takes, and may raise. Raises BadTableError for a batch that isn't right."""
-    made = memory.empty()
+    made = memfd.empty("tabpy-table")
     rows = 0
     try:
         with (

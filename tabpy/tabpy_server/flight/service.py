@@ -29,7 +29,6 @@ from tabpy.tabpy_server.errors import (
     WrongCredentialsError,
 )
 from tabpy.tabpy_server.flight import ipc
-from tabpy.tabpy_server.flight.memory import Memory
 from tabpy.tabpy_server.flight.sign_in import (
     HEADER,
     NONE,
@@ -39,6 +38,7 @@ from tabpy.tabpy_server.flight.sign_in import (
     SignIn,
 )
 from tabpy.tabpy_server.flight.store import Key, Store, Table
+from tabpy.tabpy_server.memfd import Memory
 from tabpy.tabpy_server.rights import EVALUATE
 
 logger = logging.getLogger("tabpy.flight")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 
+from tabpy.tabpy_server import memfd
 from tabpy.tabpy_server.errors import (
     BadTableError,
     FlightUnavailableError,
@@ -11,10 +12,10 @@ from tabpy.tabpy_server.errors import (
     TabPyError,
     UnknownTableError,
 )
-from tabpy.tabpy_server.flight import memory, messages
-from tabpy.tabpy_server.flight.memory import Memory
+from tabpy.tabpy_server.flight import messages
 from tabpy.tabpy_server.flight.messages import Answer, Question
 from tabpy.tabpy_server.flight.store import LONGEST_KEY
+from tabpy.tabpy_server.memfd import Memory
 
 PATIENCE = 10.0  # seconds that an answer may take: a flight process starts in one
 LARGE_PATIENCE = 120.0  # seconds that looking at a result may take
@@ -34,7 +35,7 @@ class FlightTables:
 
     def new(self) -> Memory:
         """Return memory for a result."""
-        return memory.bounded(self._largest)
+        return memfd.bounded("tabpy-table", self._largest)
 
     async def ask(
         self, question: Question, table: Memory | None = None

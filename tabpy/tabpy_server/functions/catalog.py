@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -10,6 +11,7 @@ from tabpy.tabpy_server import process_memory
 from tabpy.tabpy_server.errors import (
     NotLoadableError,
     StoreUnavailableError,
+    TabPyError,
     UnknownEndpointError,
     UnknownFunctionError,
 )
@@ -28,7 +30,9 @@ Result = TypeVar("Result")
 
 SETTLE_TIMEOUT = 15.0  # seconds a name may wait for its function to be deployed at the start
 RETRY_AFTER = 2.0  # seconds between tries at a database that doesn't answer
-UNREAD = ""  # no change token
+LOOK_INTERVAL = 0.25  # seconds between looks for what others may have deployed just now
+PATIENCE = 5.0  # seconds that calls wait to hear what has changed, before they go on without
+UNREAD, OUTDATED = "", "-"  # no change tokens
 DAMAGED = "Its archive is damaged."
 
 
@@ -53,8 +57,15 @@ class Catalog:
         self._endpoints: Mapping[str, Endpoint] = {}
         self._reasons: Mapping[str, str] = {}
         self._broken: Mapping[str, str] = {}
+        # Names whose calls are pure, aliases too, as of when the endpoints were last returned.
+        self.pure: frozenset[str] = frozenset()
         self._references: dict[str, Reference] = {}  # of the change token that was seen
+        self._revision = 0  # of the store, when it was read
+        self._looked = -LOOK_INTERVAL  # when that was compared last
         self._loading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None  # for calls
+        self._is_behind = False  # the store doesn't say what has changed, and calls don't wait
+        self._again = 0.0  # when that is tried next
         self.settled = asyncio.Event()  # what deploys by itself at the start has been deployed
 
     async def open(self) -> None:
@@ -101,15 +112,56 @@ class Catalog:
             async with self._loading:
                 if not self._is_current:
                     change_token = self.change_token  # before reading: a change meanwhile counts
-                    self._references = {}
                     found = await self._store.run(self._read, "read")
-                    self._endpoints, self._reasons, self._broken = found
+                    self._revision, self._endpoints, self._reasons, self._broken, self.pure = found
+                    self._references = {}
                     self._seen = change_token
+                    self._is_behind = False
         return self._endpoints
+
+    async def _for_calls(self) -> Mapping[str, Endpoint]:
+        """Return all of them; those that were known before, where something has changed and the
+        store doesn't say what: calls go on. Raises StoreUnavailableError if none were known."""
+        if self._seen == UNREAD:
+            return await self.endpoints()
+        while not self._is_current:
+            if self._reading is None or self._reading.done():
+                if self._is_behind and time.monotonic() < self._again:
+                    break
+                self._reading = asyncio.create_task(self._try_to_read())
+            if self._is_behind:
+                break
+            await asyncio.wait((self._reading,), timeout=PATIENCE)
+            self._is_behind = self._is_behind or not self._reading.done()
+        return self._endpoints
+
+    async def _latest(self) -> Mapping[str, Endpoint]:
+        """Return all of them as the store has them now: another server may have deployed what isn't
+        known here, and its word be on the way. Raises StoreUnavailableError."""
+        if time.monotonic() > self._looked + LOOK_INTERVAL:
+            self._looked = time.monotonic()
+            if await self._store.run(lambda store: store.revision(), "read") != self._revision:
+                self._seen = OUTDATED
+        return await self.endpoints()
+
+    async def _try_to_read(self) -> None:
+        try:
+            await self.endpoints()
+        except TabPyError:
+            self._is_behind = True
+            self._again = time.monotonic() + RETRY_AFTER
+
+    async def pure_since(self, name: str) -> str | None:
+        """Return the change token of the present endpoints if calls of `name` are pure by them,
+        else None. Raises StoreUnavailableError."""
+        await self._for_calls()
+        return self._seen if name in self.pure and self._is_current else None
 
     async def endpoint(self, name: str) -> Endpoint:
         """Return one. Raises UnknownEndpointError and StoreUnavailableError."""
         endpoints = await self.endpoints()
+        if name not in endpoints:
+            endpoints = await self._latest()
         found = endpoints.get(name)
         if found is None:
             raise UnknownEndpointError(name, await asyncio.to_thread(_hint, name, endpoints))
@@ -122,20 +174,21 @@ class Catalog:
         Raises UnknownFunctionError, StoreUnavailableError, and NotLoadableError for an archive that
         isn't whole in the store.
         """
-        if self._is_current and name in self._references and not damaged:
+        await self._for_calls()
+        if name in self._references and not damaged:
             return self._references[name]
         found, archive = await self._model(name)
         try:
             path = await self._files.get(archive.sha256, damaged=damaged == archive.sha256)
         except LookupError:
-            self._seen = UNREAD  # another server may have removed it, and its word be on the way
+            self._seen = OUTDATED  # another server may have removed it, and its word be on the way
             if (await self.endpoints()).get(found.name) == found:
                 raise NotLoadableError(name, DAMAGED) from None
             return await self.reference(name)
         reference = Reference(
             found.name, found.version, archive.sha256, str(path), archive.python, archive.size
         )
-        if (await self.endpoints()).get(found.name) is found:  # nothing has changed meanwhile
+        if (await self._for_calls()).get(found.name) is found:  # nothing has changed meanwhile
             self._references[name] = reference
         return reference
 
@@ -165,15 +218,17 @@ class Catalog:
 
     def _read(
         self, store: "Store"
-    ) -> tuple[Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str]]:
-        """Return endpoints by name, and why they can't be loaded here, by SHA-256 and by name."""
-        endpoints, reasons = store.load(), store.checks(self.environment)
+    ) -> tuple[int, Mapping[str, Endpoint], Mapping[str, str], Mapping[str, str], frozenset[str]]:
+        """Return the revision, endpoints by name, why they can't be loaded here, by SHA-256 and by
+        name, and the names of pure ones."""
+        revision, endpoints, reasons = store.read(self.environment)
         broken = {
             name: reason
             for name, endpoint in endpoints.items()
             if endpoint.archive and (reason := reasons.get(endpoint.archive.sha256))
         }
-        return endpoints, reasons, broken
+        pure = frozenset(name for name, each in endpoints.items() if _is_pure(each, endpoints))
+        return revision, endpoints, reasons, broken, pure
 
     @property
     def _is_current(self) -> bool:
@@ -181,12 +236,12 @@ class Catalog:
 
     async def _model(self, name: str) -> tuple[Endpoint, ArchiveInfo]:
         """Return the model that answers for `name`, itself or as an alias, and its archive."""
-        endpoints = await self.endpoints()
+        endpoints = await self._for_calls()
         if name not in endpoints:
             if not self.settled.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.settled.wait(), SETTLE_TIMEOUT)
-            endpoints = await self.endpoints()  # it may have been deployed while they were read
+            endpoints = await self._latest()  # it may have been deployed meanwhile
         found = endpoints.get(name)
         if found is not None and found.archive is not None:
             return found, found.archive
@@ -202,6 +257,12 @@ class Catalog:
 
 def _hint(name: str, endpoints: Mapping[str, Endpoint]) -> str:
     return did_you_mean(name, endpoints) if endpoints else " None is deployed here."
+
+
+def _is_pure(endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> bool:
+    """Say whether calls of it are pure: an alias's are its target's."""
+    model = endpoints.get(endpoint.metadata.target or "") if not endpoint.archive else endpoint
+    return model is not None and model.pure
 
 
 def _target(endpoints: Mapping[str, Endpoint], alias: Endpoint) -> tuple[Endpoint, ArchiveInfo]:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tabpy.tabpy_server.errors import RefusedError, TabPyError
+from tabpy.tabpy_server.errors import EndpointExistsError, RefusedError, TabPyError
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.isolated import IsolatedWorkers, why_it_failed
@@ -122,8 +122,11 @@ async def _deploy(
     serving = (await catalog.endpoints()).get(request.name)
     if serving is not None and request.origin in known and not _is_stale(serving, request):
         return
-    deploy = deployer.create if serving is None else deployer.replace
-    endpoint, _ = await deploy(request, archive)
+    try:
+        deploy = deployer.create if serving is None else deployer.replace
+        endpoint, _ = await deploy(request, archive)
+    except EndpointExistsError:  # another server starts, too
+        endpoint, _ = await deployer.replace(request, archive)
     # Only the last one: a text that was there before may come back.
     before = request.origin.rpartition(" ")[0]
     await catalog.run(lambda store: store.remember(request.origin, before))

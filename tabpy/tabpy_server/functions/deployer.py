@@ -102,7 +102,11 @@ class Deployer:
             await self._renewal.prepare(request.name, checked.archive)
             model = await self._catalog.change(
                 lambda store: store.replace(
-                    request.name, checked.request.given, checked.archive, request.author
+                    request.name,
+                    checked.request.given,
+                    checked.archive,
+                    request.author,
+                    pure=bool(request.pure),
                 )
             )
             return DeployResult(model, checked.remarks)
@@ -110,7 +114,9 @@ class Deployer:
     async def change(self, request: DeployRequest) -> Endpoint:
         """Change only what was given. Raises UnknownEndpointError."""
         given = (await self._read_schema(request)).given
-        return await self._catalog.change(lambda store: store.change(request.name, given))
+        return await self._catalog.change(
+            lambda store: store.change(request.name, given, pure=request.pure)
+        )
 
     async def check_stored(self, name: str) -> dict[str, str]:
         """Load the archive that serves as `name` as if it had just come; return by its SHA-256 why
@@ -161,7 +167,9 @@ class Deployer:
             )
         metadata = _metadata(await self._read_schema(request))
         return await self._catalog.change(
-            lambda store: store.create(request.name, metadata, archive=None)
+            lambda store: store.create(
+                request.name, metadata, archive=None, pure=bool(request.pure)
+            )
         )
 
     async def _create_model(
@@ -171,7 +179,12 @@ class Deployer:
         metadata = _metadata(checked.request)
         model = await self._catalog.change(
             lambda store: store.create(
-                request.name, metadata, checked.archive, version, request.author
+                request.name,
+                metadata,
+                checked.archive,
+                version,
+                request.author,
+                pure=bool(request.pure),
             )
         )
         return DeployResult(model, checked.remarks)
@@ -212,8 +225,7 @@ class Deployer:
         return await _with_schema(request, found)
 
     def _put(self, store: "Store", archive: OpenedArchive) -> None:
-        store.put_archive(archive)
-        store.record_checks(self._catalog.environment, {archive.stored.sha256: ""})
+        store.put_archive(archive, self._catalog.environment)
         process_memory.trim()
 
     async def _check(self, request: DeployRequest, path: str) -> dict[str, Any]:

@@ -12,21 +12,24 @@ from tabpy.tabpy_tools.names import check_endpoint_name
 DESCRIPTION_LIMIT = 64 << 10  # bytes of UTF-8; the store limits the whole, see `rows.LIMIT`
 DEPTH = 100  # levels that a schema may have
 CONTAINERS = (dict, list)  # JSON's
-FIELDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+Types = type | tuple[type, ...]
+FLAG = (bool, "a boolean")
+FIELDS: Mapping[str, tuple[Types, str]] = {
     "description": (str, "a string"),
     "docstring": (str, "a string"),
     "methods": (list, "an array"),
     "dependencies": (list, "an array"),
     "target": (str, "a string"),
     "schema": ((dict, list, str), "an object"),
-    "is_public": (bool, "a boolean"),
+    "is_public": FLAG,
 }
 
 
 @dataclass(frozen=True)
 class DeployRequest:
     """A request to deploy: a name, the given fields of `EndpointMetadata`, and what is known of the
-    archive. `author` is who has signed in to send it, None where nobody has."""
+    archive. `author` is who has signed in to send it, None where nobody has. `pure`: see
+    `Endpoint`; None if nothing was said."""
 
     name: str
     type: str
@@ -36,6 +39,7 @@ class DeployRequest:
     requirements: list[str] = field(default_factory=list)
     origin: str = ""
     author: str | None = None
+    pure: bool | None = None
 
     @property
     def schema_text(self) -> str:
@@ -71,11 +75,11 @@ def parse_metadata(
         value = metadata.get(key)
         if value is None:
             continue
-        if not isinstance(value, types):
-            raise InvalidInputError(
-                f"'{key}' is of the wrong type.", f"Expected {expected}, got {json_type(value)}."
-            )
+        _check_type(key, value, types, expected)
         given[key] = value
+    pure = metadata.get("pure")
+    if pure is not None:
+        _check_type("pure", pure, *FLAG)
     _check_size(_text(metadata, "description"))
     for key, value in given.items():
         _check_depth(key, value)
@@ -90,7 +94,15 @@ def parse_metadata(
         requirements=_texts(metadata, "requirements"),
         origin=_text(metadata, "origin"),
         author=author,
+        pure=pure,
     )
+
+
+def _check_type(key: str, value: Any, types: Types, expected: str) -> None:
+    if not isinstance(value, types):
+        raise InvalidInputError(
+            f"'{key}' is of the wrong type.", f"Expected {expected}, got {json_type(value)}."
+        )
 
 
 def _check_size(description: str) -> None:

@@ -51,15 +51,17 @@ class FunctionFigures:
             Path(name).unlink()  # its locks are all that is needed of it
             weakref.finalize(self, os.close, self._locks)
 
-    def add(self, name: str, seconds: float, *, failed: bool) -> None:
-        """Count a call of a function that exists; `seconds`: how long it was on a worker."""
+    def add(self, name: str, seconds: float | None, *, failed: bool) -> None:
+        """Count a call of a function that exists; `seconds`: how long it was on a worker, None if
+        it had none of its own."""
         key = _key(name)
         for place in _places(key):
             with self._locked(place):
                 found, (calls, errors, *buckets) = self._read(place)
                 if found not in (key, FREE):
                     continue
-                buckets[bisect.bisect(BOUNDS, seconds)] += 1
+                if seconds is not None:
+                    buckets[bisect.bisect(BOUNDS, seconds)] += 1
                 RECORD.pack_into(
                     self._shared, place * RECORD.size, key, calls + 1, errors + failed, *buckets
                 )

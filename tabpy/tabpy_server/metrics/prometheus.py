@@ -18,6 +18,7 @@ from tabpy.tabpy_server import machine, process_memory, process_tree
 from tabpy.tabpy_server.errors import MetricsUnavailableError
 from tabpy.tabpy_server.metrics import files
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.metrics.labelled import Labelled
 from tabpy.tabpy_server.script_rules import InForce
 
 if TYPE_CHECKING:
@@ -78,11 +79,13 @@ class Tables(Protocol):
 @dataclass(frozen=True)
 class Shared:
     """What is the same in all web processes. `certificate_expires`: when the server's own does, in
-    seconds since 1970; None: it has none. `tables`: those of Arrow Flight, where it is on."""
+    seconds since 1970; None: it has none. `tables`: those of Arrow Flight, where it is on.
+    `machine`: the name of this one, where others may answer by the same address; else ""."""
 
     confinement: InForce
     certificate_expires: float | None = None
     tables: Tables | None = None
+    machine: str = ""
 
 
 async def publish(counters: Counters, pool: Pool, catalog: Catalog) -> None:
@@ -132,6 +135,8 @@ class Instruments:
     starts: "Counter"
     ends: "Counter"
     store: "Histogram"
+    pure_calls: "Counter"
+    result_bytes: "Gauge"
     waiting: "Gauge"
     running: "Gauge"
     isolation: "Gauge"
@@ -184,6 +189,18 @@ def _make_instruments() -> Instruments:
             buckets=BUCKETS,
             registry=None,
         ),
+        pure_calls=Counter(
+            "tabpy_pure_calls",
+            "Calls of pure functions, and how they came to their results",
+            ["result"],
+            registry=None,
+        ),
+        result_bytes=Gauge(
+            "tabpy_result_cache_bytes",
+            "What kept results of pure functions take",
+            registry=None,
+            multiprocess_mode="livesum",
+        ),
         waiting=Gauge(
             "tabpy_jobs_waiting",
             "Jobs without a worker",
@@ -225,6 +242,9 @@ def _add(instruments: Instruments, counters: Counters, pool: Pool, catalog: Cata
         instruments.ends.labels(reason).inc(count)
     for operation, seconds in taken.store:
         instruments.store.labels(operation).observe(seconds)
+    for way, count in taken.pure_calls.items():
+        instruments.pure_calls.labels(way).inc(count)
+    instruments.result_bytes.set(taken.result_bytes)
     instruments.waiting.set(pool.waiting)
     instruments.running.set(pool.running)
     instruments.isolation.labels(pool.isolation).set(1)
@@ -245,6 +265,8 @@ def _render(shared: Shared) -> bytes:
     registry.register(_Confinement(shared.confinement))
     if shared.certificate_expires is not None:
         registry.register(_Certificate(shared.certificate_expires))
+    if shared.machine:
+        return generate_latest(Labelled(registry, "machine", shared.machine))
     return generate_latest(registry)
 
 

@@ -1,6 +1,7 @@
 """Accepting connections one at a time, so that web processes share them evenly."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -36,9 +37,13 @@ class Acceptor:
         self._listen()
 
     def close(self) -> None:
-        """Take no more, and close the listener: what nobody will accept is to be refused."""
+        """Take those that wait already, no more, and close the listener: what nobody will accept
+        is to be refused."""
         if self._pause is not None:
             self._pause.cancel()
+        with contextlib.suppress(OSError):  # nobody waits any more
+            while self._make_room():
+                self._take(*self._listener.accept())
         self._loop.remove_reader(self._listener)
         self._listener.close()
 

@@ -8,6 +8,7 @@ from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.activity.board import Board
 from tabpy.tabpy_server.functions.change_token import ChangeToken
 from tabpy.tabpy_server.functions.startup import Startup
+from tabpy.tabpy_server.functions.turn import Turn
 from tabpy.tabpy_server.metrics.function_figures import FunctionFigures
 from tabpy.tabpy_server.processes.stop_flag import StopFlag
 from tabpy.tabpy_server.script_rules import InForce
@@ -29,6 +30,7 @@ class PreforkState:
     certificate: ServedCertificate | None = None
     flight: "FlightProcess | None" = None
     change_token: ChangeToken = field(default_factory=ChangeToken)
+    watching: Turn = field(default_factory=Turn)
     announcements: ChangeToken = field(default_factory=ChangeToken)
     function_figures: FunctionFigures = field(default_factory=FunctionFigures)
     startup: Startup = field(default_factory=Startup)

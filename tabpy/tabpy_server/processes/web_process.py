@@ -17,7 +17,9 @@ from tabpy.tabpy_server.functions.deployer import Deployer
 from tabpy.tabpy_server.functions.environment import environment
 from tabpy.tabpy_server.functions.model_sharing import share_models
 from tabpy.tabpy_server.functions.open_store import open_store
+from tabpy.tabpy_server.functions.pure_calls import PureCalls
 from tabpy.tabpy_server.functions.renewal import Renewal
+from tabpy.tabpy_server.functions.result_cache import ResultCache
 from tabpy.tabpy_server.functions.tidy import keep_tidy
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
@@ -37,6 +39,7 @@ from tabpy.tabpy_server.workers.pool.launchers import Launcher
 
 logger = logging.getLogger(__name__)
 
+FIRST_SECONDS = 0.5  # that a connection may be old whose first request is waited for
 ANSWER_SECONDS = 2.0  # to send "restarting" to whose scripts didn't end in time, and each reply
 KEEP_ALIVE = 95.0  # seconds; Heroku's router keeps idle connections for 90
 BODY_TIMEOUT = 300.0  # seconds in which a request's body has to have come
@@ -52,7 +55,7 @@ class WebProcess:
         settings = state.settings
         counters = Counters()
         catalog = Catalog(
-            lambda: open_store(settings, state.change_token),
+            lambda: open_store(settings, state.change_token, state.watching),
             settings.state_path / "archives",
             state.change_token,
             counters,
@@ -71,6 +74,14 @@ class WebProcess:
             proxies=TrustedProxies(settings.trusted_proxies),
             catalog=catalog,
             pool=pool,
+            pure_calls=PureCalls(
+                catalog,
+                pool,
+                counters,
+                ResultCache(
+                    int(settings.result_cache_mb * (1 << 20)), settings.result_cache_seconds
+                ),
+            ),
             deployer=deployer,
             checkup=Checkup(catalog, deployer, pool),
             counters=counters,
@@ -121,9 +132,20 @@ class WebProcess:
         noting = loop.create_task(context.activity.keep(context.pool, settings.workers))
         certifying = loop.create_task(keep_up_to_date(context.certificate))
         looking = loop.create_task(keep_watch(settings))
+        caching = loop.create_task(context.pure_calls.keep())
         fetching = loop.create_task(_keep_keys(context.gate))
         await stop.wait()
-        for task in (starting, sharing, tidying, renewing, checking, certifying, looking, fetching):
+        for task in (
+            starting,
+            sharing,
+            tidying,
+            renewing,
+            checking,
+            certifying,
+            looking,
+            caching,
+            fetching,
+        ):
             task.cancel()
         for acceptor in acceptors:
             acceptor.close()
@@ -148,7 +170,7 @@ class WebProcess:
     async def _drain(self) -> None:
         """Answer the requests that have begun, those that wait for a worker too: with their
         results while there's time."""
-        drained = asyncio.ensure_future(self._context.traffic.drained())
+        drained = asyncio.ensure_future(self._all_answered())
         at_once = asyncio.ensure_future(self._stop_at_once.wait())
         limit = self._context.settings.drain_timeout
         await asyncio.wait((drained, at_once), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
@@ -156,6 +178,12 @@ class WebProcess:
         self._context.pool.close()
         await asyncio.wait((drained,), timeout=ANSWER_SECONDS)
         drained.cancel()
+
+    async def _all_answered(self) -> None:
+        """Wait for the requests that have begun, and for those that are about to."""
+        await self._context.traffic.drained()
+        await self._connections.first_requests(FIRST_SECONDS)
+        await self._context.traffic.drained()
 
     def _take(self, connection: socket.socket, address: Any) -> None:
         if connection.family == socket.AF_INET6:

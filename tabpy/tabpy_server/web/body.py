@@ -4,7 +4,9 @@ import time
 from collections.abc import Awaitable
 from typing import Protocol
 
-from tabpy.tabpy_server.web.body_budget import BodyShare
+from tabpy.tabpy_server.web.answers import RefusedRequestError
+from tabpy.tabpy_server.web.body_budget import NO_ROOM, BodyShare
+from tabpy.tabpy_server.workers.pool.body import Body as Content
 
 
 class Body(Protocol):
@@ -24,7 +26,7 @@ class HeldBody:
 
     def __init__(self, share: BodyShare, patience: float) -> None:
         """`patience`: seconds that it may wait in all."""
-        self.pieces: list[bytes] = []
+        self.content = Content()
         self.waited = 0.0
         self._share = share
         self._patience = patience
@@ -35,7 +37,7 @@ class HeldBody:
         self._size += len(piece)
         if not self._share.grow(self._size):
             return self._keep_in_line(piece)
-        self.pieces.append(piece)
+        self._add(piece)
         return None
 
     async def _keep_in_line(self, piece: bytes) -> None:
@@ -45,9 +47,20 @@ class HeldBody:
         finally:
             self.waited += time.monotonic() - began
         if not self._is_dropped:
-            self.pieces.append(piece)
+            self._add(piece)
+
+    def _add(self, piece: bytes) -> None:
+        try:
+            self.content.add(piece)
+        except OSError:
+            raise RefusedRequestError(NO_ROOM) from None
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """Return it as bytes: a large one is copied."""
+        return self.content.pieces if self.content.memory is None else [self.content.whole()]
 
     def drop(self) -> None:
         self._is_dropped = True
-        self.pieces.clear()
+        self.content.clear()
         self._share.end()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds
+FIRST_LOOK = 0.01  # seconds between looks for first requests, while the server stops
 HEADER_SECONDS = 15.0  # from a connection's start, or a later request's first byte, to its headers
 STILL_SECONDS = 60.0  # in which a body or a reply has to get on by a byte
 REPLY_SECONDS = 300.0  # in which a client has to have taken what waits for it
@@ -64,12 +65,15 @@ class Connections:
 
     def move(self, connection: "Watched", to: "dict[Watched, None]") -> None:
         """Have an open one be in `to`, as the newest there, and in none of the others."""
-        self.forget(connection)
+        connection.place.pop(connection, None)
         to[connection] = None
+        connection.place = to
 
-    def forget(self, connection: "Watched") -> None:
-        for each in (self.idle, self.unadmitted, self.admitted):
-            each.pop(connection, None)
+    async def first_requests(self, seconds: float) -> None:
+        """Wait until each has made its first request that was opened less than `seconds` ago: a
+        proxy that connected just before the port closed sends one, and no other server gets it."""
+        while any(each.headers_expected(seconds) for each in self.idle):  # noqa: ASYNC110
+            await asyncio.sleep(FIRST_LOOK)
 
     def count_https(self) -> None:
         """Note that a client has spoken https to this http port, and say so now and then: whoever
@@ -109,7 +113,8 @@ class Watched(ABC):
         self.moved = 0  # bytes that came
         self._seen = (-1, 0.0)  # so many had moved, in and out, at that time
         self._writing_since: float | None = None
-        connections.idle[self] = None
+        self.place = connections.idle  # among the connections
+        self.place[self] = None
 
     # What it is
 
@@ -161,14 +166,19 @@ class Watched(ABC):
         self._move_on(self._connections.unadmitted)
 
     def _move_on(self, to: "dict[Watched, None]") -> None:
-        if self in self._connections.unadmitted or self in self._connections.admitted:
+        if self in self.place and self.place is not self._connections.idle:
             self._connections.move(self, to)
 
     def forget(self) -> None:
         """Note that it is closed."""
-        self._connections.forget(self)
+        self.place.pop(self, None)
 
     # How long it takes
+
+    def headers_expected(self, seconds: float) -> bool:
+        """Tell whether it was opened, or headers began to come, less than `seconds` ago."""
+        since = self.headers_since
+        return since is not None and self._connections.clock() - since < seconds
 
     def rests_too_long(self, now: float) -> bool:
         """Tell whether headers have begun to come, and should have come by now, or nobody makes a

@@ -15,6 +15,7 @@ from tabpy.tabpy_server.flight.tables import FlightTables
 from tabpy.tabpy_server.functions.catalog import Catalog
 from tabpy.tabpy_server.functions.checkup import Checkup
 from tabpy.tabpy_server.functions.deployer import Deployer
+from tabpy.tabpy_server.functions.pure_calls import PureCalls
 from tabpy.tabpy_server.functions.startup_problems import StartupProblems
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.metrics.function_figures import FunctionFigures
@@ -46,6 +47,7 @@ class Context:
     proxies: TrustedProxies
     catalog: Catalog
     pool: Pool
+    pure_calls: PureCalls
     deployer: Deployer
     checkup: Checkup
     counters: Counters

@@ -18,7 +18,7 @@ def is_wanted(visit: Visit) -> bool:
     return visit.headers.accepts_gzip
 
 
-def gzip(body: bytes) -> bytes:
+def gzip(body: bytes | memoryview) -> bytes:
     """Return `body` as gzip. Other threads run meanwhile."""
     packer = zlib.compressobj(LEVEL, wbits=GZIP)
     return packer.compress(body) + packer.flush()

@@ -51,6 +51,7 @@ def record(visit: Visit, status: int, size: int) -> None:
         "queued_ms": done.queued_ms,
         "run_ms": done.run_ms,
         "total_ms": done.total_ms,
+        "cache": visit.pure_call and visit.pure_call.way,
         "bytes_in": visit.body_size,
         "bytes_out": 0 if method == "HEAD" else size,
     }

@@ -155,10 +155,15 @@ SAID: Mapping[str, Schema] = {
     "dependencies": {"type": "array"},
     "is_public": {"type": "boolean"},
 }
+PURE: Schema = {
+    "type": "boolean",
+    "description": "Of this version: its result follows from its arguments alone",
+}
 ENDPOINT = record(
     {
         "type": KIND,
         **SAID,
+        "pure": PURE,
         "target": {"type": ["string", "null"]},
         "schema": ANY,
         "version": NUMBER,
@@ -175,6 +180,7 @@ def metadata(*required: str) -> Schema:
         "name": NAME,
         "type": KIND,
         **SAID,
+        "pure": PURE,
         "target": TEXT,
         "schema": {"type": ["object", "array", "string"]},
         "requirements": TEXTS,
@@ -213,6 +219,7 @@ VERSION = record(
             "type": ["string", "null"],
             "description": "Who deployed it; null: nobody had signed in, or it isn't known",
         },
+        "pure": PURE,
         "sha256": TEXT,
         "size": NUMBER,
         "python": TEXT,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tabpy.tabpy_server.access.gate import NOBODY
 from tabpy.tabpy_server.access.tokens import TOKEN_OWNER
+from tabpy.tabpy_server.functions.pure_calls import PureCall
 from tabpy.tabpy_server.web import refusals
 from tabpy.tabpy_server.web.answers import TOLD, Reason, Told
 from tabpy.tabpy_server.web.body import Body, HeldBody
@@ -40,7 +41,8 @@ class Rules(Protocol):
 class Visit:
     """One request. `refusal`: why it is refused when its body has come; until then that is read and
     dropped. `reason`: why it failed. `is_admitted`: whoever asks may see what signed-in people see.
-    `reply_size`: bytes of the reply's body, before it is packed."""
+    `reply_size`: bytes of the reply's body, before it is packed. `pure_call`: that of a pure
+    function, if it calls one."""
 
     def __init__(self, context: Context, rules: Rules, exchange: Exchange) -> None:
         head, caller = exchange.head, exchange.context
@@ -63,6 +65,7 @@ class Visit:
         self.refusal: Told | None = None
         self.reason = Reason()
         self.timing = Timing()
+        self.pure_call: PureCall | None = None
         self.started = time.monotonic()
         self.is_under_way = False
         self._exchange = exchange

@@ -89,9 +89,11 @@ class Reference:
 @dataclass(frozen=True)
 class Evaluate:
     """Run the script in the body, a request of Tableau's. `has_tables`: it may name an Arrow table,
-    which the web process has."""
+    which the web process has. `as_numpy`: its arguments are numpy's arrays, unless the script says
+    otherwise."""
 
     has_tables: bool = False
+    as_numpy: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,26 +150,30 @@ class Hello:
 class Job:
     """Web process: do `task`, with the body. `model_memory`: bytes of models to keep loaded.
     `want_printed`: tell what the script prints, and the traceback if it fails. `headers`: those of
-    the request that a script may see."""
+    the request that a script may see. `in_memory`: the bytes of a large body, which has a
+    descriptor of sealed memory of its own, with one byte after this message."""
 
     task: Task
     change_token: str
     model_memory: int = 0
     want_printed: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    in_memory: int = 0
 
 
 @dataclass(frozen=True)
 class Reply:
     """Worker: done, the body is JSON. `etag` is of a function's answer. `recycle`: replace me.
     `trouble`: the traceback of what failed after the job, in our own code. `logged`: what the
-    script wrote to its log, each with a level of Python's."""
+    script wrote to its log, each with a level of Python's. `in_memory`: the bytes of a large body,
+    which is in the memory that a `NeedMemory` asked for, and nothing else."""
 
     etag: str = ""
     printed: str = ""
     recycle: bool = False
     trouble: str = ""
     logged: list[tuple[int, str]] = field(default_factory=list)
+    in_memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -271,6 +277,17 @@ class TableFollows:
 
 
 @dataclass(frozen=True)
+class NeedMemory:
+    """Worker, at the end of a job: where does a large body of its reply go? It asks once."""
+
+
+@dataclass(frozen=True)
+class MemoryFollows:
+    """Web process: what a `NeedMemory` asked for comes now, a descriptor with one byte after this
+    message: memory as large as the body may be. The worker cuts it to what it has written."""
+
+
+@dataclass(frozen=True)
 class Death:
     """Fork server: the worker is gone; `reason` says how, such as "ended with exit code 3"."""
 
@@ -288,6 +305,8 @@ Message = (
     | Refusal
     | NeedTable
     | TableFollows
+    | NeedMemory
+    | MemoryFollows
     | Death
 )
 KINDS: Mapping[type[Message], bytes] = {
@@ -301,6 +320,8 @@ KINDS: Mapping[type[Message], bytes] = {
     Refusal: b"X",
     NeedTable: b"T",
     TableFollows: b"W",
+    NeedMemory: b"M",
+    MemoryFollows: b"P",
     Death: b"D",
 }
 CLASSES: Mapping[bytes, type[Message]] = {kind: cls for cls, kind in KINDS.items()}
@@ -311,7 +332,13 @@ TASKS: Mapping[str, type[Task]] = {
     "check": CheckArchive,
     "collect": Collect,
 }
-RARE = ("headers", "logged", "line", "function")  # fields that are mostly empty, and then left out
+RARE = (
+    "headers",
+    "logged",
+    "line",
+    "function",
+    "in_memory",
+)  # fields that are mostly empty, and then left out
 TASK_NAMES: Mapping[type[Task], str] = {cls: name for name, cls in TASKS.items()}
 
 

@@ -302,6 +302,7 @@ def test_a_database_as_the_first_version_left_it_is_read(store: Store, engine: E
             "schema": {"a": 1}, "is_public": true}', 5, 6)""",
             "INSERT INTO tabpy_archives VALUES ('aa', 7, 5)",
             "ALTER TABLE tabpy_versions DROP COLUMN author",
+            "ALTER TABLE tabpy_versions DROP COLUMN pure",
             """INSERT INTO tabpy_versions VALUES ('f', 2, 'aa', '{"sha256": "aa", "size": 7,
             "python": "3.11", "packages": {"p": "1"}, "requirements": ["p"], "origin": "o"}',
             '"e"', 5)""",
@@ -316,6 +317,7 @@ def test_a_database_as_the_first_version_left_it_is_read(store: Store, engine: E
         "version": 2,
         "creation_time": 5,
         "author": None,
+        "pure": False,
         "sha256": "aa",
         "size": 7,
         "python": "3.11",
@@ -331,6 +333,7 @@ def test_many_servers_may_bring_a_database_up_to_date_at_once(
     add_model(store, tmp_path, "f")
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE tabpy_versions DROP COLUMN author")
+        connection.exec_driver_sql("ALTER TABLE tabpy_versions DROP COLUMN pure")
     engines = [open_engine("", tmp_path / "state") for _ in range(8)]
     try:
         with ThreadPoolExecutor(len(engines)) as threads:
@@ -340,6 +343,41 @@ def test_many_servers_may_bring_a_database_up_to_date_at_once(
             each.dispose()
     store.replace("f", {}, put(store, tmp_path, b"2"), "anna")
     assert [each.author for each in store.versions("f")[1]] == ["anna", None]
+
+
+def purity(store: Store, name: str = "f") -> tuple[bool, list[bool]]:
+    """That of what answers, and of all versions, the newest first."""
+    endpoint, versions = store.versions(name)
+    assert store.load()[name].pure is endpoint.pure
+    return endpoint.pure, [each.pure for each in versions]
+
+
+def test_a_version_is_pure_if_that_is_said_of_it(store: Store, tmp_path: Path) -> None:
+    store.create("f", EndpointMetadata(), put(store, tmp_path, b"1"), pure=True)
+    assert purity(store) == (True, [True])
+    store.replace("f", {"description": "new"}, put(store, tmp_path, b"2"))
+    assert purity(store) == (False, [False, True])
+    store.roll_back("f", 1)
+    assert purity(store) == (True, [False, True])
+
+
+def test_whether_a_version_is_pure_can_be_changed(store: Store, tmp_path: Path) -> None:
+    store.create("f", EndpointMetadata(), put(store, tmp_path, b"1"), pure=True)
+    store.replace("f", {}, put(store, tmp_path, b"2"), pure=True)
+    store.change("f", {"description": "words"})
+    assert purity(store) == (True, [True, True])
+    assert store.change("f", {}, pure=False).pure is False
+    assert purity(store) == (False, [False, True])
+
+
+def test_an_alias_is_not_pure_by_itself(store: Store, tmp_path: Path) -> None:
+    add_model(store, tmp_path, "f")
+    with pytest.raises(RefusedError, match="'g' is an alias"):
+        store.create("g", EndpointMetadata(type="alias", target="f"), None, pure=True)
+    add_alias(store, "g", "f")
+    with pytest.raises(RefusedError, match="'g' is an alias"):
+        store.change("g", {}, pure=True)
+    assert store.change("g", {}, pure=False).pure is False
 
 
 def test_a_server_from_before_authors_still_stores_versions(
@@ -353,6 +391,7 @@ def test_a_server_from_before_authors_still_stores_versions(
             "SELECT name, 2, sha256, code, docstring, creation_time FROM tabpy_versions"
         )
     assert [each.author for each in store.versions("f")[1]] == [None, None]
+    assert purity(store) == (False, [False, False])
 
 
 def test_tables_of_a_later_version_are_left_alone(store: Store, engine: Engine) -> None:

@@ -28,6 +28,9 @@ class StillWorker(Worker):
     async def ready(self) -> None:
         raise NotImplementedError
 
+    async def give_memory(self) -> Any:
+        raise NotImplementedError
+
     async def ask(self, *_: Any) -> Received:
         raise NotImplementedError
 

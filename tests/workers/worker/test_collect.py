@@ -56,7 +56,7 @@ def test_a_marked_function_becomes_an_archive_with_what_is_said_of_it(
         "description": "Twice.",
         "docstring": "Twice.",
     }
-    assert (function["schema"], function["is_public"]) == (None, False)
+    assert (function["schema"], function["is_public"], function["pure"]) == (None, False, False)
     assert function["python"] == ".".join(map(str, sys.version_info[:3]))
 
 

@@ -18,8 +18,8 @@ pytest.importorskip("pyarrow", reason="pyarrow isn't installed: pip install '.[f
 
 import pyarrow as pa
 
+from tabpy.tabpy_server import memfd
 from tabpy.tabpy_server.errors import InvalidInputError, ScriptFailedError, UnknownTableError
-from tabpy.tabpy_server.flight import memory
 from tabpy.tabpy_server.workers.worker import script
 from tabpy.tabpy_server.workers.worker.tables import Tables
 from tests.workers.worker.loading import WebProcess
@@ -43,7 +43,7 @@ class Work:
 
     def __init__(self, folder: Path, text: str, table: Any, body: dict[str, Any] | None = None):
         self.asked: list[str] = []
-        result = memory.bounded(BOUND)
+        result = memfd.bounded("tabpy-table", BOUND)
         self.descriptors = in_memory(table), os.dup(result.descriptor)
         self._kept = os.dup(self.descriptors[1])
         request = {"script": text, "dataPath": "p", **(body or {})}

@@ -7,9 +7,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tabpy.tabpy_server.errors import StartError
+from tabpy.tabpy_server.functions.store.postgres import open_postgres
 
 LOCAL = {"localhost", "127.0.0.1", "::1", None}
-CONNECT_TIMEOUT = 10  # seconds
 
 
 def open_engine(database_url: str, state_path: Path) -> Engine:
@@ -17,7 +17,7 @@ def open_engine(database_url: str, state_path: Path) -> Engine:
     SQLite's file. Raises StartError for an URL that isn't Postgres's."""
     if not database_url:
         return _sqlite(state_path / "tabpy.db")
-    return _postgres(postgres_url(database_url))
+    return open_postgres(postgres_url(database_url))
 
 
 def postgres_url(database_url: str) -> URL:
@@ -47,18 +47,6 @@ def postgres_url(database_url: str) -> URL:
     if not local and "sslmode" not in url.query:
         url = url.update_query_dict({"sslmode": "require"})
     return url
-
-
-def _postgres(url: URL) -> Engine:
-    return create_engine(
-        url,
-        # Small plans allow 20 connections; a dyno has two web processes, each with a watcher too.
-        pool_size=1,
-        max_overflow=2,
-        pool_pre_ping=True,  # the server may have been moved since
-        pool_recycle=600,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "tabpy"},
-    )
 
 
 def _sqlite(file: Path) -> Engine:

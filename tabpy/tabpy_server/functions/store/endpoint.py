@@ -39,7 +39,11 @@ class ArchiveInfo:
 @dataclass(frozen=True)
 class Endpoint:
     """A public name and what stands behind it now; an alias has no `archive`. Times are seconds
-    since 1970."""
+    since 1970.
+
+    `pure`: the author of this version says that its result follows from its arguments alone, and
+    that nobody can tell whether it has run. An alias is as pure as its target, and has False here.
+    """
 
     name: str
     version: int
@@ -47,11 +51,13 @@ class Endpoint:
     archive: ArchiveInfo | None
     creation_time: int
     last_modified_time: int
+    pure: bool = False
 
     def info(self) -> dict[str, Any]:
         """Return what `GET /endpoints` answers."""
         return {
             **vars(self.metadata),  # not asdict: it copies a schema of megabytes, part by part
+            "pure": self.pure,
             "version": self.version,
             "creation_time": self.creation_time,
             "last_modified_time": self.last_modified_time,
@@ -61,12 +67,13 @@ class Endpoint:
 @dataclass(frozen=True)
 class Version:
     """A version that can be brought back; the time is seconds since 1970. `author` is the name of
-    who deployed it; None where nobody had signed in, or it isn't known."""
+    who deployed it; None where nobody had signed in, or it isn't known. `pure`: see `Endpoint`."""
 
     version: int
     archive: ArchiveInfo
     creation_time: int
     author: str | None
+    pure: bool = False
 
     def info(self) -> dict[str, Any]:
         """Return one entry of the versions that are kept, for the one who asks for them."""
@@ -74,5 +81,6 @@ class Version:
             "version": self.version,
             "creation_time": self.creation_time,
             "author": self.author,
+            "pure": self.pure,
             **vars(self.archive),
         }

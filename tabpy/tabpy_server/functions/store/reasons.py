@@ -25,6 +25,7 @@ READ_ONLY = (
 )
 LOCKED = "Another program has locked the database: end what works on it, or wait."
 CROWDED = "Postgres has no free connection: end other programs', or allow more."
+SLOW = "Postgres took too long: look at its load, and at what else works on it."
 CUT = "Postgres has closed the connection: it was restarted, or its log says why."
 PASSWORD = f"Postgres refuses the user or the password of {URL}: correct them there."
 NO_DATABASE = f"The database that {URL} names isn't there: create it, or correct the name."
@@ -41,6 +42,7 @@ DAMAGED = (
 # SQLite's primary result codes (https://www.sqlite.org/rescode.html).
 BY_STATE = {
     "25006": READ_ONLY,
+    "25P03": SLOW,
     "28000": PASSWORD,
     "28P01": PASSWORD,
     "3D000": NO_DATABASE,
@@ -48,6 +50,7 @@ BY_STATE = {
     "53100": FULL_DATABASE,
     "53300": CROWDED,
     "55P03": LOCKED,
+    "57014": SLOW,
     "57P01": CUT,
     "42501": f"The user of {URL} may not do that: let it own its tables.",
 }
@@ -73,8 +76,10 @@ CONNECTING = {
     "no pg_hba.conf entry": (
         "Postgres at {place} lets nobody in from this machine: add a line to its pg_hba.conf."
     ),
-    "too many connections|connection slots": CROWDED,
-    "starting up|shutting down": "Postgres at {place} is starting or stopping: wait a moment.",
+    "too many connections|too many clients|connection slots": CROWDED,
+    "starting up|shutting down|recovery|not (yet )?accepting": (
+        "Postgres at {place} is starting or stopping: wait a moment."
+    ),
     "closed the connection|connection is lost": CUT,
     "invalid response to SSL": (
         f"What listens at {{place}} is no Postgres: check host and port in {URL}."

@@ -4,11 +4,15 @@ are those of the first version: `description` has an endpoint's metadata, `code`
 Both have a limit, since every web process keeps them all in memory. Earlier versions of the server
 had none: of a text that is larger only the fields are read which a function can't do without, in
 the database, so that no text takes a web process down at each start.
+
+Later versions of the server may work with the same tables meanwhile, as in a rolling update, and
+have more fields: they are left out when they are read, and left as they are when others change.
 """
 
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
@@ -50,6 +54,7 @@ _ENDPOINTS = select(
     endpoints.c.creation_time,
     endpoints.c.last_modified_time,
     versions.c.sha256,
+    versions.c.pure,
     _bounded(versions.c.code),
 ).join_from(
     endpoints,
@@ -84,7 +89,7 @@ def find_versions(connection: Connection, name: str) -> list[Version]:
     """Return what is kept of an endpoint, the newest first."""
     version = versions.c
     query = (
-        select(version.name, version.version, version.sha256, version.creation_time)
+        select(version.name, version.version, version.sha256, version.creation_time, version.pure)
         .add_columns(_bounded(version.code), _bounded(version.author))
         .where(version.name == name)
         .order_by(version.version.desc())
@@ -113,11 +118,13 @@ def change_endpoint(
     connection: Connection, name: str, metadata: EndpointMetadata, **numbers: int
 ) -> None:
     """Store an endpoint's metadata, and its `version` or `last_version` if given."""
+    stored = select(_bounded(endpoints.c.description)).where(endpoints.c.name == name)
+    before = json.loads(connection.scalar(stored) or "{}")
     connection.execute(
         update(endpoints)
         .where(endpoints.c.name == name)
         .values(
-            description=_dump(vars(metadata), "metadata"),
+            description=_dump({**before, **vars(metadata)}, "metadata"),
             last_modified_time=int(time.time()),
             **numbers,
         )
@@ -136,7 +143,17 @@ def add_version(connection: Connection, name: str, version: Version, docstring: 
             docstring=_dump(docstring, "docstring"),
             creation_time=version.creation_time,
             author=None if author is None else _dump(author, "author's name"),
+            pure=version.pure,
         )
+    )
+
+
+def change_version(connection: Connection, name: str, version: int, *, pure: bool) -> None:
+    """Store whether a version is pure."""
+    connection.execute(
+        update(versions)
+        .where(versions.c.name == name, versions.c.version == version)
+        .values(pure=pure)
     )
 
 
@@ -158,6 +175,7 @@ def _endpoint(connection: Connection, row: RowMapping) -> Endpoint:
         archive=_archive(connection, row) if row["sha256"] else None,
         creation_time=row["creation_time"],
         last_modified_time=row["last_modified_time"],
+        pure=bool(row["pure"]),
     )
 
 
@@ -167,12 +185,13 @@ def _version(connection: Connection, row: RowMapping) -> Version:
         archive=_archive(connection, row),
         creation_time=row["creation_time"],
         author=json.loads(row["author"] or "null"),
+        pure=bool(row["pure"]),
     )
 
 
 def _metadata(connection: Connection, name: str, text: str | None) -> EndpointMetadata:
     if text is not None:
-        return EndpointMetadata(**json.loads(text))
+        return EndpointMetadata(**_known(EndpointMetadata, text))
     kind, target = _picked(
         connection, endpoints.c.description, ("type", "target"), endpoints.c.name == name
     )
@@ -181,7 +200,7 @@ def _metadata(connection: Connection, name: str, text: str | None) -> EndpointMe
 
 def _archive(connection: Connection, row: RowMapping) -> ArchiveInfo:
     if row["code"] is not None:
-        return ArchiveInfo(**json.loads(row["code"]))
+        return ArchiveInfo(**_known(ArchiveInfo, row["code"]))
     size, python = _picked(
         connection,
         versions.c.code,
@@ -189,6 +208,12 @@ def _archive(connection: Connection, row: RowMapping) -> ArchiveInfo:
         (versions.c.name == row["name"]) & (versions.c.version == row["version"]),
     )
     return ArchiveInfo(row["sha256"], int(size), python)
+
+
+def _known(kind: type[EndpointMetadata | ArchiveInfo], text: str) -> dict[str, Any]:
+    """Return the fields in a text that are known here."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in json.loads(text).items() if name in names}
 
 
 def _picked(

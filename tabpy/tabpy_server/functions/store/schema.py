@@ -6,6 +6,7 @@ idea of encodings, NUL characters or quoting can change them.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     ForeignKeyConstraint,
@@ -68,6 +69,7 @@ versions = Table(
     Column("docstring", Text, nullable=False),  # JSON: it goes with the code
     Column("creation_time", BigInteger, nullable=False),
     Column("author", Text),  # JSON; NULL where nobody had signed in, and in older rows
+    Column("pure", Boolean),  # NULL in rows that older servers wrote: nobody has said so
     ForeignKeyConstraint(["name"], ["tabpy_endpoints.name"], ondelete="CASCADE"),
     ForeignKeyConstraint(["sha256"], ["tabpy_archives.sha256"]),
 )
@@ -107,15 +109,16 @@ def migrate(connection: Connection) -> None:
             f"{found}, this server knows {SCHEMA_VERSION}): run that version or a newer one."
         )
     metadata.create_all(connection)
-    _add_author(connection)
+    _add_columns(connection)
     if found is None:
         connection.execute(insert(state).values(id=1, schema_version=SCHEMA_VERSION, revision=1))
     elif found < SCHEMA_VERSION:  # nothing to alter yet: the first version
         connection.execute(update(state).values(schema_version=SCHEMA_VERSION))
 
 
-def _add_author(connection: Connection) -> None:
-    """Add the column that the tables of the first servers don't have."""
+def _add_columns(connection: Connection) -> None:
+    """Add the columns that the tables of earlier servers don't have."""
     there = {column["name"] for column in inspect(connection).get_columns(versions.name)}
-    if "author" not in there:
-        connection.execute(text(f"ALTER TABLE {versions.name} ADD COLUMN author TEXT"))
+    for name, kind in (("author", "TEXT"), ("pure", "BOOLEAN")):
+        if name not in there:
+            connection.execute(text(f"ALTER TABLE {versions.name} ADD COLUMN {name} {kind}"))

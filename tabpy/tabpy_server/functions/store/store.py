@@ -51,8 +51,20 @@ class Store:
 
     def answer(self) -> None:
         """Do nothing but find out that the database answers."""
+        self.revision()
+
+    def revision(self) -> int:
+        """Return a number that every change of an endpoint counts up."""
         with self._engine.connect() as connection:
-            connection.execute(select(state.c.revision)).scalar()
+            revision: int = connection.execute(select(state.c.revision)).scalar_one()
+            return revision
+
+    def read(self, environment: str) -> tuple[int, dict[str, Endpoint], dict[str, str]]:
+        """Return the `revision`, all endpoints by name, and the `checks`, as of one moment."""
+        with self._reading() as connection:
+            revision: int = connection.execute(select(state.c.revision)).scalar_one()
+            found = {each.name: each for each in rows.all_endpoints(connection)}
+            return revision, found, checks.found(connection, environment)
 
     def load(self) -> dict[str, Endpoint]:
         """Return all endpoints by name, as of one moment."""
@@ -83,32 +95,38 @@ class Store:
 
     # Writing
 
-    def put_archive(self, archive: OpenedArchive) -> None:
-        """Store an archive, measured already, that no version uses yet. Raises RefusedError for one
-        that has changed since."""
+    def put_archive(self, archive: OpenedArchive, environment: str = "") -> None:
+        """Store an archive, measured already, that no version uses yet, and that it can be loaded
+        in an environment, if that is given. Raises RefusedError for one that has changed since."""
         # Another server may store the same one at the same moment.
         with suppress(IntegrityError), self._writing() as connection:
             archives.put(connection, archive)
+            if environment:  # no news to anybody before a version uses it
+                checks.record(connection, environment, {archive.stored.sha256: ""})
 
-    def create(
+    def create(  # noqa: PLR0913 - what there is to say of a version
         self,
         name: str,
         metadata: EndpointMetadata,
         archive: ArchiveInfo | None,
         version: int = 1,
         author: str | None = None,
+        *,
+        pure: bool = False,
     ) -> Endpoint:
-        """Store a new endpoint and return it; an alias has no archive. `author`: see `Version`.
+        """Store a new endpoint and return it; an alias has no archive. `author` and `pure`: see
+        `Version`.
 
-        Raises EndpointExistsError, and RefusedError for an impossible target.
+        Raises EndpointExistsError, and RefusedError for an impossible target or a pure alias.
         """
         with self._changing() as connection:
             if connection.scalar(select(endpoints.c.name).where(endpoints.c.name == name)):
                 raise EndpointExistsError(name)
             _check_target(connection, name, metadata)
+            _check_pure(name, metadata, pure)
             rows.add_endpoint(connection, name, metadata, version)
             if archive is not None:
-                made = Version(version, archive, int(time.time()), author)
+                made = Version(version, archive, int(time.time()), author, pure)
                 rows.add_version(connection, name, made, metadata.docstring)
             return rows.find_endpoint(connection, name)
 
@@ -118,9 +136,12 @@ class Store:
         changes: Mapping[str, Any],
         archive: ArchiveInfo,
         author: str | None = None,
+        *,
+        pure: bool = False,
     ) -> Endpoint:
         """Store a new version of a model, with `changes` to fields of its `EndpointMetadata`.
-        `author`: see `Version`.
+        `author` and `pure`: see `Version`. What has an `origin` and serves already stays, without a
+        new version: several servers start at once, and each deploys its checkout.
 
         Raises UnknownEndpointError, and RefusedError for an alias.
         """
@@ -131,26 +152,35 @@ class Store:
                     f"Endpoint '{name}' is an alias.",
                     f"Deploy to its target '{found.metadata.target}', or remove it first.",
                 )
+            if found.archive is not None and _is_same(found.archive, archive):
+                return found
             metadata = replace(found.metadata, **changes)
             last = connection.execute(
                 select(endpoints.c.last_version).where(endpoints.c.name == name)
             ).scalar_one()
             version = last + 1
-            made = Version(version, archive, int(time.time()), author)
+            made = Version(version, archive, int(time.time()), author, pure)
             rows.add_version(connection, name, made, metadata.docstring)
             rows.change_endpoint(connection, name, metadata, version=version, last_version=version)
             self._forget_old_versions(connection, name, keep=version)
             return rows.find_endpoint(connection, name)
 
-    def change(self, name: str, changes: Mapping[str, Any]) -> Endpoint:
-        """Change what `changes` names of an endpoint's metadata; the version stays.
+    def change(
+        self, name: str, changes: Mapping[str, Any], *, pure: bool | None = None
+    ) -> Endpoint:
+        """Change what `changes` names of an endpoint's metadata, and whether the version that
+        answers is pure, if that is given; the version stays.
 
-        Raises UnknownEndpointError, and RefusedError for an impossible target.
+        Raises UnknownEndpointError, and RefusedError for an impossible target or a pure alias.
         """
         with self._changing() as connection:
-            metadata = replace(rows.find_endpoint(connection, name).metadata, **changes)
+            found = rows.find_endpoint(connection, name)
+            metadata = replace(found.metadata, **changes)
             _check_target(connection, name, metadata)
+            _check_pure(name, metadata, pure)
             rows.change_endpoint(connection, name, metadata)
+            if pure is not None:
+                rows.change_version(connection, name, found.version, pure=pure)
             return rows.find_endpoint(connection, name)
 
     def roll_back(self, name: str, version: int) -> Endpoint:
@@ -183,7 +213,8 @@ class Store:
         `instead_of`."""
         column = origins.c.origin
         before = column.startswith(instead_of, autoescape=True) if instead_of else column == origin
-        with self._writing() as connection:
+        # Another server may note the same at the same moment.
+        with suppress(IntegrityError), self._writing() as connection:
             connection.execute(delete(origins).where(before))
             connection.execute(insert(origins).values(origin=origin))
 
@@ -234,6 +265,11 @@ class Store:
                 connection.execute(text(f"NOTIFY {CHANNEL}"))
 
 
+def _is_same(serving: ArchiveInfo, other: ArchiveInfo) -> bool:
+    """Say whether both came from the same place by themselves, and nothing has changed there."""
+    return bool(other.origin) and serving == other
+
+
 def _check_target(connection: Connection, name: str, metadata: EndpointMetadata) -> None:
     if metadata.type == MODEL:
         return
@@ -248,6 +284,14 @@ def _check_target(connection: Connection, name: str, metadata: EndpointMetadata)
     else:
         return
     raise RefusedError(f"'{name}' can't be an alias of '{target}'.", f"{problem}.")
+
+
+def _check_pure(name: str, metadata: EndpointMetadata, pure: bool | None) -> None:
+    if pure and metadata.type == ALIAS:
+        raise RefusedError(
+            f"'{name}' is an alias, which can't be pure by itself.",
+            f"It is as pure as its target: say it of '{metadata.target}'.",
+        )
 
 
 def _check_unneeded(connection: Connection, name: str) -> None:

@@ -46,6 +46,6 @@ class EvaluateHandler(JobHandler):
         if tables is not None and (path := await tables.exchange()) is not None:
             result = dumps({"outputDataPath": path})
         if self.is_debug():
-            await self.reply_with_printed(b'{"response":' + result + b"}", reply.printed)
+            await self.reply_with_printed(b'{"response":' + bytes(result) + b"}", reply.printed)
         else:
             await self.reply(result)

@@ -39,6 +39,7 @@ from tabpy.tabpy_server.web.record import record
 from tabpy.tabpy_server.web.schemas import FLAG, NOTHING
 from tabpy.tabpy_server.web.visit import Visit
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
+from tabpy.tabpy_server.workers.pool.shared_jobs import Runner
 from tabpy.tabpy_server.workers.pool.tables import Tables
 from tabpy.tabpy_server.workers.protocol import Failure, Reply
 
@@ -130,19 +131,24 @@ class JobHandler(HTTPMessageDelegate):
         await self.reply(b"{}")
 
     async def run_job(
-        self, seconds: float, function: str | None = None, tables: Tables | None = None
-    ) -> tuple[Reply, bytes]:
+        self,
+        seconds: float,
+        function: str | None = None,
+        tables: Tables | None = None,
+        pool: Runner | None = None,
+    ) -> tuple[Reply, bytes | memoryview]:
         """Run the script of the body, or `function` with the arguments there.
 
-        `seconds`: what it may take. `tables`: the Arrow tables that it may name. Returns the
-        worker's reply and its body, JSON. Raises TabPyError.
+        `seconds`: what it may take. `tables`: the Arrow tables that it may name. `pool`: who runs
+        it, if not the pool itself. Returns the worker's reply and its body, JSON: a view of memory,
+        if it is large. Raises TabPyError.
         """
         visit, context = self.visit, self.context
         is_debug = self.is_debug()
         visit.end_body()
         assert isinstance(visit.body, HeldBody)
         job = Job(
-            visit.body.pieces,
+            visit.body.content.pieces,
             seconds,
             function,
             want_printed=is_debug or logger.isEnabledFor(self._print_level),
@@ -151,15 +157,19 @@ class JobHandler(HTTPMessageDelegate):
             headers=visit.headers.for_scripts,
             tables=tables,
             waited=visit.body.waited,
+            memory=visit.body.content.memory,
+            as_numpy=context.settings.arguments == "numpy",
         )
+        runner = pool or context.pool
         blanks = start_task(self._send_blanks()) if context.settings.long_scripts else None
         try:
             if context.heavy_jobs.are(visit.body_size):
-                outcome = await self._run_in_turn(job)
+                outcome = await self._run_in_turn(job, runner)
             else:
-                outcome = await context.pool.run(job, visit.timing)
+                outcome = await runner.run(job, visit.timing)
         finally:
-            context.counters.waits.append(visit.timing.queued_ms / 1000)
+            if visit.timing.queued_ms:
+                context.counters.waits.append(visit.timing.queued_ms / 1000)
             if visit.timing.run_ms:
                 context.counters.runs.append((self.route, visit.timing.run_ms / 1000))
             if blanks is not None:
@@ -173,12 +183,12 @@ class JobHandler(HTTPMessageDelegate):
             if is_debug:
                 self._details = {"printed": message.printed, "trace": message.trace}
             raise message.error()
-        return message, outcome.body
+        return message, outcome.body if outcome.memory is None else outcome.memory.view()
 
-    async def _run_in_turn(self, job: Job) -> Outcome:
+    async def _run_in_turn(self, job: Job, runner: Runner) -> Outcome:
         async with self.context.heavy_jobs.turn(job.timeout - job.waited) as waited:
             job.waited += waited
-            return await self.context.pool.run(job, self.visit.timing)
+            return await runner.run(job, self.visit.timing)
 
     def is_debug(self) -> bool:
         """Say whether the reply shall have what was printed. Raises InvalidInputError."""
@@ -208,7 +218,7 @@ class JobHandler(HTTPMessageDelegate):
 
     # What is sent
 
-    async def reply(self, body: bytes, headers: str = "") -> None:
+    async def reply(self, body: bytes | memoryview, headers: str = "") -> None:
         """Answer with JSON, packed if it is large and the client likes. `headers`: more of them,
         each with its end."""
         self.visit.reply_size = len(body)
@@ -243,7 +253,7 @@ class JobHandler(HTTPMessageDelegate):
         answer = answer_with(405, self.visit.method, self.visit.path)
         self._fail(answer, RefusedRequestError(answer))
 
-    def _send(self, status: int, headers: str, body: bytes) -> None:
+    def _send(self, status: int, headers: str, body: bytes | memoryview) -> None:
         context = self.context
         if self.exchange.has_begun:  # a long script's: only its body can still say it
             self.exchange.write(body)

@@ -1,5 +1,6 @@
 """GET /metrics: figures for Prometheus."""
 
+from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.operation import Reply, operation
@@ -22,6 +23,7 @@ class MetricsHandler(BaseHandler):
                 context.confinement,
                 context.certificate.expires if context.certificate is not None else None,
                 context.table_figures,
+                machine.name() if context.settings.database_url else "",
             ),
         )
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

@@ -30,7 +30,7 @@ class Line(Protocol):
 
     def refuse_request(self) -> None: ...
 
-    def send(self, *parts: bytes) -> "asyncio.Future[None]": ...
+    def send(self, *parts: bytes | memoryview) -> "asyncio.Future[None]": ...
 
     def end_reply(self, exchange: "Exchange") -> None: ...
 
@@ -101,7 +101,9 @@ class Exchange(HTTPConnection):
             raise ValueError("a header of the reply has an end of line in it")
         return self._send(f"{text}\r\n\r\n".encode("latin-1"), *self._framed(chunk or b""))
 
-    def answer(self, status: str, lines: str, body: bytes, *, is_last: bool = False) -> None:
+    def answer(
+        self, status: str, lines: str, body: bytes | memoryview, *, is_last: bool = False
+    ) -> None:
         """Send a whole reply, and end it. `status`: the code and its name. `lines`: the headers,
         each with its end and none with another. `is_last`: the connection ends with it.
 
@@ -113,7 +115,7 @@ class Exchange(HTTPConnection):
         self._send(head, *self._framed(body if self._left else b""))
         self.finish()
 
-    def write(self, chunk: bytes) -> "asyncio.Future[None]":
+    def write(self, chunk: bytes | memoryview) -> "asyncio.Future[None]":
         """Send more of the body."""
         return self._send(*self._framed(chunk))
 
@@ -167,7 +169,7 @@ class Exchange(HTTPConnection):
             framing["Connection"] = "Keep-Alive"
         return framing
 
-    def _framed(self, chunk: bytes) -> tuple[bytes, ...]:
+    def _framed(self, chunk: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
         if self._left is not None:
             self._left -= len(chunk)
             if self._left < 0:
@@ -177,7 +179,7 @@ class Exchange(HTTPConnection):
             return b"%x\r\n" % len(chunk), chunk, b"\r\n"
         return (chunk,)
 
-    def _send(self, *parts: bytes) -> "asyncio.Future[None]":
+    def _send(self, *parts: bytes | memoryview) -> "asyncio.Future[None]":
         if self._is_open:
             return self._line.send(*parts)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

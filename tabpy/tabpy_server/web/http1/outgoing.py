@@ -37,7 +37,7 @@ class Outgoing:
         """Return how many bytes the system has taken so far."""
         return self.moved - self._transport.get_write_buffer_size()
 
-    def write(self, *parts: bytes) -> "asyncio.Future[None]":
+    def write(self, *parts: bytes | memoryview) -> "asyncio.Future[None]":
         """Send `parts`, and return `sent`."""
         if self.is_empty and sum(map(len, parts)) <= PIECE:
             self._hand_over(b"".join(parts))

@@ -95,7 +95,7 @@ class Wire(Watched, asyncio.BufferedProtocol):
 
     # What it can be told
 
-    def send(self, *parts: bytes) -> "asyncio.Future[None]":
+    def send(self, *parts: bytes | memoryview) -> "asyncio.Future[None]":
         """Send `parts`. The future is done when the client has taken them."""
         assert self._outgoing is not None
         return self._outgoing.write(*parts)

@@ -17,6 +17,7 @@ ORDER = (
     "client",
     "troubleshooting",
     "operating",
+    "many-machines",
     "settings",
     "rest",
     "from-tabpy",

@@ -12,9 +12,9 @@ from tabpy.tabpy_server.rights import QUERY
 from tabpy.tabpy_server.web.answers import Answer, Told
 from tabpy.tabpy_server.web.handlers.evaluate import EvaluateHandler
 from tabpy.tabpy_server.web.handlers.job import DEBUG, JobHandler
-from tabpy.tabpy_server.web.handlers.query import CallHandler
+from tabpy.tabpy_server.web.handlers.query import RESULT, CallHandler
 from tabpy.tabpy_server.web.operation import Body, Reply, operation
-from tabpy.tabpy_server.web.schemas import ANY, ARGUMENTS, JSON, RESPONSE, SCRIPT
+from tabpy.tabpy_server.web.schemas import ANY, ARGUMENTS, JSON, SCRIPT
 
 SENT_AGAIN = 408
 # What a failed script has, and neither a browser nor a proxy does anything about: some in front
@@ -53,9 +53,7 @@ class PageQueryHandler(PageJobHandler, CallHandler):
 
     @operation(
         "Call a function from the page: as /query, and 500 when its time is over",
-        Reply(
-            200, "What it returned", RESPONSE, headers={"Etag": "Identifies response and version"}
-        ),
+        RESULT,
         Reply(304, "It returned what If-None-Match names"),
         body=Body({JSON: ARGUMENTS}),
         query=(DEBUG,),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tabpy.tabpy_server.errors import InternalError, TabPyError, WorkerDiedError
+from tabpy.tabpy_server.memfd import Memory
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.hired import Received, Worker
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
@@ -14,7 +15,9 @@ from tabpy.tabpy_server.workers.protocol import (
     Crash,
     Failure,
     Load,
+    Message,
     Need,
+    NeedMemory,
     NeedTable,
     ProtocolError,
     Query,
@@ -73,26 +76,23 @@ class Executor:
             self._model_memory,
             job.want_printed,
             job.headers,
+            0 if job.memory is None else job.memory.size,
         )
         if isinstance(task, Query | Load):
             worker.versions[task.reference.name] = task.reference.sha256
         if isinstance(task, Query):
             self._note(worker.owner, task.reference.name)
-        message, body = await worker.ask(question, job.body)
-        needs = damaged = 0
-        asked_for_table = False
-        while isinstance(message, Need | NeedTable):
-            if isinstance(message, NeedTable):
-                if job.tables is None or asked_for_table:
-                    raise _stopped(worker, "asked for a table that isn't there for it")
-                asked_for_table = True
-                message, body = await self._give_table(worker, message, job.tables)
-                continue
-            needs += 1
-            damaged += bool(message.damaged)
-            if needs > NEEDS_LIMIT or damaged > DAMAGED_LIMIT:
-                raise _stopped(worker, "asked for deployed functions without end")
-            message, body = await self._answer(worker, message)
+        message, body, result = await self._converse(worker, question, job)
+        try:
+            return self._outcome(worker, job, message, body, result)
+        except BaseException:
+            if result is not None:
+                result.close()  # at once: an error has this frame with it, and may live on
+            raise
+
+    def _outcome(
+        self, worker: Worker, job: Job, message: Message, body: bytes, result: Memory | None
+    ) -> Outcome:
         if isinstance(message, Crash):
             _log("A script worker failed.", message.trace, job)
             raise InternalError
@@ -100,7 +100,52 @@ class Executor:
             raise _stopped(worker, "wrote to its connection")
         if message.trouble:
             _log("A script worker failed after its job.", message.trouble, job)
-        return Outcome(message, body)
+        if isinstance(message, Failure) or not message.in_memory:
+            return Outcome(message, body)
+        if result is None or body or not _fits(result, message.in_memory):
+            raise _stopped(worker, "wrote to its connection")
+        return Outcome(message, b"", result)
+
+    async def _converse(
+        self, worker: Worker, question: protocol.Job, job: Job
+    ) -> tuple[Message, bytes, Memory | None]:
+        """Return what the worker says in the end, and the memory that it got on the way."""
+        message, body = await self._hand_over(worker, question, job)
+        needs = damaged = 0
+        asked_for_table = asked_for_memory = False
+        result: Memory | None = None
+        try:
+            while isinstance(message, Need | NeedTable | NeedMemory):
+                if isinstance(message, NeedMemory):
+                    if asked_for_memory:
+                        raise _stopped(worker, "asked for memory without end")
+                    asked_for_memory = True
+                    (message, body), result = await _give_memory(worker)
+                    continue
+                if isinstance(message, NeedTable):
+                    if job.tables is None or asked_for_table:
+                        raise _stopped(worker, "asked for a table that isn't there for it")
+                    asked_for_table = True
+                    message, body = await self._give_table(worker, message, job.tables)
+                    continue
+                needs += 1
+                damaged += bool(message.damaged)
+                if needs > NEEDS_LIMIT or damaged > DAMAGED_LIMIT:
+                    raise _stopped(worker, "asked for deployed functions without end")
+                message, body = await self._answer(worker, message)
+        except BaseException:
+            if result is not None:
+                result.close()  # see `run`
+            raise
+        return message, body, result
+
+    async def _hand_over(self, worker: Worker, question: protocol.Job, job: Job) -> Received:
+        if job.memory is None:
+            return await worker.ask(question, job.body)
+        job.memory.seal()
+        given = (job.memory.descriptor,)
+        # The worker has it then, and lets go of it when it has read it.
+        return await worker.ask(question, (), given, on_sent=job.memory.close)
 
     async def _answer(self, worker: Worker, need: Need) -> Received:
         answer: Answer | Refusal
@@ -119,6 +164,22 @@ class Executor:
         except TabPyError as error:
             return await worker.ask(Refusal.of(error))
         return await worker.ask(TableFollows(), (), (table.descriptor, result.descriptor))
+
+
+async def _give_memory(worker: Worker) -> tuple[Received, Memory | None]:
+    try:
+        return await worker.give_memory()
+    except OSError:  # no descriptor is left: then the reply comes through the socket
+        return await worker.ask(Refusal.of(InternalError())), None
+
+
+def _fits(result: Memory, size: int) -> bool:
+    """Say whether a worker has cut its result to `size` bytes, from now on for good."""
+    try:
+        result.stop_shrinking()
+    except OSError:  # it has sealed its seals
+        return False
+    return result.size == size
 
 
 def _is_right(message: Reply | Failure) -> bool:

@@ -5,8 +5,9 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from tabpy.tabpy_server.memfd import Memory
 from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers.pool.source import Source
 from tabpy.tabpy_server.workers.protocol import Message
@@ -42,10 +43,19 @@ class Worker(ABC):
 
     @abstractmethod
     async def ask(
-        self, message: Message, body: Sequence[bytes] = (), descriptors: Sequence[int] = ()
+        self,
+        message: Message,
+        body: Sequence[bytes] = (),
+        descriptors: Sequence[int] = (),
+        on_sent: Callable[[], None] | None = None,
     ) -> Received:
         """Send it a message, and `descriptors` with a byte after it, and return what it says next.
-        Raises WorkerDiedError."""
+        `on_sent` is called in between. Raises WorkerDiedError."""
+
+    @abstractmethod
+    async def give_memory(self) -> tuple[Received, Memory]:
+        """Give it memory for its reply's body; return what it says next, and that memory. Raises
+        WorkerDiedError, and OSError if there is none for it."""
 
     @abstractmethod
     def is_quiet(self) -> bool:

@@ -196,7 +196,7 @@ class Pool:
 
     async def _task(self, job: Job, deadline: float) -> Task:
         if job.function is None:
-            return Evaluate(has_tables=job.tables is not None)
+            return Evaluate(has_tables=job.tables is not None, as_numpy=job.as_numpy)
         try:
             async with asyncio.timeout(deadline - SHORTEST - time.monotonic()):
                 return Query(await self._functions.reference(job.function))
@@ -217,7 +217,7 @@ class Pool:
         if not self._queue and (worker := self._workers.lease_at_once(job.owner)) is not None:
             self._keep_ticking()
             return worker
-        waiter = Waiter(job.owner, sum(map(len, job.body)))
+        waiter = Waiter(job.owner, job.size)
         self._queue.add(waiter)
         self._reconcile()  # somebody else's worker may have to go
         for dropped in self._queue.drop_excess():

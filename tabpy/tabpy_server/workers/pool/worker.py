@@ -10,7 +10,9 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from tabpy.tabpy_server import memfd
 from tabpy.tabpy_server.errors import WorkerDiedError
+from tabpy.tabpy_server.memfd import Memory
 from tabpy.tabpy_server.process_memory import resident
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
@@ -21,8 +23,10 @@ from tabpy.tabpy_server.workers.protocol import (
     Death,
     Failure,
     Hello,
+    MemoryFollows,
     Message,
     Need,
+    NeedMemory,
     NeedTable,
     ProtocolError,
     Reply,
@@ -59,7 +63,9 @@ class LocalWorker(Worker):
         """
         super().__init__(source)
         self._memory_mb = memory_mb
+        self.largest = int(memory_mb * (1 << 20))  # bytes of a reply's body
         self._asked = may_say(memory_mb)
+        self._result: Memory | None = None  # what it has for its reply's body
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket_pair()
@@ -89,10 +95,14 @@ class LocalWorker(Worker):
         self.size_at_start = resident(self.pid)
 
     async def ask(
-        self, message: Message, body: Sequence[bytes] = (), descriptors: Sequence[int] = ()
+        self,
+        message: Message,
+        body: Sequence[bytes] = (),
+        descriptors: Sequence[int] = (),
+        on_sent: Callable[[], None] | None = None,
     ) -> Received:
         """Send it a message, and `descriptors` with a byte after it, and return what it says next.
-        Raises WorkerDiedError."""
+        `on_sent` is called in between. Raises WorkerDiedError."""
         self._next = self._loop.create_future()
         if not self.alive:
             raise WorkerDiedError(self._death)
@@ -101,6 +111,8 @@ class LocalWorker(Worker):
             await self._send([protocol.encode(message, sum(map(len, body))), *body])
             if descriptors:
                 await self._send_descriptors(descriptors)
+        if on_sent is not None:
+            on_sent()
         received = await self._next
         self._next = self._nothing_asked  # a large reply would live on until the next job
         return received
@@ -123,8 +135,21 @@ class LocalWorker(Worker):
 
     @property
     def held(self) -> int:
-        """Return the bytes that it has sent of a message that isn't complete."""
-        return self._reader.held
+        """Return the bytes that it has sent of a message that isn't complete, or has written to
+        memory of ours."""
+        return self._reader.held + (0 if self._result is None else self._result.taken)
+
+    async def give_memory(self) -> tuple[Received, Memory]:
+        """Give it memory for a large reply; return what it says next, and the memory.
+        Raises WorkerDiedError, and OSError if there is none."""
+        memory = self._result = memfd.bounded("tabpy-result", self.largest)
+        try:
+            return await self.ask(MemoryFollows(), (), (memory.descriptor,)), memory
+        except BaseException:
+            memory.close()  # at once: an error has this frame with it, and may live on
+            raise
+        finally:
+            self._result = None
 
     def kill(self, because: str = ENDED) -> None:
         """End it now, whatever it does: see the module's text."""
@@ -155,7 +180,7 @@ class LocalWorker(Worker):
 
     async def _send_descriptors(self, descriptors: Sequence[int]) -> None:
         if sys.platform == "win32":
-            raise NotImplementedError("There are no Arrow tables on Windows.")
+            raise NotImplementedError("There is no such memory on Windows.")
         while self.alive:
             try:
                 socket.send_fds(self._socket, [b"\0"], descriptors)
@@ -211,7 +236,7 @@ def may_say(memory_mb: float) -> Mapping[type[Message], int]:
     """Return what a worker may say when it's asked, and how large the body may be. `memory_mb`:
     what a script may take."""
     return {
-        **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, Death), 0),
+        **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, NeedMemory, Death), 0),
         Reply: int(memory_mb * (1 << 20)),
     }
 

@@ -1,12 +1,15 @@
 """The web process: one script worker on a node of the cluster, as seen from here."""
 
 import asyncio
+import mmap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tabpy.tabpy_server.errors import WorkerDiedError
+from tabpy.tabpy_server.memfd import Memory
 from tabpy.tabpy_server.workers.pool.hired import ENDED, Received, Worker
-from tabpy.tabpy_server.workers.protocol import HEADER, Death, Message, Need, decode
+from tabpy.tabpy_server.workers.protocol import HEADER, Death, Job, Message, Need, decode
 from tabpy.tabpy_server.workers.ray.seats import ActorSeat, Seats
 
 LOST = "was lost with its node of the Ray cluster"
@@ -39,10 +42,19 @@ class RayWorker(Worker):
         watching.add_done_callback(self._lost)
 
     async def ask(
-        self, message: Message, body: Sequence[bytes] = (), descriptors: Sequence[int] = ()
+        self,
+        message: Message,
+        body: Sequence[bytes] = (),
+        descriptors: Sequence[int] = (),
+        on_sent: Callable[[], None] | None = None,
     ) -> Received:
-        if descriptors:
+        if isinstance(message, Job) and message.in_memory:  # which no node could read
+            body = [await asyncio.to_thread(_content, descriptors[0], message.in_memory)]
+            message = replace(message, in_memory=0)
+        elif descriptors:
             raise NotImplementedError("Arrow tables stay on this machine.")
+        if on_sent is not None:
+            on_sent()
         if not self.alive:
             raise WorkerDiedError(ENDED)
         seat = self._seat
@@ -62,6 +74,9 @@ class RayWorker(Worker):
         if isinstance(message, Need):
             self._damaged = message.damaged
         return message, reply
+
+    async def give_memory(self) -> tuple[Received, Memory]:
+        raise OSError("no memory is shared with another machine")
 
     def is_quiet(self) -> bool:
         return self.alive
@@ -102,3 +117,9 @@ class RayWorker(Worker):
     def _mark_lost(self) -> None:
         if self._seat is not None:
             self._seat.is_lost = True
+
+
+def _content(descriptor: int, size: int) -> bytes:
+    """Return what is in shared memory."""
+    with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as memory:
+        return memory[:]

@@ -66,6 +66,7 @@ def _archived(
             "dependencies": query_object.get_dependencies(),
             "schema": mark.schema,
             "is_public": mark.is_public,
+            "pure": mark.pure,
             "requirements": list(mark.requirements),
             "python": archive.python,
             "packages": archive.packages,

@@ -5,6 +5,7 @@ import sys
 
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.protocol import Message
+from tabpy.tabpy_server.workers.worker.request_body import Body, mapped
 
 JOIN_BELOW = 1 << 16  # bytes: one copy is cheaper than two more calls
 
@@ -15,8 +16,9 @@ class Connection:
     def __init__(self, own: socket.socket) -> None:
         self._socket = own
 
-    def receive(self) -> tuple[Message, memoryview] | None:
-        """Return the next message and its body; None when the web process has let go."""
+    def receive(self) -> tuple[Message, Body] | None:
+        """Return the next message and its body, which may have come as memory; None when the web
+        process has let go."""
         header = self._read(protocol.HEADER.size)
         if header is None:
             return None
@@ -24,13 +26,17 @@ class Connection:
         rest = self._read(meta_length + body_length)
         if rest is None:
             return None
-        return protocol.decode(kind, rest[:meta_length]), rest[meta_length:]
+        message = protocol.decode(kind, rest[:meta_length])
+        if isinstance(message, protocol.Job) and message.in_memory:
+            descriptors = self.receive_descriptors(1)
+            return (message, mapped(descriptors[0])) if descriptors else None
+        return message, rest[meta_length:]
 
     def receive_descriptors(self, count: int) -> list[int]:
         """Return the descriptors that come after a message; fewer than `count` when the web process
         has let go."""
         if sys.platform != "linux":
-            raise NotImplementedError("Arrow tables need memfd_create(2).")
+            raise NotImplementedError("It needs memfd_create(2).")
         return socket.recv_fds(self._socket, 1, count, socket.MSG_CMSG_CLOEXEC)[1]
 
     def send(self, message: Message, body: bytes = b"") -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -13,11 +13,13 @@ from tabpy.tabpy_server.errors import (
     TabPyError,
     UnknownFunctionError,
 )
-from tabpy.tabpy_server.json_codec import dumps, json_type, loads
+from tabpy.tabpy_server.json_codec import dumps, json_type
 from tabpy.tabpy_server.workers.protocol import Reference
 from tabpy.tabpy_server.workers.worker import account, results
 from tabpy.tabpy_server.workers.worker.models import Model, Models, ScriptEndedError
 from tabpy.tabpy_server.workers.worker.request import Headers, Request
+from tabpy.tabpy_server.workers.worker.request_body import Body, read
+from tabpy.tabpy_server.workers.worker.results import Piece
 
 Answer = TypeVar("Answer")
 
@@ -93,17 +95,31 @@ class TabPy:
                 raise unknown from None
 
 
-def query(body: bytes | memoryview, reference: Reference, models: Models) -> tuple[bytes, str]:
-    """Return what `POST /query/<name>` answers, and a tag of what the function returned.
+def query(
+    body: Body,
+    reference: Reference,
+    models: Models,
+    take: Callable[[Iterable[Piece]], bytes] = b"".join,
+) -> tuple[bytes, str]:
+    """Return what `POST /query/<name>` answers, and a tag of what the function returned. `take`:
+    takes the answer's JSON, and returns what is to be returned here.
 
     Raises InvalidInputError, NotLoadableError, and FunctionFailedError for what it raised.
     """
     args, kwargs = _parse(body)
     model = models.load(reference)
-    response = _call(model, args, kwargs, results.encode)
-    tag = hashlib.blake2b(response, digest_size=16).hexdigest()
-    rest = {"version": model.version, "model": model.name, "uuid": str(uuid.uuid4())}
-    return b'{"response":' + response + b"," + dumps(rest)[1:], tag
+    digest = hashlib.blake2b(digest_size=16)
+
+    def answer(returned: Any) -> Iterator[Piece]:
+        yield b'{"response":'
+        for piece in results.pieces(returned):
+            digest.update(piece)
+            yield piece
+        rest = {"version": model.version, "model": model.name, "uuid": str(uuid.uuid4())}
+        yield b"," + dumps(rest)[1:]
+
+    answered = _call(model, args, kwargs, lambda returned: take(answer(returned)))
+    return answered, digest.hexdigest()
 
 
 def _call(
@@ -136,10 +152,10 @@ def _failed(model: Model, error: BaseException) -> FunctionFailedError:
     )
 
 
-def _parse(body: bytes | memoryview) -> tuple[list[Any], dict[str, Any]]:
+def _parse(body: Body) -> tuple[list[Any], dict[str, Any]]:
     """Return positional and named arguments: `{"data": [...]}` or `{"data": {...}}`."""
     try:
-        request = loads(body)
+        request = read(body)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError("Request body is not valid JSON.", str(error)) from None
     data = request.get("data") if isinstance(request, dict) else None

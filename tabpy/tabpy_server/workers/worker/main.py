@@ -24,7 +24,9 @@ from tabpy.tabpy_server.workers.protocol import (
     Evaluate,
     Failure,
     Load,
+    MemoryFollows,
     Need,
+    NeedMemory,
     NeedTable,
     ProtocolError,
     Query,
@@ -40,7 +42,9 @@ from tabpy.tabpy_server.workers.worker.connection import Connection
 from tabpy.tabpy_server.workers.worker.memory import Memory
 from tabpy.tabpy_server.workers.worker.models import Key, Model, Models
 from tabpy.tabpy_server.workers.worker.output import Printed
+from tabpy.tabpy_server.workers.worker.reply_body import ReplyBody
 from tabpy.tabpy_server.workers.worker.request import Request
+from tabpy.tabpy_server.workers.worker.request_body import Body
 from tabpy.tabpy_server.workers.worker.surroundings import Surroundings, ignore_signals
 from tabpy.tabpy_server.workers.worker.tables import Tables
 
@@ -65,6 +69,7 @@ def serve(
     connection.send(protocol.Hello(os.getpid(), origin))
     while (received := connection.receive()) is not None:
         job, body = received
+        size = len(body)
         if not isinstance(job, protocol.Job):
             raise ProtocolError("expected a job")
         try:
@@ -73,7 +78,7 @@ def serve(
             connection.send(Crash.of(traceback.format_exc()))
             return  # whatever state this process is in now
         connection.send(answer, result)
-        if len(body) + len(result) > LARGE:
+        if size + len(result) + (answer.in_memory if isinstance(answer, Reply) else 0) > LARGE:
             del body, received, result
             trim()
 
@@ -92,41 +97,45 @@ class Worker:
         self._memory = Memory(memory_mb)
         self._memory.limit()
 
-    def do(self, job: protocol.Job, body: memoryview) -> tuple[Reply | Failure, bytes]:
+    def do(self, job: protocol.Job, body: Body) -> tuple[Reply | Failure, bytes]:
         """Do a job, and put back what it changed around it; return what to send."""
         self._printed.start()
         error: TabPyError | None = None
         etag, result = "", b""
-        request = Request(job.headers)
+        request, reply_body = Request(job.headers), ReplyBody(self._ask_for_memory)
         try:
             self._models.start(job.change_token, job.model_memory)
-            etag, result = self._surroundings.run(self._run, job.task, body, request)
+            etag, result = self._surroundings.run(self._run, job.task, body, request, reply_body)
         except TabPyError as raised:
             error = raised
         self._models.finish()
         printed = self._printed.text() if job.want_printed else ""
         recycle, trouble = self._clean_up()
         if error is None:
-            return Reply(etag, printed, recycle, trouble, request.lines), result
+            in_memory = reply_body.in_memory
+            return Reply(etag, printed, recycle, trouble, request.lines, in_memory), result
         recycle = recycle or error.out_of_memory
         trace = error.trace if job.want_printed else ""
         error = self._memory.explain(error)
         return Failure.of(error, Reply("", printed, recycle, trouble, request.lines), trace), b""
 
-    def _run(self, task: protocol.Task, body: memoryview, request: Request) -> tuple[str, bytes]:
-        """Return the reply's etag and body. Raises TabPyError."""
+    def _run(
+        self, task: protocol.Task, body: Body, request: Request, reply_body: ReplyBody
+    ) -> tuple[str, bytes]:
+        """Return the reply's etag and body, or what isn't in memory of it. Raises TabPyError."""
         match task:
-            case Evaluate(has_tables):
+            case Evaluate(has_tables, as_numpy):
                 tables = Tables(self._ask_for_table) if has_tables else None
-                return "", script.evaluate(body, self._models, request, tables)
+                form = script.Form(reply_body.take, as_numpy)
+                return "", script.evaluate(body, self._models, request, tables, form)
             case Query(reference):
-                answer, etag = function.query(body, reference, self._models)
+                answer, etag = function.query(body, reference, self._models, reply_body.take)
                 return f"{etag}-{reference.version}", answer
             case Load(reference):
                 self._models.load(reference)
                 return "", b""
             case CheckArchive():
-                return "", check(task, body)
+                return "", check(task, memoryview(body))
             case Collect():
                 return "", collect(task)
 
@@ -165,6 +174,20 @@ class Worker:
                 raise received[0].error()
             case other:
                 raise ProtocolError(f"{type(other).__name__} is no table")
+
+    def _ask_for_memory(self) -> int | None:
+        """Ask the web process for memory for the reply's body; None if it has none."""
+        self._connection.send(NeedMemory())
+        received = self._connection.receive()
+        if received is None:
+            raise SystemExit  # the web process is gone
+        match received[0]:
+            case MemoryFollows():
+                return next(iter(self._connection.receive_descriptors(1)), None)
+            case Refusal():
+                return None
+            case other:
+                raise ProtocolError(f"{type(other).__name__} is no memory")
 
 
 def detach_standard_streams() -> None:

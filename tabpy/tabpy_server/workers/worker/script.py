@@ -17,11 +17,19 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from tabpy.tabpy_server.errors import InvalidInputError, ScriptFailedError
-from tabpy.tabpy_server.json_codec import json_type, loads
-from tabpy.tabpy_server.workers.worker import account, free_names, function, results
+from tabpy.tabpy_server.json_codec import json_type
+from tabpy.tabpy_server.workers.worker import (
+    account,
+    free_names,
+    function,
+    numpy_arguments,
+    results,
+)
 from tabpy.tabpy_server.workers.worker.failures import FILENAME
 from tabpy.tabpy_server.workers.worker.models import Models
 from tabpy.tabpy_server.workers.worker.request import Request
+from tabpy.tabpy_server.workers.worker.request_body import Body, read
+from tabpy.tabpy_server.workers.worker.results import Piece
 from tabpy.tabpy_server.workers.worker.tables import Tables
 
 FUNCTION = "_user_script"
@@ -31,14 +39,31 @@ DEEPEST = 5000
 SHOWN = 1000  # characters of the names in a message
 
 
+class Form(NamedTuple):
+    """`take` takes the result's JSON in pieces, and returns what is to be returned. `as_numpy`: the
+    arguments are numpy's arrays, unless the script says otherwise."""
+
+    take: Callable[[Iterable[Piece]], bytes] = b"".join
+    as_numpy: bool = False
+
+    def encode(self, value: Any) -> bytes:
+        """Return what is to be returned for `value`. Raises UnfitError."""
+        return self.take(results.pieces(value))
+
+
+LISTS = Form()
+
+
 def evaluate(
-    body: bytes | memoryview,
+    body: Body,
     models: Models,
     sent_with: Request | None = None,
     tables: Tables | None = None,
+    form: Form = LISTS,
 ) -> bytes:
     """Run the script in a body of Tableau's form; return its result as JSON. `sent_with`: what else
-    it may know of its request. `tables`: has the Arrow table that the body may name.
+    it may know of its request. `tables`: has the Arrow table that the body may name. `form`: of
+    arguments and result.
 
     Raises InvalidInputError, ScriptFailedError for whatever the script raised, and what `tables`
     raises.
@@ -46,25 +71,30 @@ def evaluate(
     request = _read(body)
     script = _script(request)
     if tables is None or request.get("dataPath") is None:
-        return _run(script, _arguments(request), models, sent_with, results.encode)
+        values = _values(_arguments(request))
+        asked = numpy_arguments.is_asked_for(script)
+        if form.as_numpy if asked is None else asked:
+            values = numpy_arguments.columns(values)
+        request = {}  # they are large, and go with `values`
+        return _run(script, values, models, sent_with, form.encode)
     with tables:
         try:
             table = tables.get(_data_path(request))
         except MemoryError as error:
             raise _failed(error, script) from None
-        return _run(script, {"_arg1": table}, models, sent_with, tables.put)
+        return _run(script, [table], models, sent_with, tables.put)
 
 
 def _run(
     script: str,
-    arguments: Mapping[str, Any],
+    values: list[Any],
     models: Models,
     sent_with: Request | None,
     encode: Callable[[Any], bytes],
 ) -> bytes:
-    """Run a script; return what `encode` makes of its result, or raises UnfitError for."""
-    compiled = _compiled(script, len(arguments))
-    values = [arguments[name] for name in _names(len(arguments))]
+    """Run a script with `values`, which are gone then; return what `encode` makes of its result, or
+    raises UnfitError for."""
+    compiled = _compiled(script, len(values))
     variables: dict[str, Any] = {"__name__": "script", "__builtins__": builtins.__dict__.copy()}
     tabpy = function.TabPy(models, sent_with)
     try:
@@ -76,6 +106,7 @@ def _run(
         raise tabpy.crash or _failed(error, script) from None
     if tabpy.crash is not None:
         raise tabpy.crash
+    values.clear()
     try:
         return encode(returned)
     except results.UnfitError as error:
@@ -88,10 +119,10 @@ def _failed(error: BaseException, script: str) -> ScriptFailedError:
     return ScriptFailedError(told.info, trace=told.trace, at=told.at, out_of_memory=out_of_memory)
 
 
-def _read(body: bytes | memoryview) -> Mapping[str, Any]:
+def _read(body: Body) -> Mapping[str, Any]:
     """Return the body's object. Raises InvalidInputError."""
     try:
-        request = loads(body)
+        request = read(body)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError("Request body is not valid JSON.", str(error)) from None
     if not isinstance(request, dict):
@@ -100,6 +131,10 @@ def _read(body: bytes | memoryview) -> Mapping[str, Any]:
             f'Expected {{"script": "...", "data": {{...}}}}, got {json_type(request)}.',
         )
     return request
+
+
+def _values(arguments: Mapping[str, Any]) -> list[Any]:
+    return [arguments[name] for name in _names(len(arguments))]
 
 
 def _script(request: Mapping[str, Any]) -> str:
