@@ -17,10 +17,10 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-lo
 CLIENT := tabpy/tabpy_tools tabpy/check tabpy/models $(wildcard tabpy/commands/*deploy*.py) tabpy/commands/check.py tabpy/commands/size.py tabpy/sizing.py
 
 # All but what runs on Linux alone: there mypy finds what another system doesn't have.
-LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp|tables|request_body)\.py|processes/(gunicorn_|flight_)|/flight/|/memfd
+LINUX := workers/fork_server(?!/environment)|worker/(confinement|landlock|seccomp|tables|request_body)\.py|processes/(gunicorn_|flight_)|/flight/|/memfd|/ray/
 PORTABLE := --follow-imports silent --exclude '$(LINUX)' tabpy
 
-.PHONY: run test coverage lint audit fuzz storm bench replay clean usable
+.PHONY: run test coverage lint audit fuzz storm ray bench replay clean usable
 
 run: $(VENV)/installed
 	@$(BIN)/tabpy --one-time-password
@@ -52,6 +52,10 @@ audit: $(VENV)/installed-audit
 # For hours, if you like: other examples in each run, and very many.
 fuzz: $(VENV)/installed-dev
 	HYPOTHESIS_PROFILE=long $(PYTEST) -k fuzz
+
+# The tests of scripts and functions with a Ray cluster of their own.
+ray: $(VENV)/installed-dev
+	$(BIN)/python -m tests.ray
 
 # Kills random processes of a server under load: `make storm STORM="--rounds 50 --postgres"`.
 storm: $(VENV)/installed-dev

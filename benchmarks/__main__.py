@@ -13,13 +13,13 @@ from pathlib import Path
 from benchmarks import (
     confinement,
     crowd,
-    dynos,
     endpoints,
     figures,
     flight,
     large,
     memory,
     peer,
+    ray_cluster,
     start,
 )
 from benchmarks.report import Row, as_json, table
@@ -41,7 +41,7 @@ FIGURES = {
     "confinement": confinement.confinement,
     "crowd": crowd.crowd,
     "flight": flight.flight,
-    "dynos": dynos.dynos,
+    "ray": ray_cluster.ray_cluster,
 }
 
 

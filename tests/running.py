@@ -28,6 +28,7 @@ PATIENCE = 20.0  # seconds that a condition may take on a slow machine
 OWN_GROUP: dict[str, Any] = {"start_new_session": True}
 if sys.platform == "win32":
     OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+ELSEWHERE = "SETTINGS_OF_TESTS"  # a variable: settings of all servers, as a JSON object
 MEASURED = "coverage" in sys.modules  # by tests/measured
 
 # For a server whose own folders lie around its notes: scripts may write to none of them.
@@ -104,6 +105,7 @@ class Server:
             "TABPY_STATE_PATH": str(folder / "state"),
             "TABPY_PRELOAD": "",
             "TABPY_SCRIPT_WRITE": str(self.notes),
+            **json.loads(os.environ.get(ELSEWHERE, "{}")),
             **(settings or {}),
         }
         self.environment = {key: value for key, value in self.environment.items() if value != "-"}
@@ -120,7 +122,11 @@ class Server:
         self.psutil = psutil.Process(self.process.pid)
 
     def wait_until_ready(self) -> "Server":
-        until(self._answers, "the server answers")
+        until(
+            self._answers,
+            "the server answers",
+            4 * PATIENCE if ELSEWHERE in os.environ else PATIENCE,
+        )
         return self
 
     def _answers(self) -> bool:

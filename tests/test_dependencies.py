@@ -71,6 +71,8 @@ def test_what_is_imported_is_required(file: Path) -> None:
 
 def optional(file: Path) -> set[str]:
     """What a function may import when it's called, as its caller has it."""
+    if file.parent.name == "ray":
+        return names_of(EXTRAS["ray"])
     if "models" in file.parts:  # the predeployed functions
         return names_of(EXTRAS["models"] + EXTRAS["science"])
     if "access" in file.parts:  # tokens, where they are taken

@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[1]
 LEAVES = {path.stem for path in (ROOT / "tabpy" / "tabpy_server").glob("*.py")} - {"__init__"}
 PROTOCOL = {*LEAVES, "workers.protocol", "workers.fork_server_state"}
 POOL = {*PROTOCOL, "metrics", "workers.pool"}
+RAY = {*POOL, "tabpy", "workers.fork_server", "workers.ray"}
 FUNCTIONS = {*POOL, "tabpy.tabpy_tools", "functions.store", "functions"}
 WEB = {*FUNCTIONS, "tabpy", "access", "activity", "tls", "flight", "web"}
-PROCESSES = {*WEB, "functions.startup", "workers.fork_server", "processes"}
+PROCESSES = {*WEB, *RAY, "functions.startup", "processes"}
 
 # Each room, and what it may import besides itself.
 BELOW: dict[str, set[str]] = {
@@ -50,6 +51,7 @@ BELOW: dict[str, set[str]] = {
     "workers.worker": {*PROTOCOL, "tabpy.tabpy_tools"},
     "workers.fork_server": {*PROTOCOL, "workers.worker"},
     "workers.pool": POOL,
+    "workers.ray": RAY,
     "functions.store": LEAVES,
     "functions": FUNCTIONS,
     "functions.legacy": FUNCTIONS,

@@ -143,6 +143,9 @@ EMPTY: dict[str, object] = {
     "TABPY_OAUTH_LOG_USER": REFUSED,
     "TABPY_PRELOAD": (),
     "TABPY_WORKERS": REFUSED,
+    "TABPY_EXECUTOR": REFUSED,
+    "RAY_ADDRESS": "",
+    "TABPY_RAY_MIN_WORKERS": REFUSED,
     "TABPY_SCRIPT_MEMORY_MB": REFUSED,
     "TABPY_SCRIPT_ISOLATION": REFUSED,
     "TABPY_ARGUMENTS": REFUSED,
@@ -506,3 +509,52 @@ def test_arrow_flight_needs_linux_and_pyarrow(
     monkeypatch.setattr(sys, "platform", platform)
     with pytest.raises(StartError, match=line):
         load(None, {"TABPY_ARROW_ENABLE": "true"})
+
+
+ON_RAY = {"TABPY_EXECUTOR": "ray", "RAY_ADDRESS": "ray-head:6379"}
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"RAY_ADDRESS": ""}, "RAY_ADDRESS is not set: it is host:port"),
+        (
+            {"RAY_ADDRESS": "ray://ray-head:10001"},
+            "RAY_ADDRESS is 'ray://ray-head:10001' .*ray:// is too slow",
+        ),
+        ({"RAY_ADDRESS": "ray-head"}, "RAY_ADDRESS is 'ray-head' in the environment: expected"),
+        (
+            {"TABPY_WORKERS": "2", "TABPY_RAY_MIN_WORKERS": "3"},
+            "TABPY_RAY_MIN_WORKERS is 3, which is more than TABPY_WORKERS, 2",
+        ),
+    ],
+    ids=["nowhere", "client", "no port", "more than most"],
+)
+def test_a_ray_cluster_has_to_be_somewhere(
+    more: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded_settings, "_is_installed", lambda _: True)
+    with pytest.raises(StartError, match=line):
+        load(None, {**ON_RAY, **more})
+
+
+@pytest.mark.parametrize(
+    ("system", "installed", "line"),
+    [
+        ("darwin", True, "TABPY_EXECUTOR is 'ray', which needs Linux, and this is darwin"),
+        ("linux", False, "Ray isn't installed: pip install '.\\[ray\\]'"),
+    ],
+)
+def test_ray_needs_linux_and_its_package(
+    system: str, installed: bool, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(loaded_settings, "_is_installed", lambda _: installed)
+    with pytest.raises(StartError, match=line):
+        load(None, ON_RAY)
+
+
+def test_arrow_tables_do_not_go_to_a_ray_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded_settings, "_is_installed", lambda _: True)
+    with pytest.raises(StartError, match="ARROW_ENABLE is 'true' and TABPY_EXECUTOR is 'ray'"):
+        load(None, {**ON_RAY, "TABPY_ARROW_ENABLE": "true"})

@@ -140,8 +140,9 @@ def start_fork_server(chosen: Settings, rules: ScriptRules) -> "ForkServerProces
     except OSError as error:
         raise StartError(f"There is no folder for temporary files: {error}") from None
     check_required(chosen, prepared.parts)
+    preload = () if chosen.uses_ray else chosen.preload
     return ForkServerProcess(
-        chosen.preload, chosen.script_memory_mb, chosen.model_memory_mb, environment, prepared
+        preload, chosen.script_memory_mb, chosen.model_memory_mb, environment, prepared
     )
 
 

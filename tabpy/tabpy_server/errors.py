@@ -205,6 +205,17 @@ class WorkerDiedError(TabPyError):
         self.info = f"The script's process {how} before it returned."
 
 
+class ClusterUnavailableError(TabPyError):
+    """Scripts run on a cluster, and that isn't there: `reason` says why, for the log's readers."""
+
+    message = "The machines that run scripts can't be reached."
+    info = "The script was not run. Try again later; the server's log says why."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class DrainingError(TabPyError):
     """This web process is about to stop, and can't run the job any more."""
 

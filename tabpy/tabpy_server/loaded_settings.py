@@ -69,6 +69,8 @@ def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
     settings = _with_defaults(given, on_heroku=on_heroku, explicit=frozenset(explicit))
     _refuse_https_on_heroku(settings)
     _refuse_numpy_where_it_is_not(settings)
+    if settings.uses_ray:
+        _refuse_ray_where_it_cannot_be(settings)
     if settings.arrow_enable:
         _refuse_flight_where_it_cannot_be(settings)
     warnings += _unknown({*in_file, *environment}, {*known})
@@ -172,6 +174,36 @@ def _refuse_flight_where_it_cannot_be(settings: Settings) -> None:
         raise StartError(
             f"TABPY_ARROWFLIGHT_PORT is {settings.port}, and so is TABPY_PORT: each needs a port "
             "of its own."
+        )
+
+
+def _refuse_ray_where_it_cannot_be(settings: Settings) -> None:
+    here = "set TABPY_EXECUTOR to local"
+    if sys.platform != "linux":
+        raise StartError(
+            f"TABPY_EXECUTOR is 'ray', which needs Linux, and this is {sys.platform}: {here}."
+        )
+    if not _is_installed("ray"):
+        raise StartError(
+            "TABPY_EXECUTOR is 'ray', but Ray isn't installed: pip install '.[ray]' (see "
+            f"docs/ray.md for the Python versions that have it), or {here}."
+        )
+    if not settings.ray_address:
+        raise StartError(
+            "TABPY_EXECUTOR is 'ray', but RAY_ADDRESS is not set: it is host:port of the "
+            f"cluster's head node; or {here}."
+        )
+    if settings.arrow_enable:
+        raise StartError(
+            "TABPY_ARROW_ENABLE is 'true' and TABPY_EXECUTOR is 'ray': Arrow tables stay in this "
+            f"machine's memory, where no node can read them. Set one of them otherwise: {here}, "
+            "or TABPY_ARROW_ENABLE to false (Prep works without Arrow)."
+        )
+    if settings.ray_min_workers > settings.workers:
+        raise StartError(
+            f"TABPY_RAY_MIN_WORKERS is {settings.ray_min_workers}, which is more than "
+            f"TABPY_WORKERS, {settings.workers}: the former are there without jobs, the latter at "
+            "most."
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabpy.tabpy_server import package_files
+from tabpy.tabpy_server import own_python, package_files
 from tabpy.tabpy_server.errors import StartError
 from tabpy.tabpy_server.settings import Settings
 
@@ -112,6 +112,34 @@ def rules_of(settings: Settings, config_file: Path) -> ScriptRules:
         models=tuple(models),
         write=write,
         network=settings.script_network,
+    )
+
+
+def rules_of_node(
+    read: tuple[str, ...],
+    write: tuple[str, ...],
+    *,
+    closed: Iterable[str],
+    models: str,
+    network: bool,
+) -> ScriptRules:
+    """Return the rules for scripts on a node of a cluster, where no server of ours lies.
+
+    `closed`: what is the cluster's own. `models`: the folder of the archives. Raises StartError
+    like `rules_of`.
+    """
+    found = [*SYSTEM, *_python(), *_programs(()), str(own_python.PACKAGE), *read]
+    if RESOLVER.is_symlink():
+        found.append(str(RESOLVER.resolve().parent))
+    outermost = tuple(_outermost({os.path.realpath(each) for each in write}))
+    _check_writable(outermost, closed := tuple(closed))
+    return ScriptRules(
+        confine=True,
+        read=tuple(found),
+        closed=closed,
+        models=(models,),
+        write=outermost,
+        network=network,
     )
 
 

@@ -190,6 +190,17 @@ def optional_path(value: str) -> Path | None:
     return path(value) if value else None
 
 
+def ray_address(value: str) -> str:
+    """Check where a Ray cluster is; empty: not said."""
+    host, _, number = value.rpartition(":")
+    if value and (not host or "/" in host or not number.isdecimal()):
+        raise ValueError(
+            "host:port of the cluster's head node, such as ray-head:6379 (ray:// is too slow: have "
+            "a node of the cluster beside the server)"
+        )
+    return value
+
+
 def paths(value: str) -> tuple[str, ...]:
     """Read paths with `:` between them (`;` on Windows); empty: none."""
     found = tuple(str(_expanded(each.strip())) for each in value.split(os.pathsep) if each.strip())

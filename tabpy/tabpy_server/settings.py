@@ -217,6 +217,24 @@ class Settings:
         lambda: machine.script_workers(WEB_PROCESSES),
         "script workers, a web process",
     )
+    executor: str = setting(
+        "TABPY_EXECUTOR",
+        values.one_of("local", "ray"),
+        "local",
+        "where scripts run: local, or ray for a Ray cluster",
+    )
+    ray_address: str = setting(
+        "RAY_ADDRESS",
+        values.ray_address,
+        "",
+        "with TABPY_EXECUTOR=ray: the head node of the cluster, host:port",
+    )
+    ray_min_workers: int = setting(
+        "TABPY_RAY_MIN_WORKERS",
+        values.count,
+        1,
+        "with TABPY_EXECUTOR=ray: workers that a web process keeps without jobs",
+    )
     script_memory_mb: float = worked_out(
         "TABPY_SCRIPT_MEMORY_MB",
         values.positive,
@@ -307,6 +325,11 @@ class Settings:
     def speaks_https(self) -> bool:
         """Say whether the server's port is an https port."""
         return self.transfer_protocol == "https"
+
+    @property
+    def uses_ray(self) -> bool:
+        """Say whether scripts run on a Ray cluster."""
+        return self.executor == "ray"
 
     @property
     def secrets(self) -> list[str]:

@@ -25,7 +25,7 @@ from tabpy.tabpy_server.functions.metadata import DeployRequest
 from tabpy.tabpy_server.functions.store.endpoint import ArchiveInfo, EndpointMetadata
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.functions.store.store import Store
-from tabpy.tabpy_server.workers.pool.worker import ENDED
+from tabpy.tabpy_server.workers.pool.hired import ENDED
 from tabpy.tabpy_server.workers.protocol import CheckArchive, Task
 from tests.functions.building import FakeRunner, catalog_of, deployer_of, sha256
 

@@ -16,9 +16,10 @@ from tabpy.tabpy_server.processes.web_process import WebProcess
 from tabpy.tabpy_server.script_rules import InForce
 from tabpy.tabpy_server.settings import Settings
 from tabpy.tabpy_server.web.server_info import Service
+from tabpy.tabpy_server.workers.pool.launchers import SocketLauncher
 
 
-class SilentLauncher:
+class SilentLauncher(SocketLauncher):
     """Starts workers that never say that they are ready."""
 
     origin = ""

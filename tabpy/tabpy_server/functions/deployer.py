@@ -33,7 +33,7 @@ from tabpy.tabpy_server.functions.store.endpoint import (
 )
 from tabpy.tabpy_server.functions.store.opened_archive import OpenedArchive
 from tabpy.tabpy_server.json_codec import dumps, loads
-from tabpy.tabpy_server.workers.pool.worker import ENDED
+from tabpy.tabpy_server.workers.pool.hired import ENDED
 from tabpy.tabpy_server.workers.protocol import CheckArchive
 
 if TYPE_CHECKING:

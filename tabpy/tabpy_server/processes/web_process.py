@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from tabpy import __version__
-from tabpy.tabpy_server import machine
 from tabpy.tabpy_server.access.gate import Gate, OpenGate
 from tabpy.tabpy_server.access.token_gate import TokenGate
 from tabpy.tabpy_server.activity.activity import Activity
@@ -26,6 +25,7 @@ from tabpy.tabpy_server.metrics import prometheus
 from tabpy.tabpy_server.metrics.counters import Counters
 from tabpy.tabpy_server.processes import descriptors
 from tabpy.tabpy_server.processes.acceptor import Acceptor
+from tabpy.tabpy_server.processes.engine import make_pool
 from tabpy.tabpy_server.processes.listener import plain
 from tabpy.tabpy_server.processes.prefork_state import PreforkState
 from tabpy.tabpy_server.tls.served import keep_up_to_date
@@ -36,7 +36,6 @@ from tabpy.tabpy_server.web.proxy import TrustedProxies
 from tabpy.tabpy_server.web.routes import make_entrance
 from tabpy.tabpy_server.web.shortages import keep_watch
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 
 logger = logging.getLogger(__name__)
 
@@ -62,18 +61,7 @@ class WebProcess:
             counters,
             environment(__version__),
         )
-        pool = Pool(
-            launcher,
-            catalog,
-            counters,
-            Limits(
-                settings.workers,
-                settings.script_memory_mb,
-                int(settings.model_memory_mb * (1 << 20)),
-                machine.waiting_mb(settings.web_processes),
-                settings.script_isolation,
-            ),
-        )
+        pool = make_pool(settings, launcher, catalog, counters)
         announcements = Announcements(state.announcements, settings.state_path / "coming", others)
         self._renewal = Renewal(catalog, pool, announcements)
         deployer = Deployer(catalog, pool, self._renewal, settings.query_timeout)

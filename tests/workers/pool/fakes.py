@@ -14,12 +14,13 @@ from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
+from tabpy.tabpy_server.workers.pool.hired import Worker
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
+from tabpy.tabpy_server.workers.pool.launchers import SocketLauncher
 from tabpy.tabpy_server.workers.pool.pool import Limits, Pool
 from tabpy.tabpy_server.workers.pool.roster import SURGE
 from tabpy.tabpy_server.workers.pool.shelves import Shelves
 from tabpy.tabpy_server.workers.pool.watch import Kernel
-from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import (
     Hello,
     Message,
@@ -101,7 +102,7 @@ class FakeWorker:
         self._end.close()
 
 
-class FakeLauncher:
+class FakeLauncher(SocketLauncher):
     """Makes fake workers of the present `origin`, or of a shelf's, by its key in `shelves`; while
     `refuses`, none can be made, while `shelves_hang`, they don't come from shelves, and if it
     `lies`, those that do say they don't."""

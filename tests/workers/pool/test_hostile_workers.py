@@ -12,7 +12,7 @@ import pytest
 from tabpy.tabpy_server.errors import TabPyError, WorkerDiedError
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool import executor
-from tabpy.tabpy_server.workers.pool.worker import BUFFER, Worker
+from tabpy.tabpy_server.workers.pool.worker import BUFFER, LocalWorker
 from tabpy.tabpy_server.workers.protocol import Crash, Evaluate, Failure, Need, Reply
 from tests.workers.pool.fakes import Bench, FakeWorker, with_bench
 
@@ -39,7 +39,7 @@ def frame(message: protocol.Message, body: bytes = b"") -> bytes:
 class Watched:
     """How much the web process kept of what a worker wrote, at most."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: LocalWorker) -> None:
         self.worker = worker
         self.most = 0
 
@@ -69,6 +69,7 @@ def outcome_of(pieces: Callable[[], Iterator[bytes]]) -> tuple[BaseException | N
         running, worker = bench.begin(b"hang"), bench.launcher.started[0]
         await bench.until(lambda: worker.received)
         [busy] = bench.pool._workers.busy
+        assert isinstance(busy, LocalWorker)
         watched = Watched(busy)
         await asyncio.wait_for(attack(bench, worker, pieces(), watched), 5)
         await asyncio.wait([running], timeout=5)
@@ -210,6 +211,7 @@ def test_an_idle_worker_has_nothing_to_say(written: bytes) -> None:
 def test_nothing_is_kept_of_what_an_idle_worker_says() -> None:
     async def test(bench: Bench) -> None:
         worker, [idle] = bench.launcher.started[0], bench.pool._workers.idle
+        assert isinstance(idle, LocalWorker)
         watched = Watched(idle)
         pieces = repeated(header(b"R", 2, ALLOWED) + b"{}")
         await asyncio.wait_for(attack(bench, worker, pieces, watched), 5)

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.workers.pool.hired import Received, Worker
 from tabpy.tabpy_server.workers.pool.roster import PATIENCE, Roster
-from tabpy.tabpy_server.workers.pool.shelves import Shelves, Source
-from tabpy.tabpy_server.workers.pool.worker import Worker
+from tabpy.tabpy_server.workers.pool.shelves import Shelves
+from tabpy.tabpy_server.workers.pool.source import Source
 from tabpy.tabpy_server.workers.protocol import Reference
 from tests.workers.pool.fakes import FakeLauncher
 
@@ -16,11 +18,21 @@ from tests.workers.pool.fakes import FakeLauncher
 class StillWorker(Worker):
     """One that is there, from wherever `origin` says, and says nothing."""
 
+    held = 0
+
     def __init__(self, owner: str | None, origin: str) -> None:
+        super().__init__(None)
         self.owner = owner
         self.origin = origin
-        self.alive = True
-        self.busy_since = 0.0
+
+    async def ready(self) -> None:
+        raise NotImplementedError
+
+    async def give_memory(self) -> Any:
+        raise NotImplementedError
+
+    async def ask(self, *_: Any) -> Received:
+        raise NotImplementedError
 
     def is_quiet(self) -> bool:
         return True

@@ -47,7 +47,7 @@ class Confining:
     def of_argument(cls, argument: str) -> "Confining":
         """Return what `argument` was made of."""
         fields = json.loads(argument)
-        rules, parts = ScriptRules(**_frozen(fields["rules"])), _in_force(fields["parts"])
+        rules, parts = ScriptRules(**frozen(fields["rules"])), _in_force(fields["parts"])
         return cls(rules, parts, fields["folder"])
 
 
@@ -75,9 +75,7 @@ def _try(rules: ScriptRules, folder: str) -> InForce:
     pid = os.fork()
     if pid == 0:
         try:
-            prctl(PR_SET_NO_NEW_PRIVS, 1)
-            found = confinement.find(rules, folder)
-            os.write(write, json.dumps(dataclasses.asdict(found)).encode())
+            os.write(write, json.dumps(dataclasses.asdict(find_parts(rules, folder))).encode())
         finally:
             os._exit(0)
     os.close(write)
@@ -89,11 +87,19 @@ def _try(rules: ScriptRules, folder: str) -> InForce:
     return _in_force(json.loads(said))
 
 
+def find_parts(rules: ScriptRules, folder: str) -> InForce:
+    """Return which parts of the confinement this machine has; this process, which tries them, is of
+    no other use then. `folder`: one for temporary files."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    return confinement.find(rules, folder)
+
+
 def _in_force(fields: dict[str, Any]) -> InForce:
-    return InForce(**_frozen(fields))
+    return InForce(**frozen(fields))
 
 
-def _frozen(fields: dict[str, Any]) -> dict[str, Any]:
+def frozen(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a dataclass's fields as they were before they were JSON."""
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }

@@ -45,17 +45,34 @@ class ScriptEnvironment(NamedTuple):
 
 def script_environment(environment: Mapping[str, str], settings: Settings) -> ScriptEnvironment:
     """Return what scripts may see."""
-    secrets = [*_secrets(environment, settings)]
-    visible, withheld = dict(THREADS), []
+    named, withheld = named_variables(environment, settings)
+    return ScriptEnvironment({**visible(environment), **named}, withheld)
+
+
+def visible(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what scripts may see of the environment that their processes are started in."""
+    found = dict(THREADS)
     for name, value in environment.items():
-        if name in VISIBLE or name.startswith(VISIBLE_PREFIXES) or name.upper() in PROXIES:
-            visible[name] = value
-        elif _is_named(name, settings.script_env):
+        if _is_visible(name):
+            found[name] = value
+    return found
+
+
+def named_variables(environment: Mapping[str, str], settings: Settings) -> ScriptEnvironment:
+    """Return what else TABPY_SCRIPT_ENV names."""
+    secrets = [*_secrets(environment, settings)]
+    named, withheld = {}, []
+    for name, value in environment.items():
+        if not _is_visible(name) and _is_named(name, settings.script_env):
             if _tells(value, secrets):
                 withheld.append(name)
             else:
-                visible[name] = value
-    return ScriptEnvironment(visible, sorted(withheld))
+                named[name] = value
+    return ScriptEnvironment(named, sorted(withheld))
+
+
+def _is_visible(name: str) -> bool:
+    return name in VISIBLE or name.startswith(VISIBLE_PREFIXES) or name.upper() in PROXIES
 
 
 def _is_named(name: str, patterns: tuple[str, ...]) -> bool:

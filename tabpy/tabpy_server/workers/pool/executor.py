@@ -7,9 +7,9 @@ from typing import Protocol
 from tabpy.tabpy_server.errors import InternalError, TabPyError, WorkerDiedError
 from tabpy.tabpy_server.memfd import Memory
 from tabpy.tabpy_server.workers import protocol
+from tabpy.tabpy_server.workers.pool.hired import Received, Worker
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
 from tabpy.tabpy_server.workers.pool.tables import Tables
-from tabpy.tabpy_server.workers.pool.worker import Received, Worker
 from tabpy.tabpy_server.workers.protocol import (
     Answer,
     Crash,

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 from tabpy.tabpy_server.errors import JobTimeoutError, WorkerDiedError
 from tabpy.tabpy_server.workers.pool.executor import Executor
+from tabpy.tabpy_server.workers.pool.hired import Worker
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.worker import Worker
+from tabpy.tabpy_server.workers.pool.starter import START_TIMEOUT
 from tabpy.tabpy_server.workers.protocol import Failure, Task
 
 
@@ -39,14 +40,16 @@ class IsolatedWorkers:
         """
         started = time.monotonic()
         try:
-            worker = Worker(self._launcher, lambda: None, self._memory_mb)
+            worker = self._launcher.hire(lambda: None, self._memory_mb)
         except OSError as error:
             raise WorkerDiedError(f"could not be started: {error.strerror}") from None
         self.there.add(worker)
         self._on_begin()
         try:
-            async with asyncio.timeout(job.timeout):
+            async with asyncio.timeout(START_TIMEOUT):  # no part of the task's time
                 await worker.ready()
+            started = time.monotonic()
+            async with asyncio.timeout(job.timeout):
                 outcome = await self._executor.run(worker, task, job)
             yield _body(outcome)
         except TimeoutError:

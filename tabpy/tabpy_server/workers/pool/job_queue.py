@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tabpy.tabpy_server.workers.pool.worker import Worker
+from tabpy.tabpy_server.workers.pool.hired import Worker
 
 WAITING_JOBS = 1000
 

@@ -8,11 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from tabpy.tabpy_server import own_python
 from tabpy.tabpy_server.workers.fork_server_state import ForkServerState
+from tabpy.tabpy_server.workers.pool.hired import Worker
+from tabpy.tabpy_server.workers.pool.source import Source
+from tabpy.tabpy_server.workers.pool.worker import LocalWorker
 from tabpy.tabpy_server.workers.protocol import FORK, REQUEST_LIMIT
 
 logger = logging.getLogger(__name__)
@@ -21,7 +25,7 @@ SPAWNED = "tabpy.tabpy_server.workers.worker.spawned"
 
 
 class Launcher(Protocol):
-    """Starts script workers."""
+    """Starts script workers: here, or elsewhere."""
 
     @property
     def origin(self) -> str:
@@ -30,15 +34,35 @@ class Launcher(Protocol):
     def shelf_origin(self, key: str) -> str:
         """Return the same for a worker from a shelf; "": that isn't there."""
 
-    def launch(self, worker_end: socket.socket, shelf: str = "") -> Callable[[], None]:
-        """Have a new worker serve a socket; what is returned kills it. `shelf`: the key of the one
-        that it comes from, if that is there. Raises OSError."""
+    def hire(
+        self, on_death: Callable[[], None], memory_mb: float, source: Source | None = None
+    ) -> Worker:
+        """Start one. Raises OSError.
+
+        `on_death` is called when it has died by itself, not when it's killed from here.
+        `memory_mb`: what a script may take, and so its result, too. `source`: the shelf that it
+        comes from.
+        """
 
     def ask_for_shelf(self, request: bytes) -> None:
         """Ask for the shelf of a request. Nobody answers: it is there some time, or never."""
 
 
-class ForkLauncher:
+class SocketLauncher(ABC):
+    """Starts workers of this machine, each with a socket of its own."""
+
+    @abstractmethod
+    def launch(self, worker_end: socket.socket, shelf: str = "") -> Callable[[], None]:
+        """Have a new worker serve a socket; what is returned kills it. `shelf`: the key of the one
+        that it comes from, if that is there. Raises OSError."""
+
+    def hire(
+        self, on_death: Callable[[], None], memory_mb: float, source: Source | None = None
+    ) -> Worker:
+        return LocalWorker(self.launch, on_death, memory_mb, source)
+
+
+class ForkLauncher(SocketLauncher):
     """Asks the fork server, through the socket that all web processes share."""
 
     def __init__(self, requests: socket.socket, state: ForkServerState) -> None:
@@ -64,7 +88,7 @@ class ForkLauncher:
             self._requests.send(request)
 
 
-class SpawnLauncher:
+class SpawnLauncher(SocketLauncher):
     """Starts each worker as a fresh interpreter; about half a second with pandas preloaded."""
 
     origin = ""

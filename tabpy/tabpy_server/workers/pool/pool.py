@@ -23,7 +23,9 @@ from tabpy.tabpy_server.errors import (
 )
 from tabpy.tabpy_server.isolation import Isolation
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.workers.pool.demand import Demand
 from tabpy.tabpy_server.workers.pool.executor import Executor, Functions
+from tabpy.tabpy_server.workers.pool.hired import Worker
 from tabpy.tabpy_server.workers.pool.isolated import IsolatedWorkers
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome, Timing
 from tabpy.tabpy_server.workers.pool.job_queue import JobQueue, Waiter
@@ -33,7 +35,6 @@ from tabpy.tabpy_server.workers.pool.renewals import Renewals, versions_of
 from tabpy.tabpy_server.workers.pool.roster import Roster
 from tabpy.tabpy_server.workers.pool.shelves import Shelves
 from tabpy.tabpy_server.workers.pool.watch import Kernel, Watch
-from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import Evaluate, Query, Reference, Task
 
 SEVERAL = 3  # tries to start a worker: one alone may meet a fork server that is replaced
@@ -44,13 +45,15 @@ SHORTEST = 0.1  # seconds that have to be left when a job gets its worker: else 
 class Limits:
     """`size`: workers, and so jobs at a time. `memory_mb`: what a worker may take while it runs a
     job. `model_memory`: bytes of models that each keeps loaded. `waiting_mb`: what the bodies of
-    jobs that wait may take. `isolation`: who may have a worker after whom."""
+    jobs that wait may take. `isolation`: who may have a worker after whom. `least`: workers when
+    there are no jobs; None: `size`."""
 
     size: int
     memory_mb: float
     model_memory: int
     waiting_mb: float
     isolation: Isolation
+    least: int | None = None
 
 
 class Pool:
@@ -67,13 +70,13 @@ class Pool:
         limits: Limits,
         kernel: Kernel | None = None,
     ) -> None:
+        least = limits.size if limits.least is None else limits.least
+        self._demand = Demand(least, limits.size)
         self._isolation = limits.isolation
         self._functions = functions
         self.shelves = Shelves(launcher, limits.isolation.keeps_owners_apart)
         self._executor = Executor(functions, limits.model_memory, self.shelves.note)
-        self._workers = Roster(
-            self.shelves, counters, limits.size, limits.memory_mb, self._reconcile
-        )
+        self._workers = Roster(self.shelves, counters, least, limits.memory_mb, self._reconcile)
         self._isolated = IsolatedWorkers(
             launcher,
             Executor(functions, limits.model_memory),
@@ -293,6 +296,7 @@ class Pool:
         if self._closed:
             return
         workers = self._workers
+        workers.size = self._demand.size(len(workers.busy) + len(self._queue))
         self.shelves.ask(each.owner for each in (*workers.idle, *workers.busy))
         workers.remove_dead()
         workers.remove_excess()

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from tabpy.tabpy_server.errors import InternalError, WorkerDiedError
 from tabpy.tabpy_server.workers.pool.executor import Executor
+from tabpy.tabpy_server.workers.pool.hired import Worker
 from tabpy.tabpy_server.workers.pool.job import Job, Outcome
-from tabpy.tabpy_server.workers.pool.worker import Worker
 from tabpy.tabpy_server.workers.protocol import Load, Reference
 
 LOAD_SECONDS = 300.0  # that loading may take

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tabpy.tabpy_server.metrics.counters import Counters
+from tabpy.tabpy_server.workers.pool.hired import Worker
 from tabpy.tabpy_server.workers.pool.ownership import best
 from tabpy.tabpy_server.workers.pool.shelves import Shelves
 from tabpy.tabpy_server.workers.pool.starter import Starter
-from tabpy.tabpy_server.workers.pool.worker import Worker
 
 SURGE = 1  # workers beyond the pool's size: a better one that comes, or the spare one
 PATIENCE = 1.0  # seconds that as many jobs as the pool's size have to run for a spare worker
@@ -63,7 +63,7 @@ class Roster:
     def is_stuck(self) -> bool:
         """Say whether long jobs have all workers, so that the spare one may be used."""
         long = time.monotonic() - PATIENCE
-        return sum(each.busy_since <= long for each in self.busy) >= self.size
+        return 0 < self.size <= sum(each.busy_since <= long for each in self.busy)
 
     @property
     def has_spare(self) -> bool:

@@ -14,22 +14,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tabpy.tabpy_server.workers.pool.launchers import Launcher
+from tabpy.tabpy_server.workers.pool.source import Source
 from tabpy.tabpy_server.workers.protocol import Reference, shelf_key, shelf_request
 
 ASK_SECONDS = 2.0  # between requests for the same shelf; unasked for ten, it goes
 LATELY = 60.0  # seconds after its last call in which an owner without workers has a shelf
 DISTRUST_SECONDS = 30.0  # in which no worker comes from a shelf that has given none
 OWNERS_KEPT = 100  # whose calls are known
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a worker comes from that is to be `owner`'s: the shelf with that `key`, and the
-    `origin` of what it gives."""
-
-    owner: str | None
-    key: str
-    origin: str
 
 
 @dataclass

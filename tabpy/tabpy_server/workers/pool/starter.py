@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from tabpy.tabpy_server.errors import WorkerDiedError
-from tabpy.tabpy_server.workers.pool.shelves import Shelves, Source
-from tabpy.tabpy_server.workers.pool.worker import Worker
+from tabpy.tabpy_server.workers.pool.hired import Worker
+from tabpy.tabpy_server.workers.pool.shelves import Shelves
+from tabpy.tabpy_server.workers.pool.source import Source
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +37,18 @@ class Starter:
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed = 0  # tries in a row
         self._again_at = 0.0
+        self.is_held_up = False  # by what others see to: it isn't tried meanwhile
 
     @property
     def is_pausing(self) -> bool:
         """Say whether it's too early to try again."""
-        return time.monotonic() < self._again_at
+        return self.is_held_up or time.monotonic() < self._again_at
 
     def start(self, sources: Iterable[Source | None]) -> None:
         """Start one from each, or as many as can be started now."""
         for source in sources:
             try:
-                worker = Worker(self._shelves.launcher, self._on_change, self._memory_mb, source)
+                worker = self._shelves.launcher.hire(self._on_change, self._memory_mb, source)
             except OSError as error:  # the fork server is being replaced, and its socket is full
                 self._note_failure(str(error))
                 return

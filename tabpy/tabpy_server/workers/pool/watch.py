@@ -20,7 +20,7 @@ from typing import NamedTuple
 from tabpy.tabpy_server import process_usage
 from tabpy.tabpy_server.container_memory import ContainerMemory
 from tabpy.tabpy_server.process_usage import Usage
-from tabpy.tabpy_server.workers.pool.worker import Worker
+from tabpy.tabpy_server.workers.pool.hired import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The web process: one script worker, as seen from here.
+"""The web process: one script worker of this machine, as seen from here.
 
 To let go of a worker is to kill it: the fork server kills the worker's whole process group as soon
 as our end of its socket is closed, so a web process that dies in any way leaves none behind.
@@ -8,18 +8,16 @@ import asyncio
 import contextlib
 import socket
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from tabpy.tabpy_server import memfd
 from tabpy.tabpy_server.errors import WorkerDiedError
 from tabpy.tabpy_server.memfd import Memory
 from tabpy.tabpy_server.process_memory import resident
-from tabpy.tabpy_server.process_usage import Usage
 from tabpy.tabpy_server.workers import protocol
 from tabpy.tabpy_server.workers.pool.frame_reader import FrameReader
-from tabpy.tabpy_server.workers.pool.launchers import Launcher
-from tabpy.tabpy_server.workers.pool.shelves import Source
+from tabpy.tabpy_server.workers.pool.hired import ENDED, Received, Worker
+from tabpy.tabpy_server.workers.pool.source import Source
 from tabpy.tabpy_server.workers.protocol import (
     Crash,
     Death,
@@ -35,7 +33,8 @@ from tabpy.tabpy_server.workers.protocol import (
     TooLargeError,
 )
 
-ENDED = "ended"
+Launch = Callable[[socket.socket, str], Callable[[], None]]  # see `launchers.SocketLauncher`
+
 # Where what comes is put: all workers share it, since it is taken at once, and room made anew for
 # each message would cost more than the message.
 BUFFER = memoryview(bytearray(1 << 18))
@@ -45,15 +44,13 @@ UNASKED: Mapping[type[Message], int] = {
     Death: 0
 }  # what may come at any time: the fork server says it
 
-Received = tuple[Message, bytes]
 
-
-class Worker:
+class LocalWorker(Worker):
     """A script worker and the private socket to it; runs one job at a time."""
 
     def __init__(
         self,
-        launcher: Launcher,
+        launch: Launch,
         on_death: Callable[[], None],
         memory_mb: float,
         source: Source | None = None,
@@ -64,20 +61,17 @@ class Worker:
         `memory_mb`: what a script may take, and so its result, too. `source`: the shelf that it
         comes from; it is that owner's and nobody else's, whatever it says.
         """
+        super().__init__(source)
         self._memory_mb = memory_mb
         self.largest = int(memory_mb * (1 << 20))  # bytes of a reply's body
-        # What it may say when it's asked, and how large the body may be.
-        self._asked: Mapping[type[Message], int] = {
-            **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, NeedMemory, Death), 0),
-            Reply: self.largest,
-        }
+        self._asked = may_say(memory_mb)
         self._result: Memory | None = None  # what it has for its reply's body
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket_pair()
         try:
             with theirs:
-                self._kill_process = launcher.launch(theirs, source.key if source else "")
+                self._kill_process = launch(theirs, source.key if source else "")
         except OSError:
             ours.close()
             raise
@@ -89,19 +83,6 @@ class Worker:
         self._nothing_asked.cancel()
         self._death = ENDED
         self._loop.add_reader(ours, self._readable)
-        self.alive = True
-        self.pid = 0
-        self.origin = ""
-        self.end = "died"  # why it did, for the metrics
-        self.size_at_start = 0
-        self.used = False  # has run a job
-        self.rested: tuple[Usage, ...] = ()  # what it took at the last looks, while idle
-        self.source = source
-        # Whose jobs it runs: None until the first, if it comes from no shelf.
-        self.owner = source.owner if source else None
-        self.owned_since = time.monotonic() if source else 0.0
-        self.versions: dict[str, str] = {}  # functions it has called or loaded: SHA-256 of the last
-        self.busy_since = 0.0  # when it got its last job
 
     async def ready(self) -> None:
         """Wait until it can take a job. Raises WorkerDiedError."""
@@ -112,16 +93,6 @@ class Worker:
         self.pid = hello.pid
         self.origin = self.source.origin if self.source else hello.origin
         self.size_at_start = resident(self.pid)
-
-    def begin(self, owner: str | None) -> None:
-        """Take note that it is about to run a job: from now on it runs none of another owner.
-        None: whoever's it is doesn't matter."""
-        if self.owner is None:
-            self.owner, self.owned_since = owner, time.monotonic()
-        elif self.owner != owner:
-            raise RuntimeError("a worker can't change its owner")
-        self.used = True
-        self.rested = ()
 
     async def ask(
         self,
@@ -243,10 +214,7 @@ class Worker:
             for message, body in self._reader.feed(BUFFER[:size], limits):
                 self._take(message, body)
         except TooLargeError:
-            self._lost(
-                f"was stopped, as its result is larger than {self._memory_mb:.0f} MB "
-                "(TABPY_SCRIPT_MEMORY_MB),"
-            )
+            self._lost(too_large(self._memory_mb))
         except ProtocolError as error:
             self._lost(f"was stopped: {error}")
 
@@ -262,6 +230,20 @@ class Worker:
         if self.alive:
             self.kill(because)
             self._on_death()
+
+
+def may_say(memory_mb: float) -> Mapping[type[Message], int]:
+    """Return what a worker may say when it's asked, and how large the body may be. `memory_mb`:
+    what a script may take."""
+    return {
+        **dict.fromkeys((Hello, Failure, Crash, Need, NeedTable, NeedMemory, Death), 0),
+        Reply: int(memory_mb * (1 << 20)),
+    }
+
+
+def too_large(memory_mb: float) -> str:
+    """Return how a worker ended that says more."""
+    return f"was stopped, as its result is larger than {memory_mb:.0f} MB (TABPY_SCRIPT_MEMORY_MB),"
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
