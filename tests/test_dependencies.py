@@ -79,7 +79,11 @@ def optional(file: Path) -> set[str]:
         return {*names_of(EXTRAS["oauth"]), "cryptography"}
     if file.parts[-2:] == ("worker", "tables.py"):  # where the server has Flight
         return names_of(EXTRAS["flight"] + EXTRAS["science"])
-    return names_of(EXTRAS["science"]) if "tabpy_tools" in file.parts else set()
+    if file.name == "event_loop.py":
+        return names_of(EXTRAS["uvloop"])
+    if "tabpy_tools" in file.parts or file.name == "numpy_arguments.py":
+        return names_of(EXTRAS["science"])
+    return set()
 
 
 def unmet(modules: Iterable[str], required: set[str]) -> set[str]:
