@@ -222,6 +222,13 @@ class DrainingError(TabPyError):
     message, info = "The server is restarting.", "Try again in a few seconds."
 
 
+class StartingError(TabPyError):
+    """The server has just started, and no worker is there yet."""
+
+    message = "The server is starting, and can't run scripts yet."
+    info = "Try again in a moment."
+
+
 class NoWorkersError(TabPyError):
     """No worker is there, and several tries to start one have failed."""
 

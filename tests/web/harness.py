@@ -104,6 +104,7 @@ class FakePool:
     `error`. `jobs` are those it was asked to run."""
 
     cannot_start = False
+    has_started = True
 
     def __init__(
         self, outcome: Outcome | None = None, error: errors.TabPyError | None = None

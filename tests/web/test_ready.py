@@ -14,6 +14,10 @@ class StuckPool(FakePool):
     cannot_start = True
 
 
+class StartingPool(FakePool):
+    has_started = False
+
+
 class LostStore(FakeCatalog):
     async def ask_store(self) -> str:
         return "connection refused"
@@ -36,6 +40,17 @@ def test_one_whose_workers_do_not_start_is_alive_and_not_ready(
     )
     assert reply.headers["Retry-After"] == "5"
     assert failures() == ["request"]  # somebody has to see to it
+    assert web.request("GET", "/healthz", authorization=None).status == 200
+
+
+def test_one_that_has_no_worker_yet_is_alive_and_not_ready(serve: Serve) -> None:
+    web = serve(pool=StartingPool())
+    reply = web.request("GET", "/readyz", authorization=None)
+    assert reply.error == (
+        503,
+        "The server is starting, and can't run scripts yet.",
+        "Try again in a moment.",
+    )
     assert web.request("GET", "/healthz", authorization=None).status == 200
 
 

@@ -59,7 +59,7 @@ class Context:
     table_figures: Figures | None = None
     traffic: Traffic = field(default_factory=Traffic)
 
-    @property
+    @cached_property
     def max_request_size(self) -> int:
         """Return how large a request's body may be, in bytes."""
         return int(self.settings.max_request_size_mb * 1024 * 1024)

@@ -2,7 +2,7 @@
 
 from tornado.web import HTTPError
 
-from tabpy.tabpy_server.errors import DrainingError, NoWorkersError
+from tabpy.tabpy_server.errors import DrainingError, NoWorkersError, StartingError
 from tabpy.tabpy_server.web.handlers.base import BaseHandler
 from tabpy.tabpy_server.web.operation import Reply, operation
 from tabpy.tabpy_server.web.schemas import ALIVE, INFO, READY
@@ -45,6 +45,8 @@ class ReadyHandler(BaseHandler):
             raise DrainingError
         if self.context.pool.cannot_start:
             raise NoWorkersError
+        if not self.context.pool.has_started:
+            raise StartingError
         self.write_json({"status": "ready"})
 
 

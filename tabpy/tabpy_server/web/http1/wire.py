@@ -41,6 +41,7 @@ class Wire(Watched, asyncio.BufferedProtocol):
         self.lost = asyncio.get_running_loop().create_future()  # done when it has ended
         self._buffer = buffer
         self._session = session
+        self._is_held = False  # no more is read
         self._transport: asyncio.Transport | None = None
         self._outgoing: Outgoing | None = None
 
@@ -109,8 +110,9 @@ class Wire(Watched, asyncio.BufferedProtocol):
 
     def hold(self, is_full: bool) -> None:
         """Take no more bytes for now, or take them again."""
-        if self._transport is None or self.is_closed:
+        if self._transport is None or self.is_closed or is_full is self._is_held:
             return
+        self._is_held = is_full
         if is_full:
             self._transport.pause_reading()
         else:

@@ -101,6 +101,11 @@ class Pool:
         return len(self._workers.busy)
 
     @property
+    def has_started(self) -> bool:
+        """Say whether as many workers as should be have been there at the same time."""
+        return self._complete.is_set()
+
+    @property
     def cannot_start(self) -> bool:
         """Say whether no worker is there, and several tries to start one have failed."""
         there = len(self._workers.idle) + len(self._workers.busy)
