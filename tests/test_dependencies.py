@@ -79,11 +79,9 @@ def optional(file: Path) -> set[str]:
         return {*names_of(EXTRAS["oauth"]), "cryptography"}
     if file.parts[-2:] == ("worker", "tables.py"):  # where the server has Flight
         return names_of(EXTRAS["flight"] + EXTRAS["science"])
-    if file.name == "event_loop.py":
-        return names_of(EXTRAS["uvloop"])
-    if "tabpy_tools" in file.parts or file.name == "numpy_arguments.py":
-        return names_of(EXTRAS["science"])
-    return set()
+    asks_for_numpy = "tabpy_tools" in file.parts or file.name == "numpy_arguments.py"
+    extras = EXTRAS["science"] if asks_for_numpy else []
+    return names_of(extras + (EXTRAS["uvloop"] if file.name == "event_loop.py" else []))
 
 
 def unmet(modules: Iterable[str], required: set[str]) -> set[str]:

@@ -65,7 +65,7 @@ class JobHandler(HTTPMessageDelegate):
     def __init__(self, context: Context, exchange: Exchange, arguments: tuple[str, ...]) -> None:
         """`arguments`: the parts of the path that the methods are given, quoted."""
         self.context = context
-        self.visit = Visit(context, self, exchange)
+        self.visit = Visit(context, type(self), exchange)
         self.arguments = arguments
         self.exchange = exchange
         self._details: Mapping[str, str] = {}  # what an error's reply has beside message and info
