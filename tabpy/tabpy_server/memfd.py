@@ -11,7 +11,7 @@ from collections.abc import Sequence
 F_ADD_SEALS = 1033  # linux/fcntl.h, as are the seals
 NO_MORE_SEALS, NO_SHRINKING, NO_GROWING, NO_WRITING = 1, 2, 4, 8
 SEALED = NO_MORE_SEALS | NO_SHRINKING | NO_GROWING | NO_WRITING
-IS_HERE = sys.platform == "linux"
+IS_HERE = sys.platform == "linux" and hasattr(os, "memfd_create")
 
 
 class Memory:
@@ -75,7 +75,9 @@ class Memory:
 
 
 def empty(name: str) -> Memory:
-    """Return new memory, of no size. `name` is for people who look at /proc. Raises OSError."""
+    """Return new memory, of no size. `name` is for people who look at /proc. Raises OSError, too where the system has none."""
+    if sys.platform != "linux" or not IS_HERE:
+        raise OSError("There is no memfd here.")
     return Memory(os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC))
 
 

@@ -1,6 +1,7 @@
 """A server with what the manifests set, in a pod as far as this machine can imitate one."""
 
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -121,7 +122,8 @@ def test_a_user_who_is_added_to_the_secret_gets_in_without_a_restart(
 def test_it_has_the_figure_that_an_autoscaler_looks_at(pod: Pod, metric: str) -> None:
     def shown() -> bool:
         figures = pod.request("GET", "/metrics").body.decode()
-        return f"\n{metric} 0.0\n" in figures  # of the whole pod: without labels
+        # Of the whole pod: no label but that of the machine.
+        return re.search(rf'^{metric}({{machine="[^"]*"}})? 0.0$', figures, re.MULTILINE)
 
     until(shown, f"{metric} is there")
 

@@ -154,7 +154,7 @@ def test_a_new_function_is_there_in_every_web_process(
     info = reply.json[name]
     times = [info.pop("creation_time"), info.pop("last_modified_time")]
     assert times[0] == times[1] > 1_600_000_000
-    assert info == {**told, "type": "model", "version": 1, "target": None}
+    assert info == {**told, "type": "model", "version": 1, "target": None, "pure": False}
     assert answers(processes, name) == {7}
     for each in ask(processes, "GET", f"/endpoints/{name}"):
         assert each.json == reply.json[name]

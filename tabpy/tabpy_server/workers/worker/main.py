@@ -177,17 +177,18 @@ class Worker:
 
     def _ask_for_memory(self) -> int | None:
         """Ask the web process for memory for the reply's body; None if it has none."""
-        self._connection.send(NeedMemory())
-        received = self._connection.receive()
-        if received is None:
-            raise SystemExit  # the web process is gone
-        match received[0]:
-            case MemoryFollows():
-                return next(iter(self._connection.receive_descriptors(1)), None)
-            case Refusal():
-                return None
-            case other:
-                raise ProtocolError(f"{type(other).__name__} is no memory")
+        with self._models.asking:  # threads that the script has left may ask for functions
+            self._connection.send(NeedMemory())
+            received = self._connection.receive()
+            if received is None:
+                raise SystemExit  # the web process is gone
+            match received[0]:
+                case MemoryFollows():
+                    return next(iter(self._connection.receive_descriptors(1)), None)
+                case Refusal():
+                    return None
+                case other:
+                    raise ProtocolError(f"{type(other).__name__} is no memory")
 
 
 def detach_standard_streams() -> None:

@@ -47,7 +47,7 @@ class Models:
         """`preloaded`: models that were there before the fork; they take no memory of ours."""
         self._ask = ask
         self._preloaded = preloaded
-        self._asking = threading.Lock()  # a script's threads share one socket
+        self.asking = threading.Lock()  # held by who asks: a script's threads share one socket
         self._loading = threading.Lock()  # and shall share one model
         self._over = False
         self._change_token = ""  # none yet, and no secret # nosec B105
@@ -67,7 +67,7 @@ class Models:
         """End the job: threads that it left behind may ask nothing any more, since they would be
         in the midst of its reply."""
         self._over = True
-        with self._asking:
+        with self.asking:
             pass
 
     def find(self, name: str) -> Model:
@@ -102,7 +102,7 @@ class Models:
         return sum(model.size for model in self._loaded.values())
 
     def _reference(self, name: str, damaged: str = "") -> Reference:
-        with self._asking:
+        with self.asking:
             if self._over:
                 raise ScriptEndedError("The script has ended: this is a thread it left.")
             return self._ask(name, damaged)
