@@ -75,7 +75,8 @@ class Memory:
 
 
 def empty(name: str) -> Memory:
-    """Return new memory, of no size. `name` is for people who look at /proc. Raises OSError, too where the system has none."""
+    """Return new memory, of no size. `name` is for people who look at /proc. Raises OSError, also
+    where the system has no such memory."""
     if sys.platform != "linux" or not IS_HERE:
         raise OSError("There is no memfd here.")
     return Memory(os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC))

@@ -123,7 +123,8 @@ def test_it_has_the_figure_that_an_autoscaler_looks_at(pod: Pod, metric: str) ->
     def shown() -> bool:
         figures = pod.request("GET", "/metrics").body.decode()
         # Of the whole pod: no label but that of the machine.
-        return re.search(rf'^{metric}({{machine="[^"]*"}})? 0.0$', figures, re.MULTILINE)
+        line = rf'^{metric}({{machine="[^"]*"}})? 0.0$'
+        return re.search(line, figures, re.MULTILINE) is not None
 
     until(shown, f"{metric} is there")
 
