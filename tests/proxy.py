@@ -83,7 +83,7 @@ class Behind(Server):
             lines = [f"    server s{each.port} 127.0.0.1:{each.port}" for each in servers]
             text, command = HAPROXY, ["haproxy", "-db", "-f"]
         else:
-            lines = [f"        server 127.0.0.1:{each.port} fail_timeout=1s;" for each in servers]
+            lines = [f"        server 127.0.0.1:{each.port} max_fails=0;" for each in servers]
             text, command = NGINX, ["nginx", "-p", str(folder), "-c"]
         file = folder / "proxy.conf"
         file.write_text(text.format(port=self.port, folder=folder, servers="\n".join(lines)))

@@ -69,7 +69,7 @@ def pod(tmp_path_factory: pytest.TempPathFactory, secret: Secret) -> Iterator[Po
 def test_it_answers_its_probes_and_runs_scripts_though_the_database_is_away(pod: Pod) -> None:
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         path = CONTAINER[probe]["httpGet"]["path"]
-        assert pod.request("GET", path, user=None).status == 200
+        until(lambda: pod.request("GET", path, user=None).status == 200, f"{path} is right")
     assert pod.evaluate("return [2 * each for each in _arg1]", [1, 2]).json == [2, 4]
 
 
