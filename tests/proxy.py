@@ -67,13 +67,18 @@ http {{
 """
 
 
+def need(program: str) -> None:
+    """Skip the test where the proxy isn't installed: before anything is started."""
+    if shutil.which(program) is None:
+        pytest.skip(f"there is no {program} on the PATH: apt-get install {program}")
+
+
 class Behind(Server):
     """Servers behind one address, in the place of a server."""
 
     def __init__(self, folder: Path, servers: Sequence[Server], program: str) -> None:
         """`servers` keep their ports, whoever listens there."""
-        if shutil.which(program) is None:
-            pytest.skip(f"there is no {program} on the PATH: apt-get install {program}")
+        need(program)
         self.folder = folder
         self.servers = servers
         self.port = free_port()

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,9 +68,12 @@ def pod(tmp_path_factory: pytest.TempPathFactory, secret: Secret) -> Iterator[Po
 
 
 def test_it_answers_its_probes_and_runs_scripts_though_the_database_is_away(pod: Pod) -> None:
+    def is_right(path: str) -> bool:
+        return pod.request("GET", path, user=None).status == 200
+
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         path = CONTAINER[probe]["httpGet"]["path"]
-        until(lambda: pod.request("GET", path, user=None).status == 200, f"{path} is right")
+        until(partial(is_right, path), f"{path} is right")
     assert pod.evaluate("return [2 * each for each in _arg1]", [1, 2]).json == [2, 4]
 
 

@@ -13,7 +13,7 @@ from tabpy.tabpy_server.functions.store.database import open_engine
 from tests.deploying import deploy
 from tests.functions.store.old_server import OldServer
 from tests.postgres import Postgres
-from tests.proxy import Behind, servers_on, wait_for_all
+from tests.proxy import Behind, need, servers_on, wait_for_all
 from tests.system import test_evaluate, test_query
 from tests.system.test_query import name  # noqa: F401 - a fixture
 
@@ -50,6 +50,7 @@ globals().update(TESTS)
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Behind]:
+    need("haproxy")
     folder = tmp_path_factory.mktemp("behind")
     database = postgres.new_database()
     engine = open_engine(database, folder)
