@@ -23,6 +23,7 @@ from benchmarks.measure import (
     info_is_right,
     once,
     percentiles,
+    settle,
 )
 from benchmarks.report import Sample
 from benchmarks.servers import Server
@@ -203,6 +204,7 @@ def looks(contestants: Contestants, pace: Pace) -> list[Line]:
         with contestants.running(name) as servers:
             server = servers[name]
             first_right(server)
+            settle(server)
             prime = evaluate(server, FIRST)
             work = Stream(evaluate(server, payload), check, connections, prime=prime)
             info = request("GET", "/info", server.authorization)

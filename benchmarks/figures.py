@@ -18,6 +18,7 @@ from benchmarks.measure import (
     once,
     pair,
     percentiles,
+    settle,
 )
 from benchmarks.report import Goal, Row, Sample, alternate, row
 from benchmarks.servers import Kind, Server, running
@@ -99,6 +100,7 @@ def busy(ours: Kind, peer: Kind) -> list[Row]:
 
         with running(kind) as server:
             first_right(server)
+            settle(server)
             payload = {"script": LONG_SCRIPT, "data": {}}
             prime = evaluate(server, FIRST)
             long = evaluate(server, payload)

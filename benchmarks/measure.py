@@ -17,6 +17,9 @@ CONNECTIONS = 8
 MEGABYTE = 1e6
 WARM_UP = 0.5  # seconds
 ROUND = 2.0
+REST = 0.5  # seconds
+AT_REST = 0.1  # of a processor, that a server may take that does nothing
+SETTLE_LIMIT = 30.0  # seconds
 
 FIRST = {"script": "return [x + 1 for x in _arg1]", "data": {"_arg1": [1]}}
 first_is_right = answers(lambda reply: reply == [2])
@@ -36,6 +39,18 @@ def evaluate(server: Server, payload: object) -> bytes:
 def first_right(server: Server) -> float:
     """Wait for a right answer to a small script; seconds since the server's start."""
     return server.wait_until(evaluate(server, FIRST), first_is_right)
+
+
+def settle(server: Server) -> None:
+    """Wait until a server has done what it still does after its first answer, such as importing
+    what scripts use: `start` is about that time, and other figures aren't."""
+    deadline = time.monotonic() + SETTLE_LIMIT
+    while time.monotonic() < deadline:
+        before = cpu.seconds_of(server.tree())
+        time.sleep(REST)
+        if sum(cpu.between(before, cpu.seconds_of(server.tree())).values()) < REST * AT_REST:
+            return
+    raise WrongReply(f"{server.kind.name} doesn't come to rest in {SETTLE_LIMIT:g} s")
 
 
 def once(server: Server, rendered: bytes) -> Reply:
